@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NPROC  ?= auto
+
+.PHONY: demo test check format lint types contracts coverage chaos bench clean
+
+$(VENV)/core: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/test: $(VENV)/core
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+demo: $(VENV)/core          ## the guided demo: a real gateway, real clients, an auditor
+	$(BIN)/outrider demo
+
+test: $(VENV)/test          ## the whole fast suite
+	$(BIN)/pytest -q -n $(NPROC)
+
+check: format lint types contracts coverage demo   ## what CI runs
+
+format: $(VENV)/test
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+
+types: $(VENV)/test
+	$(BIN)/mypy
+
+contracts: $(VENV)/test     ## who may import whom
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
