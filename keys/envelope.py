@@ -1,0 +1,337 @@
+"""The envelope: one signed act of one device, the only unit that the gateway moves, and its entry in the log.
+
+    envelope = header · signature · body
+    header   = [context, length of body, SHA-256 of body]          the exact bytes that are signed
+    context  = [version, kind, device, channel, epoch, number, …]  the exact bytes that MLS authenticates
+    entry    = [version, gateway time, nonce, channel, seq, header, signature]   a leaf of the log, never body bytes
+
+SHA-256(label ‖ context) is the MLS authenticated_data of what the body carries, so the inside binds the context; the header
+holds the body's hash, so the outside binds the body; nothing is circular.
+
+A device numbers its envelopes per channel, 1, 2, 3 …, and each header holds the hash of the header and signature before it.
+So a *run* of application, receipt or check-in envelopes needs one signature, on the last: `verify_run` turns claimed
+`Envelope`s into `Verified` ones all together or not at all, and only `Verified` goes further in.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import sha256
+from itertools import pairwise
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from keys.canonical import Hash, Id, Millis, Positive, Record, Uint, encode, reader
+from keys.errors import BadSignature, Malformed
+from keys.identity import SigningKey, verify
+
+VERSION: Final = 1
+NOTHING: Final = bytes(32)  # `previous` of number 1, and the rolling hash of an empty channel
+RUN_LIMIT: Final = 64
+HEADER_LIMIT: Final = 2_048
+ENTRY_LIMIT: Final = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
+
+
+class Kind(IntEnum):
+    """What an envelope does: a closed list. Each kind has a label of its own, so none passes for another."""
+
+    CHANNEL_CREATED = 1
+    APPLICATION = 2
+    COMMIT = 3
+    PROPOSAL = 4
+    COMMIT_REFUSED = 5
+    RECEIPT = 6
+    FRANKING_COMPLAINT = 7
+    ALERT = 8
+    APPROVAL = 9
+    REFUSED_ATTEMPT = 10
+    ACK = 11
+    CHECK_IN_PLAN = 12
+    CHECK_IN = 13
+    SOS = 14
+    STAND_DOWN = 15
+    ENROLMENT = 16
+    CERTIFICATE = 17
+    REVOCATION_LIST = 18
+    OFFICE = 19
+    RESYNC_APPROVAL = 20
+    WIPE = 21
+    CHARTER = 22
+    GATEWAY_ACT = 23
+    DISCLOSURE_REQUEST = 24
+    DISCLOSURE_VOTE = 25
+    DISCLOSURE = 26
+    AUDITOR_READ = 27
+    TOMBSTONE = 28
+    FILLER = 29
+
+    @property
+    def label(self) -> str:
+        """The label under which headers of this kind are signed."""
+        return f"envelope {self.name.lower().replace('_', ' ')}"
+
+
+CHAINED: Final = frozenset({Kind.APPLICATION, Kind.RECEIPT, Kind.CHECK_IN})
+"""Kinds whose signature may be left to the last envelope of the run."""
+
+ENCRYPTED: Final = frozenset({Kind.APPLICATION, Kind.ALERT})
+"""Kinds whose body is an MLS PrivateMessage."""
+
+PUBLISHED: Final = frozenset(
+    {
+        Kind.CHARTER,
+        Kind.CERTIFICATE,
+        Kind.REVOCATION_LIST,
+        Kind.COMMIT,
+        Kind.PROPOSAL,
+        Kind.DISCLOSURE,
+        Kind.CHANNEL_CREATED,
+    }
+    | {Kind.GATEWAY_ACT}
+)
+"""Kinds whose body the log hands out under `body/<hash>`; no other body is ever published."""
+
+
+class Precedence(IntEnum):
+    """What goes first; the smaller the sooner."""
+
+    FLASH = 0
+    IMMEDIATE = 1
+    PRIORITY = 2
+    ROUTINE = 3
+
+
+class Marking(IntEnum):
+    """TLP 2.0 labels in their order of strictness; combining takes the highest."""
+
+    CLEAR = 0
+    GREEN = 1
+    AMBER = 2
+    AMBER_STRICT = 3
+    RED = 4
+
+    @property
+    def label(self) -> str:
+        """As FIRST writes it: `TLP:AMBER+STRICT`."""
+        return "TLP:" + self.name.replace("_", "+")
+
+    @classmethod
+    def parse(cls, label: str) -> "Marking":
+        """Read a label exactly as FIRST writes it.
+
+        Raises:
+            Malformed: anything else, TLP:WHITE of version 1 included: a label is never guessed.
+        """
+        for marking in cls:
+            if marking.label == label:
+                return marking
+        raise Malformed(f"{label!r} is no TLP 2.0 label; use one of {', '.join(m.label for m in cls)}")
+
+
+class Heard(Record, frozen=True, array_like=True):
+    """The place in a channel up to which a device has processed everything, and the rolling hash there."""
+
+    seq: Uint
+    rolling: Hash
+
+
+class AlertFields(Record, frozen=True, array_like=True):
+    """What an alert's header says openly: its id, the root that acknowledgements name, and when it stops being one."""
+
+    alert: Id
+    root: Hash
+    alone: bool  # one officer sent it; the reason is inside the encryption
+    not_after: Millis
+
+
+class Context(Record, frozen=True, array_like=True):
+    """What an envelope is, where it stands and what its device had seen (ARCHITECTURE section 5)."""
+
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
+    kind: Kind
+    device: Id
+    channel: Id
+    epoch: Uint
+    number: Positive
+    attempt: Annotated[int, Meta(ge=0, le=255)]
+    previous: Hash
+    heard: Heard
+    time: Millis
+    precedence: Precedence
+    marking: Marking
+    expires: Millis  # 0: as the channel's class says
+    franking: Annotated[bytes, Meta(max_length=32)]  # 32 bytes, or none where there is no content
+    alert: AlertFields | None
+
+    def authenticated_data(self) -> bytes:
+        """The MLS authenticated_data of the body: it binds the inside to this context."""
+        return authenticated_data(encode(self))
+
+
+class Header(Record, frozen=True, array_like=True):
+    """What is signed: the context as its exact bytes, and the body by length and hash."""
+
+    context: Annotated[bytes, Meta(max_length=1_024)]
+    body_length: Uint
+    body_hash: Hash
+
+
+class Envelope(Record, frozen=True, array_like=True):
+    """A header and signature as somebody claims them. The body travels beside it."""
+
+    header: Annotated[bytes, Meta(max_length=HEADER_LIMIT)]
+    signature: Annotated[bytes, Meta(max_length=64)]  # empty inside a run
+
+    @property
+    def link(self) -> bytes:
+        """What the device's next header must hold as `previous`."""
+        return sha256(self.header + self.signature).digest()
+
+
+_read_context = reader(Context, limit=1_024)
+_read_header = reader(Header, limit=HEADER_LIMIT)
+
+
+def authenticated_data(context: bytes) -> bytes:
+    """SHA-256(label ‖ context): 32 bytes."""
+    return sha256(b"Outrider 1 authenticated data" + context).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An envelope that has been read and not yet checked: use it to find the key, and for nothing else."""
+
+    envelope: Envelope
+    header: Header
+    context: Context
+
+    @property
+    def signed(self) -> bool:
+        return len(self.envelope.signature) == 64
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An envelope whose header one key has signed, itself or through the run that it belongs to."""
+
+    envelope: Envelope
+    header: Header
+    context: Context
+
+    @property
+    def header_hash(self) -> bytes:
+        return sha256(self.envelope.header).digest()
+
+
+def read(envelope: Envelope) -> Claimed:
+    """Read what an envelope claims.
+
+    Raises:
+        Malformed: header or context is not canonical, or the fields contradict each other.
+    """
+    header = _read_header(envelope.header)
+    context = _read_context(header.context)
+    if len(context.franking) not in (0, 32) or (len(context.franking) == 32) != (context.kind in ENCRYPTED):
+        raise Malformed("a franking tag of 32 bytes stands exactly where there is content")
+    if (context.kind is Kind.ALERT) != (context.alert is not None):
+        raise Malformed("alert fields stand exactly on alerts")
+    if len(envelope.signature) not in (0, 64):
+        raise Malformed("a signature has 64 bytes, or is left to the end of the run")
+    if not envelope.signature and context.kind not in CHAINED:
+        raise Malformed(f"every envelope of kind {context.kind.name} carries its own signature")
+    if (context.number == 1) != (context.previous == NOTHING):
+        raise Malformed("number 1, and no other, has nothing before it")
+    return Claimed(envelope, header, context)
+
+
+def check_body(claimed: "Claimed | Verified", body: bytes) -> None:
+    """Check that `body` is the one that the header names.
+
+    Raises:
+        BadSignature: length or hash differ.
+    """
+    if len(body) != claimed.header.body_length or sha256(body).digest() != claimed.header.body_hash:
+        raise BadSignature("this body is not the one that the header names")
+
+
+def verify_run(run: Sequence[Claimed], public_key: bytes) -> tuple[Verified, ...]:
+    """Check a run: one device, one channel, gap-free numbers, each hash, and the signature that closes it.
+
+    Raises:
+        Malformed: empty, too long, mixed, out of order, or more than the last one signed.
+        BadSignature: a hash or the closing signature does not hold.
+    """
+    if not 1 <= len(run) <= RUN_LIMIT:
+        raise Malformed(f"a run has 1 to {RUN_LIMIT} envelopes")
+    for before, after in pairwise(run):
+        if before.signed:
+            raise Malformed("only the last envelope of a run is signed")
+        if (after.context.device, after.context.channel) != (before.context.device, before.context.channel):
+            raise Malformed("a run has one device and one channel")
+        if after.context.number != before.context.number + 1:
+            raise Malformed("the numbers of a run rise by one")
+        if after.context.previous != before.envelope.link:
+            raise BadSignature("the chain of this run is broken")
+    last = run[-1]
+    if not last.signed:
+        raise Malformed("nobody has signed this run")
+    verify(public_key, last.context.kind.label, last.envelope.header, last.envelope.signature)
+    return tuple(Verified(c.envelope, c.header, c.context) for c in run)
+
+
+def seal(context: Context, body: bytes, key: SigningKey | None) -> Envelope:
+    """Make an envelope around a body; without a key it is left for the run's last one to sign."""
+    header = encode(Header(encode(context), len(body), sha256(body).digest()))
+    return Envelope(header, key.sign(context.kind.label, header) if key else b"")
+
+
+def rolling(before: bytes, header: bytes) -> bytes:
+    """The channel's rolling hash after one more envelope: H(previous rolling ‖ header hash)."""
+    return sha256(before + sha256(header).digest()).digest()
+
+
+class Entry(Record, frozen=True, array_like=True):
+    """A leaf of the log: an envelope given its place. Its leaf hash is RFC 6962's over `encode(entry)`."""
+
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
+    time: Millis  # the gateway's clock
+    nonce: Id  # so that a leaf hash tells nothing to who can't see the leaf
+    channel: Id
+    seq: Positive
+    header: Annotated[bytes, Meta(max_length=HEADER_LIMIT)]
+    signature: Annotated[bytes, Meta(max_length=64)]
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(self.header, self.signature)
+
+
+read_entry = reader(Entry, limit=ENTRY_LIMIT)
+"""Read a log leaf; raises `Malformed`."""
+
+
+def franking_tag(salt: bytes, content: bytes) -> bytes:
+    """HMAC-SHA-256 over the content: commits to it without showing it. The salt has 16 bytes (HMAC pads keys)."""
+
+    if len(salt) != 16:
+        raise Malformed("a franking salt has 16 bytes")
+    return hmac.digest(salt, content, "sha256")
+
+
+def application_data(salt: bytes, content: bytes) -> bytes:
+    """What MLS encrypts: salt[16] ‖ content."""
+    return salt + content
+
+
+def open_application_data(data: bytes, tag: bytes) -> bytes:
+    """The content, if it is the one that the franking tag commits to.
+
+    Raises:
+        BadSignature: it is not; the recipient hides it and complains.
+    """
+
+    if len(data) < 16 or not hmac.compare_digest(franking_tag(data[:16], data[16:]), tag):
+        raise BadSignature("this content is not the one that the header commits to")
+    return data[16:]
