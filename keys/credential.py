@@ -255,7 +255,7 @@ def read_certificate(der: bytes) -> ClaimedCertificate:
         registrar=registrar,
         person=person,
         device=device,
-        public_key=certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),  # type: ignore[union-attr]
+        public_key=certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
         roles=roles,
         not_before=int(certificate.not_valid_before_utc.timestamp()) * 1000,
         not_after=int(certificate.not_valid_after_utc.timestamp()) * 1000,
@@ -275,7 +275,7 @@ def read_root(der: bytes) -> bytes:
     if len(certificate.extensions) != 2:
         raise Malformed("a root has two extensions")
     _check_issued(certificate, certificate)
-    return certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)  # type: ignore[union-attr]
+    return certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:

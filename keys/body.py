@@ -1,0 +1,135 @@
+"""What stands in the bodies that are not encrypted, one record a kind.
+
+    CHANNEL_CREATED     ChannelCreated     the group's public beginning
+    COMMIT              Commit             the MLS commit; Welcome and GroupInfo by hash
+    PROPOSAL            the MLS message itself
+    COMMIT_REFUSED      CommitRefused      who can't process a commit says which and why
+    RECEIPT             Receipt            ranges received, decrypted and shown, and the newest checkpoint seen
+    FRANKING_COMPLAINT  Complaint
+    ACK                 Ack                a person's answer, by number
+    CERTIFICATE         the certificate's DER
+    REVOCATION_LIST     the X.509 CRL's DER
+    CHARTER             the charter's signed note
+    GATEWAY_ACT         GatewayAct
+    FILLER              nothing
+
+APPLICATION and ALERT carry an MLS PrivateMessage. The marking, class and charter of a channel are agreed by all members in
+`ChannelTerms`, an extension of the GroupContext.
+"""
+
+from enum import IntEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from keys.canonical import Hash, Id, Positive, Record, Uint, encode, reader
+from keys.envelope import Marking
+
+TERMS_EXTENSION: Final = 0xF0D1  # private use, RFC 9420 section 17.3
+RANGE_LIMIT: Final = 32
+
+
+class ChannelTerms(Record, frozen=True, array_like=True):
+    """What all members of a channel agree on by signature: its extension_data in the GroupContext."""
+
+    charter_version: Positive
+    channel_class: Annotated[str, Meta(min_length=1, max_length=100)]
+    ceiling: Marking
+
+    def encode(self) -> bytes:
+        return encode(self)
+
+
+class ChannelCreated(Record, frozen=True, array_like=True):
+    """MLS GroupInfo (an MLSMessage) of epoch 0 and its ratchet tree: one leaf, the creator's."""
+
+    group_info: bytes
+    ratchet_tree: bytes
+
+
+class Commit(Record, frozen=True, array_like=True):
+    """An MLS commit (an MLSMessage) with the SHA-256 of its Welcome, if it adds anybody, and of the new GroupInfo."""
+
+    commit: bytes
+    welcome: Hash | None
+    group_info: Hash
+
+
+class CommitRefused(Record, frozen=True, array_like=True):
+    """This device can't process the commit at `seq`; `rule` is the error's name."""
+
+    seq: Positive
+    header_hash: Hash
+    rule: Annotated[str, Meta(max_length=200)]
+
+
+class Range(Record, frozen=True, array_like=True):
+    """Seqs first to last, and the channel's rolling hash at the last."""
+
+    first: Positive
+    last: Positive
+    rolling: Hash
+
+
+class Seen(Record, frozen=True, array_like=True):
+    """Size and root of the newest checkpoint that the device has verified."""
+
+    size: Uint
+    root: Hash
+
+
+Ranges = Annotated[list[Range], Meta(max_length=RANGE_LIMIT)]
+
+
+class Receipt(Record, frozen=True, array_like=True):
+    """What a device has got of a channel since its last receipt."""
+
+    channel: Id
+    received: Ranges
+    decrypted: Ranges
+    shown: Ranges
+    seen: Seen | None
+
+
+class Complaint(Record, frozen=True, array_like=True):
+    """The content at `seq` is not the one that its header commits to."""
+
+    seq: Positive
+    header_hash: Hash
+
+
+class Ack(Record, frozen=True, array_like=True):
+    """A person's answer. `root` is the alert's root, or the header hash of a message that asked for an answer; `option`
+    is a number whose meaning is inside the encryption (0: seen and acknowledged)."""
+
+    root: Hash
+    option: Annotated[int, Meta(ge=0, le=255)]
+
+
+class Act(IntEnum):
+    """What a gateway says of itself."""
+
+    START = 1
+    STOP = 2
+    CONFIGURATION = 3
+    BACKUP = 4
+    RESTORE = 5
+
+
+class GatewayAct(Record, frozen=True, array_like=True):
+    """An act of the gateway: what, and a line that an operator understands. Never names, never addresses of people."""
+
+    act: Act
+    detail: Annotated[str, Meta(max_length=400)]
+
+
+BODY_LIMIT: Final = 16 * 1024 * 1024
+
+read_terms = reader(ChannelTerms, limit=256)
+read_channel_created = reader(ChannelCreated, limit=BODY_LIMIT)
+read_commit = reader(Commit, limit=BODY_LIMIT)
+read_commit_refused = reader(CommitRefused, limit=1_024)
+read_receipt = reader(Receipt, limit=16_384)
+read_complaint = reader(Complaint, limit=256)
+read_ack = reader(Ack, limit=256)
+read_gateway_act = reader(GatewayAct, limit=2_048)

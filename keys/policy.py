@@ -1,0 +1,404 @@
+"""The text of a charter: a mission's policy as TOML, both ways.
+
+`parse` reads the text strictly: unknown or missing keys, a role that nobody defined, a quorum that can't be reached are
+refused, so that two readers never take it differently; `render` writes the one form that `mission init` and `propose` sign.
+Who signed it is `keys.charter`'s concern.
+"""
+
+import tomllib
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from keys.credential import Issuers
+from keys.envelope import Marking
+from keys.errors import CharterRefused, KeysError
+
+T = TypeVar("T")
+POLICY_LIMIT: Final = 256 * 1024
+
+
+class Verb(StrEnum):
+    """What a role may do. Reading, receipts and acknowledgements come with membership and are no verbs."""
+
+    SEND = "send"
+    CREATE_CHANNEL = "create-channel"
+    ADD = "add"
+    REMOVE = "remove"
+    ALERT = "alert"
+    APPROVE_ENROLMENT = "approve-enrolment"
+    CHARTER = "charter"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """One organisation: its trust roots, what they may grant, and how much may be shown to it until when."""
+
+    name: str
+    home: bool
+    root: bytes
+    registrars: tuple[bytes, ...]
+    roles: frozenset[str]
+    ceiling: Marking
+    until: int  # ms since the epoch: end of the agreement; 0 for the home organisation
+
+    @property
+    def issuers(self) -> Issuers:
+        return Issuers(self.name, self.root, self.registrars, self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClass:
+    """What every channel of this class keeps to."""
+
+    name: str
+    suite: int
+    ceiling: Marking
+    alerts: bool  # carries alerts and their answers, and nothing else
+    receipts: str  # "delivered", or "shown" within one organisation
+    retention_days: int
+    grace_seconds: int  # how long messages of the epoch before are still taken
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A charter's text as values. Not yet anybody's policy: `keys.charter` says whose signatures it carries."""
+
+    mission: str
+    version: int
+    not_after: int
+    authority_keys: tuple[str, ...]  # C2SP verifier keys
+    quorum: int
+    log_origin: str
+    log_key: str  # C2SP verifier key
+    gateway_key: bytes
+    gateway_url: str
+    tls_keys: tuple[bytes, ...]  # SHA-256 of each SubjectPublicKeyInfo that may stand before the gateway
+    crl_hours: int  # a revocation list older than this stops adds, channel creation and certificates
+    crl_message_hours: int  # and, older than this, messages too
+    break_glass: bool
+    organisations: tuple[Organisation, ...]
+    classes: tuple[ChannelClass, ...]
+    roles: tuple[tuple[str, frozenset[Verb]], ...]
+    auditors: tuple[str, ...]
+    witnesses: tuple[str, ...]  # lines of a C2SP tlog-policy
+
+    def permits(self, roles: Iterable[str], verb: Verb) -> bool:
+        """Whether any of these roles may do this."""
+        held = set(roles)
+        return any(name in held and verb in verbs for name, verbs in self.roles)
+
+    def organisation(self, name: str) -> Organisation:
+        """Raises CharterRefused when there is none of this name."""
+        return _named(self.organisations, name, "organisation")
+
+    def channel_class(self, name: str) -> ChannelClass:
+        """Raises CharterRefused when there is none of this name."""
+        return _named(self.classes, name, "channel class")
+
+    @property
+    def home(self) -> Organisation:
+        return next(o for o in self.organisations if o.home)
+
+    @property
+    def issuers(self) -> tuple[Issuers, ...]:
+        return tuple(o.issuers for o in self.organisations)
+
+    def may_see(self, organisation: str, marking: Marking, now: int) -> bool:
+        """Whether people of an organisation may be shown content of this marking (TLP 2.0; the agreements' ends)."""
+        partner = self.organisation(organisation)
+        if partner.home:
+            return True
+        in_force = partner.until == 0 or now <= partner.until
+        return in_force and marking < Marking.AMBER_STRICT and marking <= partner.ceiling
+
+
+def _named(items: Iterable[T], name: str, what: str) -> T:
+    for item in items:
+        if getattr(item, "name", None) == name:
+            return item
+    raise CharterRefused(f"the charter names no {what} {name!r}")
+
+
+class _Table:
+    """A TOML table that is emptied as it is read: what is left over was unknown."""
+
+    def __init__(self, values: object, where: str) -> None:
+        if not isinstance(values, dict):
+            raise CharterRefused(f"{where} is not a table")
+        self._values = dict(values)
+        self._where = where
+
+    def take(self, key: str, kind: type[T]) -> T:
+        value = self._values.pop(key, None)
+        if type(value) is not kind:
+            raise CharterRefused(f"{self._where}: {key} must be {kind.__name__}")
+        return value
+
+    def number(self, key: str, low: int, high: int) -> int:
+        value = self.take(key, int)
+        if not low <= value <= high:
+            raise CharterRefused(f"{self._where}: {key} must be {low} to {high}")
+        return value
+
+    def name(self, key: str) -> str:
+        value = self.take(key, str)
+        if not 0 < len(value) <= 100 or not value.isprintable():
+            raise CharterRefused(f"{self._where}: {key} must be 1 to 100 printable characters")
+        return value
+
+    def millis(self, key: str) -> int:
+        value = self.take(key, datetime)
+        if value.utcoffset() is None:
+            raise CharterRefused(f"{self._where}: {key} needs a UTC offset")
+        return int(value.timestamp()) * 1000
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        values = self.take(key, list)
+        if not all(isinstance(v, str) for v in values) or len(set(values)) != len(values):
+            raise CharterRefused(f"{self._where}: {key} must be different strings")
+        return tuple(values)
+
+    def raw(self, key: str) -> bytes:
+        return _unbase64(self.take(key, str), f"{self._where}: {key}")
+
+    def raws(self, key: str) -> tuple[bytes, ...]:
+        return tuple(_unbase64(v, f"{self._where}: {key}") for v in self.strings(key))
+
+    def marking(self, key: str) -> Marking:
+        try:
+            return Marking.parse(self.take(key, str))
+        except KeysError as error:
+            raise CharterRefused(f"{self._where}: {error}") from None
+
+    def tables(self, key: str) -> "tuple[_Table, ...]":
+        values = self._values.pop(key, [])
+        if not isinstance(values, list):
+            raise CharterRefused(f"{self._where}: {key} must be tables")
+        return tuple(_Table(v, f"{key} {n}") for n, v in enumerate(values, 1))
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self._values.pop(key, None), key)
+
+    def end(self) -> None:
+        if self._values:
+            raise CharterRefused(f"{self._where}: unknown {', '.join(sorted(self._values))}")
+
+
+def _unbase64(text: str, where: str) -> bytes:
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError:
+        raise CharterRefused(f"{where} is not base64") from None
+    if b64encode(data).decode() != text:
+        raise CharterRefused(f"{where} is not canonical base64")
+    return data
+
+
+def _organisation(table: _Table) -> Organisation:
+    organisation = Organisation(
+        name=table.name("name"),
+        home=table.take("home", bool),
+        root=table.raw("root"),
+        registrars=table.raws("registrars"),
+        roles=frozenset(table.strings("roles")),
+        ceiling=table.marking("ceiling"),
+        until=table.millis("until"),
+    )
+    table.end()
+    return organisation
+
+
+def _channel_class(table: _Table) -> ChannelClass:
+    kind = ChannelClass(
+        name=table.name("name"),
+        suite=table.number("suite", 1, 0xFFFF),
+        ceiling=table.marking("ceiling"),
+        alerts=table.take("alerts", bool),
+        receipts=table.take("receipts", str),
+        retention_days=table.number("retention-days", 1, 3650),
+        grace_seconds=table.number("grace-seconds", 0, 3600),
+    )
+    if kind.receipts not in ("delivered", "shown"):
+        raise CharterRefused(f"class {kind.name}: receipts must be delivered or shown")
+    table.end()
+    return kind
+
+
+def _role(table: _Table) -> tuple[str, frozenset[Verb]]:
+    name = table.name("name")
+    try:
+        verbs = frozenset(Verb(v) for v in table.strings("verbs"))
+    except ValueError as error:
+        raise CharterRefused(f"role {name}: {error}") from None
+    table.end()
+    return name, verbs
+
+
+def parse(text: bytes) -> Policy:
+    """Read a charter's text.
+
+    Raises:
+        CharterRefused: not TOML, a key unknown, missing or of another type, or parts that contradict each other.
+    """
+    if len(text) > POLICY_LIMIT:
+        raise CharterRefused(f"a charter has at most {POLICY_LIMIT} bytes")
+    try:
+        top = _Table(tomllib.loads(text.decode("utf-8")), "charter")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise CharterRefused(f"not TOML: {error}") from None
+    authority, log, gateway, rules = top.table("authority"), top.table("log"), top.table("gateway"), top.table("rules")
+    policy = Policy(
+        mission=top.name("mission"),
+        version=top.number("version", 1, 2**31),
+        not_after=top.millis("not-after"),
+        authority_keys=authority.strings("keys"),
+        quorum=authority.number("quorum", 1, 32),
+        log_origin=log.name("origin"),
+        log_key=log.name("key"),
+        gateway_key=gateway.raw("key"),
+        gateway_url=gateway.name("url"),
+        tls_keys=gateway.raws("tls-keys"),
+        crl_hours=rules.number("revocation-hours", 1, 24 * 7),
+        crl_message_hours=rules.number("revocation-message-hours", 1, 24 * 31),
+        break_glass=rules.take("break-glass", bool),
+        organisations=tuple(_organisation(t) for t in top.tables("organisation")),
+        classes=tuple(_channel_class(t) for t in top.tables("class")),
+        roles=tuple(_role(t) for t in top.tables("role")),
+        auditors=top.strings("auditors"),
+        witnesses=top.strings("witnesses"),
+    )
+    for table in (top, authority, log, gateway, rules):
+        table.end()
+    _check_whole(policy)
+    return policy
+
+
+def _check_whole(policy: Policy) -> None:
+    """What no single field can say."""
+    _unique([o.name for o in policy.organisations], "organisation")
+    _unique([c.name for c in policy.classes], "class")
+    _unique([name for name, _ in policy.roles], "role")
+    if not policy.quorum <= len(policy.authority_keys):
+        raise CharterRefused("the quorum is larger than the number of authority keys")
+    if [o.home for o in policy.organisations].count(True) != 1:
+        raise CharterRefused("exactly one organisation is the mission's home")
+    if len(policy.gateway_key) != 32 or not policy.tls_keys or any(len(k) != 32 for k in policy.tls_keys):
+        raise CharterRefused(
+            "the gateway's key and the hashes of its TLS keys have 32 bytes, and there is one at least"
+        )
+    defined = {name for name, _ in policy.roles}
+    for organisation in policy.organisations:
+        if not organisation.roles <= defined:
+            raise CharterRefused(f"{organisation.name} may grant a role that the charter does not define")
+        if len(organisation.registrars) < 2:
+            raise CharterRefused(f"{organisation.name} needs two registrars: one lost key must not stop revocation")
+        try:
+            for registrar in organisation.registrars:
+                organisation.issuers.verify_registrar(registrar)
+        except KeysError as error:
+            raise CharterRefused(f"{organisation.name}: {error}") from None
+
+
+def _unique(names: list[str], what: str) -> None:
+    if not names or len(set(names)) != len(names):
+        raise CharterRefused(f"a charter has at least one {what}, and each has a name of its own")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, bytes):
+        return f'"{b64encode(value).decode()}"'
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _moment(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis // 1000, tz=UTC)
+
+
+def _section(head: str, values: Mapping[str, object]) -> str:
+    return "\n".join([head, *(f"{key} = {_toml(value)}" for key, value in values.items())]) + "\n"
+
+
+def render(policy: Policy) -> bytes:
+    """Write a policy as the text that is signed. `parse(render(policy)) == policy`."""
+    p = policy
+    parts = [
+        _section(
+            "# The charter of a mission. Its authority keys sign exactly these bytes.",
+            {
+                "mission": p.mission,
+                "version": p.version,
+                "not-after": _moment(p.not_after),
+                "auditors": p.auditors,
+                "witnesses": p.witnesses,
+            },
+        ),
+        _section("[authority]", {"quorum": p.quorum, "keys": p.authority_keys}),
+        _section("[log]", {"origin": p.log_origin, "key": p.log_key}),
+        _section("[gateway]", {"url": p.gateway_url, "key": p.gateway_key, "tls-keys": p.tls_keys}),
+        _section(
+            "[rules]",
+            {
+                "revocation-hours": p.crl_hours,
+                "revocation-message-hours": p.crl_message_hours,
+                "break-glass": p.break_glass,
+            },
+        ),
+    ]
+    parts += [_section("[[organisation]]", _organisation_values(o)) for o in p.organisations]
+    parts += [_section("[[class]]", _class_values(c)) for c in p.classes]
+    parts += [_section("[[role]]", {"name": name, "verbs": sorted(verbs)}) for name, verbs in p.roles]
+    return "\n".join(parts).encode()
+
+
+def _organisation_values(o: Organisation) -> Mapping[str, object]:
+    return {
+        "name": o.name,
+        "home": o.home,
+        "root": o.root,
+        "registrars": o.registrars,
+        "roles": sorted(o.roles),
+        "ceiling": o.ceiling.label,
+        "until": _moment(o.until),
+    }
+
+
+def _class_values(c: ChannelClass) -> Mapping[str, object]:
+    return {
+        "name": c.name,
+        "suite": c.suite,
+        "ceiling": c.ceiling.label,
+        "alerts": c.alerts,
+        "receipts": c.receipts,
+        "retention-days": c.retention_days,
+        "grace-seconds": c.grace_seconds,
+    }
+
+
+DEFAULT_ROLES: Final = (
+    ("agent", frozenset({Verb.SEND})),
+    ("leader", frozenset({Verb.SEND, Verb.CREATE_CHANNEL, Verb.ADD, Verb.REMOVE})),
+    ("officer", frozenset(Verb) - {Verb.CHARTER}),
+    ("guest", frozenset({Verb.SEND})),
+)
+"""What `mission init` writes when nothing else is asked for."""
+
+DEFAULT_CLASSES: Final = (
+    ChannelClass("detail", 0xF001, Marking.AMBER_STRICT, False, "shown", 30, 30),
+    ChannelClass("alert", 0xF001, Marking.AMBER, True, "shown", 365, 30),
+    ChannelClass("liaison", 0xF001, Marking.AMBER, False, "delivered", 30, 30),
+    ChannelClass("narrow", 1, Marking.AMBER_STRICT, False, "delivered", 30, 30),
+)
