@@ -113,6 +113,13 @@ def verify_checkpoint(note: Note, log_keys: Iterable[NoteVerifier], origin: str)
     return Checkpoint(head.origin, head.size, head.root, opened.note, opened.verified)
 
 
+def absent_keys(checkpoint: Checkpoint, log_keys: Iterable[NoteVerifier]) -> list[NoteVerifier]:
+    """Keys of the log whose line the checkpoint lacks. A line whose name was altered is one of an unknown key and passed
+    over, so who knows that the log signs with each of its keys looks here as well."""
+    there = {(line.name, line.key_id) for line in checkpoint.verified}
+    return [key for key in log_keys if (key.name, key.key_id) not in there]
+
+
 def check_same_log(one: Checkpoint, other: Checkpoint) -> None:
     """Raises Inconsistent where two checkpoints of one size have two roots: evidence against the log's key."""
     if one.origin == other.origin and one.size == other.size and one.root != other.root:

@@ -64,6 +64,7 @@ class Cause(Enum):
     MISSING = "missing"
     CUT = "cut"
     REORDERED = "reordered"
+    FORKED = "forked"
 
 
 @dataclass(frozen=True, slots=True)

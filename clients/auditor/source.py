@@ -1,0 +1,58 @@
+"""Where an auditor gets a stored log from: a promise, and a folder that keeps it.
+
+A source hands out bytes by path and vouches for nothing; `keys.tlog.reader` checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from keys.tlog.entry import MAX_BUNDLE
+from keys.tlog.errors import Malformed, NotFound
+from keys.tlog.note import MAX_NOTE
+from keys.tlog.tile import parse_path
+
+CHECKPOINT: Final = "checkpoint"
+
+
+class LogSource(Protocol):
+    """A stored log.
+
+    `fetch` gives the bytes of `checkpoint` or of a tile or bundle, as they are stored, whole, and raises NotFound where
+    there are none; any other path is NotFound too. `paths` names every file stored as a tile or bundle. Both may raise
+    OSError where the storage itself fails; that is no verdict on the log.
+    """
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes of one resource."""
+
+    def paths(self) -> Iterator[str]:
+        """The path of every stored tile and bundle, and of whatever else lies among them, in order."""
+
+
+class FolderSource:
+    """A tlog-tiles folder, as the gateway keeps it or as someone copied it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes of one file, at most one byte over what the largest can have."""
+        if path != CHECKPOINT:
+            try:
+                path = parse_path(path).path  # so that nothing but a resource is ever opened
+            except Malformed as error:
+                raise NotFound(path) from error
+        try:
+            with (self._folder / path).open("rb") as file:
+                return file.read(1 + (MAX_NOTE if path == CHECKPOINT else MAX_BUNDLE))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise NotFound(path) from error
+
+    def paths(self) -> Iterator[str]:
+        """Every file below `tile/`, in order."""
+        for file in sorted((self._folder / "tile").rglob("*")):
+            if file.is_file():
+                yield file.relative_to(self._folder).as_posix()
