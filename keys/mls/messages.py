@@ -1,0 +1,264 @@
+"""Proposals, commits and what brings new members in (RFC 9420 sections 8.1, 8.4, 10, 12): the formats, as sent.
+
+ReInit, ExternalInit and resumption PSKs decode and encode here; the group refuses them.
+"""
+
+from typing import Annotated, ClassVar, Final, Self
+
+from keys.mls.codec import (
+    Optional,
+    Struct,
+    Tagged,
+    Vector,
+    opaque,
+    struct,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    vector_bytes,
+)
+from keys.mls.hpke import Random
+from keys.mls.nodes import LAST_RESORT, Extension, LeafNode, extensions, find_extension
+from keys.mls.suites import CipherSuite, HPKECiphertext
+
+
+@struct(cached=True)
+class GroupContext(Struct):
+    """What every member agrees on in one epoch (section 8.1)."""
+
+    version: Annotated[int, uint16]
+    cipher_suite: Annotated[int, uint16]
+    group_id: Annotated[bytes, opaque]
+    epoch: Annotated[int, uint64]
+    tree_hash: Annotated[bytes, opaque]
+    confirmed_transcript_hash: Annotated[bytes, opaque]
+    extensions: Annotated[tuple[Extension, ...], extensions]
+
+    def extension(self, extension_type: int) -> bytes | None:
+        """The data of the group's extension of this type, if it has one."""
+        return find_extension(self.extensions, extension_type)
+
+
+@struct(cached=True)
+class KeyPackage(Struct):
+    """What a client leaves behind so that others can add it (section 10)."""
+
+    version: Annotated[int, uint16]
+    cipher_suite: Annotated[int, uint16]
+    init_key: Annotated[bytes, opaque]
+    leaf_node: LeafNode
+    extensions: Annotated[tuple[Extension, ...], extensions]
+    signature: Annotated[bytes, opaque]
+
+    @property
+    def last_resort(self) -> bool:
+        """Whether it may be handed out more than once."""
+        return find_extension(self.extensions, LAST_RESORT) is not None
+
+    def ref(self, suite: CipherSuite) -> bytes:
+        """KeyPackageRef (section 5.2)."""
+        return suite.ref_hash(b"MLS 1.0 KeyPackage Reference", self.encode())
+
+    def to_be_signed(self) -> bytes:
+        """KeyPackageTBS."""
+        encoding = self.encode()
+        return encoding[: len(encoding) - len(vector_bytes(self.signature))]
+
+
+# Pre-shared keys (section 8.4)
+
+
+@struct
+class ExternalPsk(Struct):
+    """A key that the application brings."""
+
+    psk_id: Annotated[bytes, opaque]
+
+
+@struct
+class ResumptionPsk(Struct):
+    """A key from an epoch of a group; usage is application (1), reinit (2) or branch (3)."""
+
+    usage: Annotated[int, uint8]
+    psk_group_id: Annotated[bytes, opaque]
+    psk_epoch: Annotated[int, uint64]
+
+
+Psk = ExternalPsk | ResumptionPsk
+
+
+@struct
+class PreSharedKeyID(Struct):
+    """Which pre-shared key, and a nonce that makes each use differ."""
+
+    psk: Annotated[Psk, Tagged(uint8, {1: ExternalPsk, 2: ResumptionPsk})]
+    psk_nonce: Annotated[bytes, opaque]
+
+
+# Proposals (section 12.1)
+
+
+@struct
+class Add(Struct):
+    """Bring a client in."""
+
+    key_package: KeyPackage
+    TYPE: ClassVar[int] = 1
+
+
+@struct
+class Update(Struct):
+    """Replace the sender's leaf; `Group.propose_update` makes it."""
+
+    leaf_node: LeafNode
+    TYPE: ClassVar[int] = 2
+
+
+@struct
+class Remove(Struct):
+    """Take the member at this leaf index out."""
+
+    removed: Annotated[int, uint32]
+    TYPE: ClassVar[int] = 3
+
+
+@struct
+class PreSharedKey(Struct):
+    """Mix a pre-shared key into the next epoch."""
+
+    psk: PreSharedKeyID
+    TYPE: ClassVar[int] = 4
+
+    @classmethod
+    def external(cls, suite: CipherSuite, psk_id: bytes, random: Random) -> Self:
+        """The external key `psk_id`, with a fresh nonce (section 8.4)."""
+        return cls(PreSharedKeyID(ExternalPsk(psk_id), random(suite.hash_length)))
+
+
+@struct
+class ReInit(Struct):
+    """Ask to found the group anew; refused here."""
+
+    group_id: Annotated[bytes, opaque]
+    version: Annotated[int, uint16]
+    cipher_suite: Annotated[int, uint16]
+    extensions: Annotated[tuple[Extension, ...], extensions]
+    TYPE: ClassVar[int] = 5
+
+
+@struct
+class ExternalInit(Struct):
+    """Part of joining by an external commit; refused here."""
+
+    kem_output: Annotated[bytes, opaque]
+    TYPE: ClassVar[int] = 6
+
+
+@struct
+class GroupContextExtensions(Struct):
+    """Replace all extensions of the group."""
+
+    extensions: Annotated[tuple[Extension, ...], extensions]
+    TYPE: ClassVar[int] = 7
+
+
+Proposal = Add | Update | Remove | PreSharedKey | ReInit | ExternalInit | GroupContextExtensions
+PROPOSALS: Final = (Add, Update, Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions)
+proposal: Final = Tagged(uint16, {kind.TYPE: kind for kind in PROPOSALS})
+
+
+# Commits (section 12.4)
+
+
+@struct
+class ByValue(Struct):
+    """A proposal that travels inside the commit."""
+
+    proposal: Annotated[Proposal, proposal]
+
+
+@struct
+class ByReference(Struct):
+    """A proposal sent before, by the hash of its AuthenticatedContent (section 5.2)."""
+
+    reference: Annotated[bytes, opaque]
+
+
+ProposalOrRef = ByValue | ByReference
+
+
+@struct
+class UpdatePathNode(Struct):
+    """A fresh key for one parent, and its path secret sealed to the other side (section 7.6)."""
+
+    encryption_key: Annotated[bytes, opaque]
+    encrypted_path_secret: Annotated[tuple[HPKECiphertext, ...], Vector(HPKECiphertext)]
+
+
+@struct
+class UpdatePath(Struct):
+    """The committer's new leaf and the parents of its filtered direct path."""
+
+    leaf_node: LeafNode
+    nodes: Annotated[tuple[UpdatePathNode, ...], Vector(UpdatePathNode)]
+
+
+@struct
+class Commit(Struct):
+    """What ends an epoch."""
+
+    proposals: Annotated[tuple[ProposalOrRef, ...], Vector(Tagged(uint8, {1: ByValue, 2: ByReference}))]
+    path: Annotated[UpdatePath | None, Optional(UpdatePath)]
+
+
+# Welcoming (section 12.4.3)
+
+
+@struct
+class GroupInfo(Struct):
+    """A group at the start of an epoch, signed by a member."""
+
+    group_context: GroupContext
+    extensions: Annotated[tuple[Extension, ...], extensions]
+    confirmation_tag: Annotated[bytes, opaque]
+    signer: Annotated[int, uint32]
+    signature: Annotated[bytes, opaque]
+
+    def to_be_signed(self) -> bytes:
+        """GroupInfoTBS."""
+        encoding = self.encode()
+        return encoding[: len(encoding) - len(vector_bytes(self.signature))]
+
+
+@struct
+class PathSecret(Struct):
+    """The secret of the lowest node above both committer and joiner."""
+
+    path_secret: Annotated[bytes, opaque]
+
+
+@struct
+class GroupSecrets(Struct):
+    """What one joiner gets sealed to its init key."""
+
+    joiner_secret: Annotated[bytes, opaque]
+    path_secret: Annotated[PathSecret | None, Optional(PathSecret)]
+    psks: Annotated[tuple[PreSharedKeyID, ...], Vector(PreSharedKeyID)]
+
+
+@struct
+class EncryptedGroupSecrets(Struct):
+    """The sealed secrets of one joiner, found by its KeyPackageRef."""
+
+    new_member: Annotated[bytes, opaque]
+    encrypted_group_secrets: HPKECiphertext
+
+
+@struct
+class Welcome(Struct):
+    """Brings the clients that one commit added into the group."""
+
+    cipher_suite: Annotated[int, uint16]
+    secrets: Annotated[tuple[EncryptedGroupSecrets, ...], Vector(EncryptedGroupSecrets)]
+    encrypted_group_info: Annotated[bytes, opaque]
