@@ -1,0 +1,195 @@
+"""What a decision asks the store to do, all of it in the decision's own transaction, in order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.core.view import CertificateRow, Invitation, Member, Stored, Stream
+from keys.authority import RevocationList
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One more envelope in its stream, and its entry in the log at the same moment."""
+
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class PutStream:
+    """A new stream, or the next state of one that is there."""
+
+    stream: Stream
+
+
+@dataclass(frozen=True, slots=True)
+class PutChain:
+    channel: bytes
+    device: bytes
+    number: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RememberRefusal:
+    """These numbers may be sealed again with the next attempt."""
+
+    channel: bytes
+    device: bytes
+    numbers: tuple[int, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """The changed parts of a channel's PublicGroup; a part that is b"" is dropped."""
+
+    channel: bytes
+    parts: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PutTree:
+    """The ratchet tree after the commit at `seq`, for those who join there."""
+
+    channel: bytes
+    seq: int
+    hash: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutMember:
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class EndMember:
+    channel: bytes
+    device: bytes
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLeaf:
+    channel: bytes
+    device: bytes
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutCertificate:
+    row: CertificateRow
+
+
+@dataclass(frozen=True, slots=True)
+class PutRevocations:
+    """The list, every certificate on it marked, and every channel with such a member blocked."""
+
+    revocations: RevocationList
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutCharter:
+    version: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutInvitation:
+    invitation: Invitation
+
+
+@dataclass(frozen=True, slots=True)
+class DropInvitation:
+    invite: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutPackage:
+    """A KeyPackage in the directory; a last-resort one takes the place of the one before."""
+
+    device: bytes
+    suite: int
+    data: bytes
+    last_resort: bool
+    not_after: int  # s
+
+
+@dataclass(frozen=True, slots=True)
+class DropPackages:
+    """All of a device's one-time KeyPackages (its key has changed)."""
+
+    device: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TakePackage:
+    """Handed out: gone, unless it is the last resort."""
+
+    row: int
+    claimer: bytes
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutPiece:
+    """One more chunk of a body."""
+
+    device: bytes
+    hash: bytes
+    length: int
+    offset: int
+    data: bytes
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBlob:
+    """A blob may be read by a channel's members, or by one device."""
+
+    hash: bytes
+    channel: bytes = b""
+    device: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveCursor:
+    device: bytes
+    channel: bytes
+    seq: int
+
+
+Effect = (
+    Append
+    | PutStream
+    | PutChain
+    | RememberRefusal
+    | PutGroup
+    | PutTree
+    | PutMember
+    | EndMember
+    | ChangeLeaf
+    | PutCertificate
+    | PutRevocations
+    | PutCharter
+    | PutInvitation
+    | DropInvitation
+    | PutPackage
+    | DropPackages
+    | TakePackage
+    | PutPiece
+    | GiveBlob
+    | MoveCursor
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What a decision gives: the answer, said only once the effects are durable."""
+
+    answer: T
+    effects: tuple[Effect, ...] = ()

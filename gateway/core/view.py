@@ -1,0 +1,236 @@
+"""What a decision may look at: read-only rows of the open transaction, as frozen values.
+
+`View` is a port. The store implements it over a transaction (for decisions) and over a snapshot (for answers); a decision
+sees what the decisions before it in the same transaction have done.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from keys.authority import RevocationList
+from keys.canonical import encode
+from keys.charter import Charter
+from keys.envelope import Entry, Kind
+from keys.identity import ChannelId, DeviceId, PersonId
+
+
+class StreamKind(IntEnum):
+    CONTROL = 1
+    CHANNEL = 2
+    RECEIPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A channel, the control channel or a receipt stream: where its next envelope goes.
+
+    `grace_until` (ms): until when messages of the epoch before are taken. `expires` (ms): when the first member's certificate
+    ends. `blocked`: members whose certificate is revoked; while there are any, no message of this epoch is taken.
+    """
+
+    id: ChannelId
+    kind: StreamKind
+    seq: int
+    rolling: bytes
+    parent: bytes = b""
+    epoch: int = 0
+    channel_class: str = ""
+    ceiling: int = 0
+    suite: int = 0
+    grace_until: int = 0
+    expires: int = 0
+    blocked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where a device stands in a stream: its last accepted number and the hash its next header must hold."""
+
+    number: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An envelope with its place, as the store has it. `body` is None where it is kept apart or destroyed."""
+
+    channel: ChannelId
+    seq: int
+    index: int
+    time: int
+    nonce: bytes
+    header: bytes
+    signature: bytes
+    kind: Kind
+    device: DeviceId
+    number: int
+    precedence: int
+    body_hash: bytes
+    body_length: int
+    body: bytes | None
+
+    def leaf(self) -> bytes:
+        """Its entry in the log."""
+        return encode(Entry(1, self.time, self.nonce, self.channel, self.seq, self.header, self.signature))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A device's time in a channel. `left` is the seq of the commit that removed it, 0 while it is in."""
+
+    channel: ChannelId
+    device: DeviceId
+    leaf: int
+    certificate: bytes
+    since: int
+    epoch: int
+    left: int = 0
+    welcome: bytes = b""
+    welcome_length: int = 0
+    rolling: bytes = b""  # of the channel after the commit that added it
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """A device certificate that counts: its approval is logged."""
+
+    hash: bytes
+    der: bytes
+    device: DeviceId
+    person: PersonId
+    organisation: str
+    roles: frozenset[str]
+    public_key: bytes
+    serial: int
+    not_before: int
+    not_after: int
+    revoked: bool
+    index: int  # of its entry
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invite or a renewal, from its beginning to the logged certificate."""
+
+    id: bytes
+    organisation: str
+    role: str
+    expires: int
+    request: bytes = b""
+    certificate: bytes = b""
+    answer: bytes = b""
+    seq: int = 0  # of the CERTIFICATE envelope in the control channel
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A KeyPackage in the directory."""
+
+    row: int
+    device: DeviceId
+    suite: int
+    data: bytes
+    last_resort: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body put in chunks: how much of it is here. Complete when held == length."""
+
+    hash: bytes
+    length: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is at the other end of a session: proved by its key, and what its certificate says."""
+
+    device: DeviceId
+    person: PersonId
+    organisation: str
+    roles: frozenset[str]
+    certificate: bytes  # SHA-256 of the DER
+    public_key: bytes
+    not_after: int
+    registrar: bool
+
+
+class View(Protocol):
+    """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
+
+    def charter(self) -> Charter | None: ...
+    def charter_notes(self) -> Sequence[bytes]: ...
+    def stream(self, channel: bytes) -> Stream | None: ...
+    def chain(self, channel: bytes, device: bytes) -> Chain: ...
+    def refused_attempt(self, channel: bytes, device: bytes, number: int) -> int | None: ...
+    def envelope_at(self, channel: bytes, device: bytes, number: int) -> Stored | None: ...
+    def envelopes(self, channel: bytes, after: int, limit: int, *, bodies: bool = True) -> Sequence[Stored]: ...
+    def envelope(self, channel: bytes, seq: int) -> Stored | None: ...
+    def member(self, channel: bytes, device: bytes) -> Member | None:
+        """The device's present membership, or its last one (then `left` is not 0)."""
+        ...
+
+    def members(self, channel: bytes) -> Sequence[Member]:
+        """Present members by leaf."""
+        ...
+
+    def memberships(self, device: bytes) -> Sequence[Member]:
+        """Of every channel the device is or was in: its latest membership."""
+        ...
+
+    def share_channel(self, device: bytes, other: bytes) -> bool: ...
+    def sent_between(self, channel: bytes, device: bytes, first: int, last: int) -> bool:
+        """Whether the device has an envelope in the channel from seq first to last."""
+        ...
+
+    def group(self, channel: bytes) -> Mapping[str, bytes]:
+        """The parts of the channel's PublicGroup."""
+        ...
+
+    def tree(self, channel: bytes, seq: int) -> tuple[bytes, int] | None:
+        """Hash and length of the ratchet tree after the commit at `seq`, if it is still kept."""
+        ...
+
+    def certificate(self, certificate_hash: bytes) -> CertificateRow | None: ...
+    def certificates(self, device: bytes) -> Sequence[CertificateRow]:
+        """All of a device's, the newest first."""
+        ...
+
+    def directory(self, after: bytes, limit: int) -> Sequence[CertificateRow]:
+        """The newest certificate of each device, by device id."""
+        ...
+
+    def revocations(self, organisation: str) -> RevocationList | None: ...
+    def invitation(self, invite: bytes) -> Invitation | None: ...
+    def pending(self, limit: int) -> Sequence[Invitation]:
+        """Those with a request and no logged certificate yet."""
+        ...
+
+    def package(self, device: bytes, suite: int) -> Package | None:
+        """The next one to hand out: a one-time KeyPackage, or the last-resort one when there is none."""
+        ...
+
+    def packages_left(self, device: bytes, suite: int | None = None) -> int: ...
+    def claims_since(self, device: bytes, since: int) -> int: ...
+    def upload(self, body_hash: bytes) -> Upload | None: ...
+    def uploads_open(self, device: bytes) -> int: ...
+    def blob(self, body_hash: bytes, offset: int, length: int) -> bytes | None: ...
+    def may_read(self, body_hash: bytes, device: bytes) -> bool:
+        """Whether this blob was given to the device, or to a channel it is in."""
+        ...
+
+    def published(self, body_hash: bytes) -> Stored | None:
+        """An envelope of a published kind with this body."""
+        ...
+
+    def cursor(self, device: bytes, channel: bytes) -> int: ...
+    def log_size(self) -> int: ...
+    def entries(self, first: int, limit: int) -> Sequence[bytes]:
+        """Encoded entries by log index."""
+        ...
+
+    def checkpoint(self) -> bytes | None: ...
