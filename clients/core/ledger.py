@@ -1,0 +1,111 @@
+"""What a device remembers, and how a decision is written down.
+
+The core reads through a `View` and never writes: a `Draft` over the view collects what a decision changes, is read in its
+place while the decision goes on, and leaves as a list of `Change`s, which the shell puts into the vault in one transaction
+before anything goes out. So "new MLS state, message, receipt and queue row in one transaction" holds by construction.
+
+A shelf holds records of one type under keys that sort as bytes. `Shelf` is the typed door to it:
+
+    POSITIONS.put(draft, channel, position)
+    for key, message in MESSAGES.scan(draft, channel): ...
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+from typing import Generic, Protocol, TypeVar
+
+from keys.canonical import Record, encode, reader
+
+R = TypeVar("R", bound=Record)
+
+LARGEST = 64 * 1024 * 1024
+
+
+class View(Protocol):
+    """Read-only look-ups in what is durable."""
+
+    def get(self, shelf: str, key: bytes) -> bytes | None:
+        """What stands there, or None."""
+        ...
+
+    def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Everything whose key begins with `prefix` and is greater than `after`, in the order of the keys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write: put, or delete where the value is None."""
+
+    shelf: str
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A view with one decision's changes over it."""
+
+    view: View
+    _changes: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict)
+
+    def get(self, shelf: str, key: bytes) -> bytes | None:
+        changed = self._changes.get(shelf)
+        if changed is not None and key in changed:
+            return changed[key]
+        return self.view.get(shelf, key)
+
+    def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        changed = self._changes.get(shelf, {})
+        fresh = sorted((k, v) for k, v in changed.items() if v is not None and k.startswith(prefix) and k > after)
+        kept = ((k, v) for k, v in self.view.scan(shelf, prefix, after) if k not in changed)
+        yield from merge(kept, fresh)
+
+    def put(self, shelf: str, key: bytes, value: bytes) -> None:
+        self._changes.setdefault(shelf, {})[key] = value
+
+    def delete(self, shelf: str, key: bytes) -> None:
+        self._changes.setdefault(shelf, {})[key] = None
+
+    def changes(self) -> list[Change]:
+        """What is to be written, in one transaction."""
+        return [Change(s, k, v) for s, items in self._changes.items() for k, v in items.items()]
+
+
+class Shelf(Generic[R]):
+    """The records of one type, under one name."""
+
+    def __init__(self, name: str, kind: type[R]) -> None:
+        self.name = name
+        self._read: Callable[[bytes], R] = reader(kind, limit=LARGEST)
+
+    def get(self, view: View, key: bytes = b"") -> R | None:
+        """The record under this key, or None."""
+        data = view.get(self.name, key)
+        return None if data is None else self._read(data)
+
+    def scan(self, view: View, prefix: bytes = b"", after: bytes = b"") -> Iterator[tuple[bytes, R]]:
+        """Keys and records in order. With `after` those beyond that key only."""
+        for key, data in view.scan(self.name, prefix, after):
+            yield key, self._read(data)
+
+    def put(self, draft: Draft, key: bytes, value: R) -> None:
+        """Put or replace, unless it stands there so already."""
+        data = encode(value)
+        if draft.get(self.name, key) != data:
+            draft.put(self.name, key, data)
+
+    def delete(self, draft: Draft, key: bytes) -> None:
+        """Take away."""
+        draft.delete(self.name, key)
+
+
+def at(channel: bytes, seq: int) -> bytes:
+    """The key of a place in a channel: sorts by seq."""
+    return channel + seq.to_bytes(8, "big")
+
+
+def seq_of(key: bytes) -> int:
+    """The seq in such a key."""
+    return int.from_bytes(key[-8:], "big")
