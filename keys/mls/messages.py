@@ -18,8 +18,10 @@ from keys.mls.codec import (
     uint64,
     vector_bytes,
 )
+from keys.mls.errors import InvalidKeyPackage
 from keys.mls.hpke import Random
-from keys.mls.nodes import LAST_RESORT, Extension, LeafNode, extensions, find_extension
+from keys.mls.leaves import NOWHERE, AuthenticationService, check_extensions, verify_leaf
+from keys.mls.nodes import LAST_RESORT, MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
 from keys.mls.suites import CipherSuite, HPKECiphertext
 
 
@@ -60,10 +62,34 @@ class KeyPackage(Struct):
         """KeyPackageRef (section 5.2)."""
         return suite.ref_hash(b"MLS 1.0 KeyPackage Reference", self.encode())
 
+    @property
+    def lifetime(self) -> Lifetime | None:
+        """When it counts; None if the leaf was not made for a KeyPackage, which `verify` refuses."""
+        source = self.leaf_node.leaf_node_source
+        return source if isinstance(source, Lifetime) else None
+
     def to_be_signed(self) -> bytes:
         """KeyPackageTBS."""
         encoding = self.encode()
         return encoding[: len(encoding) - len(vector_bytes(self.signature))]
+
+    def verify(self, suite: CipherSuite, auth: AuthenticationService, now_seconds: int | None) -> None:
+        """Check all of section 10.1; without a time the lifetime is left out.
+
+        Raises `InvalidKeyPackage`, `InvalidLeafNode`, `InvalidCredential`, `BadKey`, `BadSignature`.
+        """
+        if self.version != MLS10 or self.cipher_suite != suite.id:
+            raise InvalidKeyPackage("another version or cipher suite (section 10.1)")
+        if self.lifetime is None:
+            raise InvalidKeyPackage("its leaf was not made for a KeyPackage (section 10)")
+        if self.init_key == self.leaf_node.encryption_key:
+            raise InvalidKeyPackage("init key and encryption key are one (section 10.1)")
+        check_extensions(self.extensions)
+        suite.hpke.kem.check_public(self.init_key)
+        verify_leaf(suite, self.leaf_node, NOWHERE, now_seconds)
+        signed = self.to_be_signed()
+        suite.verify_with_label(self.leaf_node.signature_key, b"KeyPackageTBS", signed, self.signature)
+        auth.validate(self.leaf_node.credential, self.leaf_node.signature_key)
 
 
 # Pre-shared keys (section 8.4)

@@ -1,0 +1,77 @@
+"""Making a KeyPackage (RFC 9420 section 10), and the secrets that its owner keeps until the Welcome."""
+
+from typing import Annotated, NamedTuple
+
+from keys.mls.codec import Struct, opaque, struct
+from keys.mls.errors import Misuse
+from keys.mls.hpke import Random
+from keys.mls.leaves import NOWHERE, new_capabilities, sign_leaf
+from keys.mls.messages import KeyPackage
+from keys.mls.nodes import LAST_RESORT, MLS10, Capabilities, Credential, Extension, LeafNode, Lifetime
+from keys.mls.suites import CipherSuite
+
+
+@struct
+class KeyPackageSecrets(Struct):
+    """The private keys of a KeyPackage; the init key is destroyed once a Welcome was opened (section 10).
+
+    A last-resort KeyPackage keeps them until it is replaced.
+    """
+
+    init_private_key: Annotated[bytes, opaque]
+    encryption_private_key: Annotated[bytes, opaque]
+
+
+class NewLeaf(NamedTuple):
+    """A leaf for a KeyPackage or a founder, and its private encryption key."""
+
+    leaf: LeafNode
+    private_key: bytes
+
+
+def new_leaf(
+    suite: CipherSuite,
+    credential: Credential,
+    signature_private_key: bytes,
+    lifetime: Lifetime,
+    capabilities: Capabilities,
+    random: Random,
+) -> NewLeaf:
+    """A signed leaf that belongs to no group yet (leaf_node_source key_package)."""
+    private, public = suite.derive_key_pair(random(suite.hash_length))
+    signature_key = suite.signature_public_key(signature_private_key)
+    unsigned = LeafNode(public, signature_key, credential, capabilities, lifetime, (), b"")
+    return NewLeaf(sign_leaf(suite, unsigned, signature_private_key, NOWHERE), private)
+
+
+def new_key_package(
+    suite: CipherSuite,
+    credential: Credential,
+    signature_private_key: bytes,
+    *,
+    not_before: int,
+    not_after: int,
+    random: Random,
+    last_resort: bool = False,
+    extensions: tuple[Extension, ...] = (),
+    capabilities: Capabilities | None = None,
+) -> tuple[KeyPackage, KeyPackageSecrets]:
+    """A KeyPackage that counts from `not_before` to `not_after` (seconds since 1970), and its secrets.
+
+    Without `capabilities` the leaf lists this suite, its credential type and the types of `extensions`: a group
+    whose GroupContext has an extension of its own will refuse it, so name that type in `capabilities`.
+    """
+    if last_resort:
+        extensions = (*extensions, Extension(LAST_RESORT, b""))
+    if capabilities is None:
+        types = tuple(extension.extension_type for extension in extensions)
+        capabilities = new_capabilities(suite, credential, types)
+    if any(extension.extension_type not in capabilities.extensions for extension in extensions):
+        raise Misuse("capabilities must list the extensions of the KeyPackage (section 10)")
+    lifetime = Lifetime(not_before, not_after)
+    leaf, encryption_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
+    init_private, init_key = suite.derive_key_pair(random(suite.hash_length))
+    unsigned = KeyPackage(MLS10, suite.id, init_key, leaf, extensions, b"")
+    signature = suite.sign_with_label(signature_private_key, b"KeyPackageTBS", unsigned.to_be_signed())
+    package = KeyPackage(MLS10, suite.id, init_key, leaf, extensions, signature)
+    return package, KeyPackageSecrets(init_private, encryption_private)

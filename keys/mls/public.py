@@ -1,0 +1,338 @@
+"""What can be known of a group without its secrets: members, tree, context, and what each Commit does to them.
+
+The Delivery Service follows every channel with a `PublicGroup`, an auditor replays one, and a member's `Group` keeps
+one inside, so all three judge a Commit by the same code. What needs secrets is left out here: the membership tag, the
+path's ciphertexts and the confirmation tag are taken as claimed (RFC 9420 section 6.2 and 12.4.2); a member that
+checks them may refuse what this accepted.
+
+    public = PublicGroup.create(suite, group_info, ratchet_tree, auth)
+    public = public.proposal(message, now_seconds)
+    staged = public.stage(message, now_seconds)         # look at it, ask policy
+    public = staged.next                                # once it has its place
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from keys.mls import rules
+from keys.mls.errors import (
+    DecodeError,
+    InvalidCommit,
+    InvalidGroupInfo,
+    InvalidMessage,
+    Unsupported,
+    WrongEpoch,
+    WrongGroup,
+)
+from keys.mls.framing import (
+    GROUP_INFO,
+    AuthenticatedContent,
+    MemberSender,
+    MLSMessage,
+    ProposalContent,
+    PublicMessage,
+    interim_transcript_hash,
+)
+from keys.mls.leaves import (
+    AuthenticationService,
+    Member,
+    Place,
+    check_extensions,
+    fits_group,
+    verify_leaf,
+    verify_members,
+    verify_replacement,
+)
+from keys.mls.messages import ByValue, Commit, GroupContext, GroupInfo, KeyPackage
+from keys.mls.nodes import MLS10, Extension, FromCommit, LeafNode
+from keys.mls.rules import Applied, Checker, SentProposal
+from keys.mls.suites import CipherSuite
+from keys.mls.tree import Tree
+from keys.mls.treekem import merge_path, provisional_context
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """What a Commit does to the public part of a group, with what a member needs to follow it."""
+
+    committer: int
+    applied: Applied
+    provisional: GroupContext
+    """New epoch and tree, old transcript: path secrets are sealed under it."""
+    next: "PublicGroup"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedPublicCommit:
+    """A Commit that was checked and waits for its place."""
+
+    sender_leaf: int
+    committer: Member
+    new_leaf: Member
+    """The committer as it is after the Commit."""
+    adds: tuple[KeyPackage, ...]
+    added: tuple[Member, ...]
+    removes: tuple[Member, ...]
+    updates: tuple[tuple[Member, Member], ...]
+    """Old and new appearance of members whose Update is committed."""
+    proposal_types: tuple[int, ...]
+    extensions: tuple[Extension, ...] | None
+    """The group's new extensions, if they are replaced."""
+    has_path: bool
+    authenticated_data: bytes
+    next: "PublicGroup"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublicGroup:
+    """A group in one epoch, as everybody may know it."""
+
+    suite: CipherSuite
+    auth: AuthenticationService
+    context: GroupContext
+    tree: Tree
+    confirmation_tag: bytes
+    interim_transcript_hash: bytes
+    proposals: Mapping[bytes, SentProposal]
+    """Proposals of this epoch by reference, in the order they came."""
+
+    @classmethod
+    def create(
+        cls,
+        suite: CipherSuite,
+        group_info: bytes,
+        ratchet_tree: bytes,
+        auth: AuthenticationService,
+        *,
+        now_seconds: int | None = None,
+    ) -> "PublicGroup":
+        """From a GroupInfo (an MLSMessage) and the tree it speaks of; every leaf and parent is checked.
+
+        Leaves' lifetimes count only with `now_seconds`: a member of long standing may have outlived its KeyPackage.
+        """
+        return cls.from_info(suite, read_group_info(group_info), ratchet_tree, auth, now_seconds)
+
+    @classmethod
+    def from_info(
+        cls,
+        suite: CipherSuite,
+        info: GroupInfo,
+        ratchet_tree: bytes,
+        auth: AuthenticationService,
+        now_seconds: int | None,
+    ) -> "PublicGroup":
+        """Section 12.4.3.1, as far as no secret is needed. Raises `Invalid` and below, `CryptoError`."""
+        context = info.group_context
+        if context.version != MLS10 or context.cipher_suite != suite.id:
+            raise InvalidGroupInfo("another version or cipher suite (section 12.4.3.1)")
+        check_extensions(context.extensions)
+        check_extensions(info.extensions)
+        tree = Tree.decode(suite, ratchet_tree)
+        if tree.hash() != context.tree_hash:
+            raise InvalidGroupInfo("the tree is not the one of the GroupInfo (section 12.4.3.1)")
+        verify_signer(suite, tree, info)
+        tree.verify()
+        for leaf_index, leaf in tree.members():
+            verify_leaf(suite, leaf, Place(context.group_id, leaf_index), now_seconds)
+            fits_group(leaf, context.extensions)
+            auth.validate(leaf.credential, leaf.signature_key)
+        verify_members(tree)
+        interim = interim_transcript_hash(suite, context.confirmed_transcript_hash, info.confirmation_tag)
+        return cls(suite, auth, context, tree, info.confirmation_tag, interim, {})
+
+    # What it is
+
+    @property
+    def group_id(self) -> bytes:
+        return self.context.group_id
+
+    @property
+    def epoch(self) -> int:
+        return self.context.epoch
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, from the left."""
+        return [Member.of(leaf_index, leaf) for leaf_index, leaf in self.tree.members()]
+
+    def member(self, leaf_index: int) -> Member | None:
+        """The member at this leaf, if there is one."""
+        leaf = self.tree.leaf(leaf_index)
+        return None if leaf is None else Member.of(leaf_index, leaf)
+
+    def tree_bytes(self) -> bytes:
+        """The content of a ratchet_tree extension, for joiners."""
+        return self.tree.encode()
+
+    # What happens to it
+
+    def proposal(self, message: bytes, now_seconds: int | None) -> "PublicGroup":
+        """The group with this proposal kept until a Commit names it. Raises `MLSError` and below."""
+        content, _ = self.open_public(message)
+        return self.with_proposal(content, now_seconds)
+
+    def with_proposal(self, content: AuthenticatedContent, now_seconds: int | None) -> "PublicGroup":
+        """The same for content whose signature was checked."""
+        framed = content.framed
+        if not isinstance(framed.content, ProposalContent):
+            raise InvalidMessage("not a proposal")
+        assert isinstance(framed.sender, MemberSender)
+        reference = content.proposal_ref(self.suite)
+        sent = SentProposal(framed.content.proposal, framed.sender.leaf_index, reference)
+        self.checker(now_seconds).check(sent)
+        return replace(self, proposals={**self.proposals, reference: sent})
+
+    def stage(self, message: bytes, now_seconds: int | None) -> StagedPublicCommit:
+        """Check a Commit and say what it would do. Raises `MLSError` and below; nothing is changed.
+
+        `now_seconds` should be when the Delivery Service took the message, for all who judge it alike.
+        """
+        content, _ = self.open_public(message)
+        evolution = self.evolve(content, now_seconds)
+        return self.describe(content, evolution)
+
+    def describe(self, content: AuthenticatedContent, evolution: Evolution) -> StagedPublicCommit:
+        """What a Commit does, in the words of who has to allow it."""
+        commit = content.framed.content
+        assert isinstance(commit, Commit)
+        applied, after = evolution.applied, evolution.next
+        committer, new_leaf = self.member(evolution.committer), after.member(evolution.committer)
+        assert committer is not None
+        assert new_leaf is not None
+        sent = self.resolve(commit, evolution.committer)
+        return StagedPublicCommit(
+            sender_leaf=evolution.committer,
+            committer=committer,
+            new_leaf=new_leaf,
+            adds=tuple(package for _, package in applied.joiners),
+            added=tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
+            removes=applied.removed,
+            updates=applied.updated,
+            proposal_types=tuple(one.proposal.TYPE for one in sent),
+            extensions=applied.extensions if applied.new_extensions else None,
+            has_path=commit.path is not None,
+            authenticated_data=content.framed.authenticated_data,
+            next=after,
+        )
+
+    def check_group_info(self, group_info: bytes, *, signer: int | None = None) -> GroupInfo:
+        """A GroupInfo (an MLSMessage) that speaks of exactly this epoch, signed by a member (`signer`, if given)."""
+        info = read_group_info(group_info)
+        if info.group_context != self.context:
+            raise InvalidGroupInfo("a GroupInfo of another group or epoch")
+        if info.confirmation_tag != self.confirmation_tag:
+            raise InvalidGroupInfo("a GroupInfo with another confirmation tag (section 12.4.3)")
+        if signer is not None and info.signer != signer:
+            raise InvalidGroupInfo(f"a GroupInfo by leaf {info.signer}, not {signer}")
+        check_extensions(info.extensions)
+        verify_signer(self.suite, self.tree, info)
+        return info
+
+    # The steps
+
+    def check_place(self, group_id: bytes, epoch: int) -> None:
+        """Raise `WrongGroup` or `WrongEpoch` unless a handshake message belongs here and now."""
+        if group_id != self.context.group_id:
+            raise WrongGroup(f"message of group {group_id.hex()}")
+        if epoch != self.context.epoch:
+            raise WrongEpoch(epoch, self.context.epoch)
+
+    def open_public(self, message: bytes) -> tuple[AuthenticatedContent, bytes]:
+        """A handshake message with its signature checked, and its membership tag, unchecked."""
+        public = MLSMessage.unwrap(message)
+        if not isinstance(public, PublicMessage):
+            raise InvalidMessage("not a PublicMessage")
+        return self.verify_public(public)
+
+    def verify_public(self, public: PublicMessage) -> tuple[AuthenticatedContent, bytes]:
+        """The same for a message that was decoded."""
+        self.check_place(public.framed.group_id, public.framed.epoch)
+        if public.membership_tag is None:
+            raise Unsupported("proposals and commits from outside the group")
+        if not isinstance(public.framed.content, ProposalContent | Commit):
+            raise InvalidMessage("application data that is not encrypted (section 6)")
+        self.verify_content(public.authenticated)
+        return public.authenticated, public.membership_tag
+
+    def verify_content(self, content: AuthenticatedContent) -> None:
+        """Raise unless a member signed this in this epoch (section 6.1)."""
+        assert isinstance(content.framed.sender, MemberSender)
+        leaf = self.tree.leaf(content.framed.sender.leaf_index)
+        if leaf is None:
+            raise InvalidMessage("a sender that is not a member (section 6)")
+        content.verify_signature(self.suite, self.context, leaf.signature_key)
+
+    def checker(self, now_seconds: int | None) -> Checker:
+        """Who judges proposals in this epoch."""
+        return Checker(self.context, self.tree, self.auth, now_seconds)
+
+    def resolve(self, commit: Commit, committer: int) -> list[SentProposal]:
+        """The proposals that a Commit covers, in its order (section 12.4). Raises `InvalidCommit`."""
+        found = []
+        for one in commit.proposals:
+            if isinstance(one, ByValue):
+                found.append(SentProposal(one.proposal, committer, None))
+                continue
+            sent = self.proposals.get(one.reference)
+            if sent is None:
+                raise InvalidCommit(f"a proposal that was not seen in this epoch: {one.reference.hex()}")
+            found.append(sent)
+        references = [sent.reference for sent in found if sent.reference is not None]
+        if len(set(references)) != len(references):
+            raise InvalidCommit("one proposal twice")
+        return found
+
+    def evolve(self, content: AuthenticatedContent, now_seconds: int | None) -> Evolution:
+        """What a signed Commit makes of the group (section 12.4.2). Raises `MLSError` and below."""
+        commit = content.framed.content
+        if not isinstance(commit, Commit):
+            raise InvalidMessage("not a Commit")
+        assert isinstance(content.framed.sender, MemberSender)
+        committer = content.framed.sender.leaf_index
+        applied = rules.apply(self.checker(now_seconds), self.resolve(commit, committer), committer)
+        tree = applied.tree
+        if commit.path is not None:
+            old = self.tree.leaf(committer)
+            assert old is not None
+            self._verify_new_leaf(committer, old, commit.path.leaf_node)
+            tree = merge_path(tree, committer, commit.path, applied.joined)
+        elif applied.path_required:
+            raise InvalidCommit("a Commit without the path it needs (section 12.4)")
+        rules.check_result(tree, applied, committer)
+        provisional = provisional_context(self.context, tree.hash(), applied.extensions)
+        tag = content.auth.confirmation_tag
+        assert tag is not None
+        return Evolution(committer, applied, provisional, self.advanced(content, tree, provisional, tag))
+
+    def _verify_new_leaf(self, committer: int, old: LeafNode, new: LeafNode) -> None:
+        place = Place(self.context.group_id, committer)
+        verify_replacement(self.suite, old, new, place, FromCommit, self.auth)
+
+    def confirmed(self, content: AuthenticatedContent, provisional: GroupContext) -> GroupContext:
+        """The context of the new epoch: the provisional one with the transcript carried on (section 8.2)."""
+        confirmed = content.confirmed_transcript_hash(self.suite, self.interim_transcript_hash)
+        return replace(provisional, confirmed_transcript_hash=confirmed)
+
+    def advanced(
+        self, content: AuthenticatedContent, tree: Tree, provisional: GroupContext, tag: bytes
+    ) -> "PublicGroup":
+        """The group in the epoch that a Commit opens."""
+        context = self.confirmed(content, provisional)
+        interim = interim_transcript_hash(self.suite, context.confirmed_transcript_hash, tag)
+        return PublicGroup(self.suite, self.auth, context, tree, tag, interim, {})
+
+
+def read_group_info(message: bytes) -> GroupInfo:
+    """The GroupInfo in an MLSMessage; raises `DecodeError`."""
+    info = MLSMessage.unwrap(message)
+    if not isinstance(info, GroupInfo):
+        raise DecodeError(f"not a GroupInfo (wire format {GROUP_INFO})")
+    return info
+
+
+def verify_signer(suite: CipherSuite, tree: Tree, info: GroupInfo) -> None:
+    """Raise unless the GroupInfo is signed by the member it names (section 12.4.3)."""
+    leaf = tree.leaf(info.signer)
+    if leaf is None:
+        raise InvalidGroupInfo("the signer is not a member (section 12.4.3.1)")
+    suite.verify_with_label(leaf.signature_key, b"GroupInfoTBS", info.to_be_signed(), info.signature)

@@ -1,0 +1,203 @@
+"""The secret tree (RFC 9420 section 9): one message, one key, and no way back.
+
+The encryption secret of an epoch stands at the root. When a leaf is first needed, the secrets on its way down are
+replaced by those of their other children, so what was used to get there is gone; then each message steps the leaf's
+ratchet and leaves behind only the keys of generations that were skipped. Everything is a value: opening returns the
+tree as it is afterwards, and until the ciphertext has opened nobody holds that one, so a forged generation can't
+move a ratchet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, NamedTuple
+
+from keys.mls import treemath
+from keys.mls.codec import Struct, Vector, opaque, struct, uint32
+from keys.mls.errors import Duplicate, Misuse, OutOfRange
+from keys.mls.suites import CipherSuite
+
+HANDSHAKE: Final = 0
+APPLICATION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much disorder is borne (section 15.3)."""
+
+    kept_keys: int = 32
+    """Keys of skipped generations, for each sender and kind in one epoch; the oldest go first."""
+    forward: int = 1000
+    """Furthest a ratchet is stepped for one message."""
+    past_epochs: int = 3
+    """Epochs whose application messages can still be read."""
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class KeyNonce(NamedTuple):
+    """What seals one message."""
+
+    key: bytes
+    nonce: bytes
+
+
+@struct
+class SkippedKey(Struct):
+    """The key of a generation that was passed over and may yet arrive."""
+
+    generation: Annotated[int, uint32]
+    key: Annotated[bytes, opaque]
+    nonce: Annotated[bytes, opaque]
+
+
+@struct(cached=True)
+class Ratchet(Struct):
+    """One sender's keys of one kind: the secret of the next generation, and those skipped (section 9.1)."""
+
+    secret: Annotated[bytes, opaque]
+    generation: Annotated[int, uint32]
+    forgotten: Annotated[int, uint32]
+    """Below this generation a missing key says nothing: it may have been used or dropped."""
+    skipped: Annotated[tuple[SkippedKey, ...], Vector(SkippedKey)]
+
+    def next(self, suite: CipherSuite) -> "tuple[KeyNonce, Ratchet]":
+        """The key of this generation, and the ratchet after it."""
+        if self.generation >= 0xFFFFFFFF:
+            raise Misuse("this ratchet has no generation left")
+        key_nonce, secret = _step(suite, self.secret, self.generation)
+        return key_nonce, replace(self, secret=secret, generation=self.generation + 1)
+
+    def take(self, suite: CipherSuite, generation: int, limits: Limits) -> "tuple[KeyNonce, Ratchet]":
+        """The key of a generation, and the ratchet without it; raises `Duplicate`, `OutOfRange`."""
+        if generation < self.generation:
+            return self._take_skipped(generation)
+        if generation - self.generation > limits.forward or generation >= 0xFFFFFFFF:
+            raise OutOfRange(f"generation {generation}, {generation - self.generation} ahead")
+        secret, skipped = self.secret, list(self.skipped)
+        for passed in range(self.generation, generation):
+            key_nonce, secret = _step(suite, secret, passed)
+            skipped.append(SkippedKey(passed, key_nonce.key, key_nonce.nonce))
+        key_nonce, secret = _step(suite, secret, generation)
+        forgotten = self.forgotten
+        if len(skipped) > limits.kept_keys:
+            dropped = len(skipped) - limits.kept_keys
+            forgotten = skipped[dropped - 1].generation + 1
+            del skipped[:dropped]
+        return key_nonce, Ratchet(secret, generation + 1, forgotten, tuple(skipped))
+
+    def _take_skipped(self, generation: int) -> "tuple[KeyNonce, Ratchet]":
+        for place, kept in enumerate(self.skipped):
+            if kept.generation == generation:
+                rest = self.skipped[:place] + self.skipped[place + 1 :]
+                return KeyNonce(kept.key, kept.nonce), replace(self, skipped=rest)
+        if generation < self.forgotten:
+            raise OutOfRange(f"generation {generation}, kept from {self.forgotten}")
+        raise Duplicate(f"generation {generation} was read before")
+
+
+def _step(suite: CipherSuite, secret: bytes, generation: int) -> tuple[KeyNonce, bytes]:
+    """Key and nonce of a generation, and the secret of the next (DeriveTreeSecret, section 9.1)."""
+    context = generation.to_bytes(4)
+    return (
+        KeyNonce(
+            suite.expand_with_label(secret, b"key", context, suite.key_length),
+            suite.expand_with_label(secret, b"nonce", context, suite.nonce_length),
+        ),
+        suite.expand_with_label(secret, b"secret", context, suite.hash_length),
+    )
+
+
+@struct(cached=True)
+class LeafRatchets(Struct):
+    """Both ratchets of one sender."""
+
+    handshake: Ratchet
+    application: Ratchet
+
+    def of(self, kind: int) -> Ratchet:
+        return self.application if kind == APPLICATION else self.handshake
+
+    def having(self, kind: int, ratchet: Ratchet) -> "LeafRatchets":
+        return replace(self, application=ratchet) if kind == APPLICATION else replace(self, handshake=ratchet)
+
+
+@struct
+class NodeSecret(Struct):
+    """The secret of a subtree none of whose leaves was needed yet."""
+
+    node: Annotated[int, uint32]
+    secret: Annotated[bytes, opaque]
+
+
+_node_secrets: Final = Vector(NodeSecret)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretTree:
+    """The message keys of one epoch, as far as they are not consumed."""
+
+    leaves: int
+    nodes: Mapping[int, bytes]
+    """Secrets of subtrees, by node."""
+    ratchets: Mapping[int, LeafRatchets]
+    """Ratchets of the senders that were needed, by leaf index."""
+
+    @classmethod
+    def start(cls, leaves: int, encryption_secret: bytes) -> "SecretTree":
+        """The tree of a new epoch."""
+        return cls(leaves, {treemath.root(leaves): encryption_secret}, {})
+
+    def open_leaf(self, suite: CipherSuite, leaf: int) -> "SecretTree":
+        """The same tree with this leaf's ratchets begun, and the secrets above it gone (section 9.2)."""
+        if leaf in self.ratchets:
+            return self
+        if not 0 <= leaf < self.leaves:
+            raise OutOfRange(f"leaf {leaf} in a tree of {self.leaves}")
+        node, target, nodes = treemath.root(self.leaves), 2 * leaf, dict(self.nodes)
+        while node not in nodes:
+            node = treemath.left(node) if target < node else treemath.right(node)
+        secret = nodes.pop(node)
+        while node != target:
+            left = suite.expand_with_label(secret, b"tree", b"left", suite.hash_length)
+            right = suite.expand_with_label(secret, b"tree", b"right", suite.hash_length)
+            if target < node:
+                nodes[treemath.right(node)], node, secret = right, treemath.left(node), left
+            else:
+                nodes[treemath.left(node)], node, secret = left, treemath.right(node), right
+        begun = LeafRatchets(
+            Ratchet(suite.expand_with_label(secret, b"handshake", b"", suite.hash_length), 0, 0, ()),
+            Ratchet(suite.expand_with_label(secret, b"application", b"", suite.hash_length), 0, 0, ()),
+        )
+        return SecretTree(self.leaves, nodes, {**self.ratchets, leaf: begun})
+
+    def next_key(self, suite: CipherSuite, leaf: int, kind: int) -> "tuple[int, KeyNonce, SecretTree]":
+        """Generation and key for the next message that this leaf sends."""
+        tree = self.open_leaf(suite, leaf)
+        ratchets = tree.ratchets[leaf]
+        generation = ratchets.of(kind).generation
+        key_nonce, ratchet = ratchets.of(kind).next(suite)
+        return generation, key_nonce, tree._with(leaf, ratchets.having(kind, ratchet))
+
+    def take_key(
+        self, suite: CipherSuite, leaf: int, kind: int, generation: int, limits: Limits
+    ) -> "tuple[KeyNonce, SecretTree]":
+        """The key of a message that arrived, and the tree without it; raises `Duplicate`, `OutOfRange`."""
+        tree = self.open_leaf(suite, leaf)
+        ratchets = tree.ratchets[leaf]
+        key_nonce, ratchet = ratchets.of(kind).take(suite, generation, limits)
+        return key_nonce, tree._with(leaf, ratchets.having(kind, ratchet))
+
+    def without(self, suite: CipherSuite, leaf: int) -> "SecretTree":
+        """The tree with this leaf's keys destroyed (our own, once their epoch is over)."""
+        tree = self.open_leaf(suite, leaf)
+        return SecretTree(tree.leaves, tree.nodes, {k: v for k, v in tree.ratchets.items() if k != leaf})
+
+    def _with(self, leaf: int, ratchets: LeafRatchets) -> "SecretTree":
+        return SecretTree(self.leaves, self.nodes, {**self.ratchets, leaf: ratchets})
+
+    def encode_nodes(self) -> bytes:
+        """The secrets of untouched subtrees; changes only when a sender is heard for the first time."""
+        out = bytearray(self.leaves.to_bytes(4))
+        _node_secrets.write(tuple(NodeSecret(node, secret) for node, secret in sorted(self.nodes.items())), out)
+        return bytes(out)
