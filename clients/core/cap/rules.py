@@ -1,0 +1,205 @@
+"""What the standard asks in words and its schema can't hold: the text rules, each with a stable code.
+
+A rule of `ERRORS` refuses the alert (class text-rule), one of `WARNINGS` is only told. A rule looks at an element and
+says whether it is *broken*; it must bear an element that the schema refuses too, because what a refused document
+breaks besides is told as well.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from clients.core.cap.geometry import LEAST_POINTS, circle, polygon, words
+from clients.core.cap.tree import Element
+from clients.core.cap.values import DECIMAL_FORM, SPACE, instant, is_relative
+
+FORBIDDEN: Final = frozenset(" ,<&")
+ANSWERING: Final = frozenset({"Update", "Cancel", "Ack", "Error"})
+
+# RFC 6838 section 4.2 names, RFC 2045 section 5.1 parameters after a semicolon
+MIME_FORM: Final = re.compile(r"[!-.0-:<-~]+/[!-.0-:<-~]+[ \t]*(;.*)?", re.DOTALL)
+HTML: Final = re.compile(
+    r"</?[A-Za-z][A-Za-z0-9]*(\s[^<>]*)?/?>|<!--|&([A-Za-z]{2,8}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});"
+)
+SHOWN: Final = frozenset(
+    {
+        "note",
+        "event",
+        "audience",
+        "senderName",
+        "headline",
+        "description",
+        "instruction",
+        "contact",
+        "areaDesc",
+        "resourceDesc",
+    }
+)
+"""The elements whose text people are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A code, the elements it is about, and whether one of them breaks it."""
+
+    code: str
+    about: str
+    broken: Callable[[Element], bool]
+
+
+def breaks_name(text: str | None) -> bool:
+    """Section 3.2.1: no space, comma, `<` or `&`. Nor what can't be seen, since people compare these by eye."""
+    if text is None:
+        return False
+    return not text or any(character in FORBIDDEN or unicodedata.category(character)[0] in "CZ" for character in text)
+
+
+def is_blank(element: Element, name: str) -> bool:
+    """Whether the child is missing or says nothing."""
+    return not (element.value(name) or "").strip(SPACE)
+
+
+def reference_parts(word: str) -> tuple[str, str, str] | None:
+    """`sender,identifier,sent` (section 3.2.1, references); None where the word isn't that."""
+    parts = word.split(",")
+    if len(parts) != 3 or not parts[0] or not parts[1] or instant(parts[2]) is None:
+        return None
+    return parts[0], parts[1], parts[2]
+
+
+def _references(alert: Element) -> list[str]:
+    return words(alert.value("references") or "")
+
+
+def _refers_to_itself(alert: Element) -> bool:
+    """Sender and identifier name a message for good, so the time isn't looked at."""
+    own = [alert.value("sender"), alert.value("identifier")]
+    return any(word.split(",")[:2] == own for word in _references(alert))
+
+
+def _number(element: Element, name: str) -> float | None:
+    text = (element.value(name) or "").strip(SPACE)
+    return float(text) if DECIMAL_FORM.fullmatch(text) else None
+
+
+def _is_ceiling_below(area: Element) -> bool:
+    altitude, ceiling = _number(area, "altitude"), _number(area, "ceiling")
+    return altitude is not None and ceiling is not None and ceiling < altitude
+
+
+def _is_open(shape: Element) -> bool:
+    points = polygon(shape.text)
+    return points is not None and len(points) > 0 and points[0] != points[-1]
+
+
+def _has_too_few(shape: Element) -> bool:
+    points = polygon(shape.text)
+    return points is not None and len(points) < LEAST_POINTS
+
+
+def _is_out_of_range(shape: Element) -> bool:
+    return any(not point.in_range for point in polygon(shape.text) or ())
+
+
+def _is_uri_alone(resource: Element) -> bool:
+    """Section 3.2.3: a relative uri names the content of derefUri, so without one it names nothing."""
+    uri = resource.value("uri") or ""
+    return bool(uri.strip(SPACE)) and is_relative(uri) and is_blank(resource, "derefUri")
+
+
+def _expires_before_sent(alert: Element) -> bool:
+    sent = instant(alert.value("sent") or "")
+    ends = [instant(info.value("expires") or "") for info in alert.all("info")]
+    return sent is not None and any(end is not None and end < sent for end in ends)
+
+
+ERRORS: Final = (
+    Rule("identifier-bad-chars", "alert", lambda alert: breaks_name(alert.value("identifier"))),
+    Rule("sender-bad-chars", "alert", lambda alert: breaks_name(alert.value("sender"))),
+    Rule(
+        "restricted-without-restriction",
+        "alert",
+        lambda alert: alert.value("scope") == "Restricted" and is_blank(alert, "restriction"),
+    ),
+    Rule(
+        "private-without-addresses",
+        "alert",
+        lambda alert: alert.value("scope") == "Private" and is_blank(alert, "addresses"),
+    ),
+    Rule("no-references", "alert", lambda alert: alert.value("msgType") in ANSWERING and not _references(alert)),
+    Rule("bad-reference", "alert", lambda alert: any(reference_parts(word) is None for word in _references(alert))),
+    Rule("self-reference", "alert", _refers_to_itself),
+    Rule("bad-polygon-syntax", "polygon", lambda shape: polygon(shape.text) is None),
+    Rule("polygon-open", "polygon", _is_open),
+    Rule("polygon-too-few", "polygon", _has_too_few),
+    Rule("polygon-out-of-range", "polygon", _is_out_of_range),
+    Rule("bad-circle", "circle", lambda shape: circle(shape.text) is None),
+    Rule(
+        "ceiling-without-altitude",
+        "area",
+        lambda area: area.value("ceiling") is not None and area.value("altitude") is None,
+    ),
+    Rule("ceiling-below-altitude", "area", _is_ceiling_below),
+    Rule("relative-uri-without-derefuri", "resource", _is_uri_alone),
+    Rule("bad-mimetype", "mimeType", lambda kind: MIME_FORM.fullmatch(kind.text.strip(SPACE)) is None),
+)
+
+WARNINGS: Final = (
+    *(Rule("html-in-text", name, lambda shown: HTML.search(shown.text) is not None) for name in sorted(SHOWN)),
+    Rule(
+        "empty-references",
+        "alert",
+        lambda alert: alert.value("references") is not None and is_blank(alert, "references"),
+    ),
+    Rule(
+        "restriction-without-restricted",
+        "alert",
+        lambda alert: not is_blank(alert, "restriction") and alert.value("scope") != "Restricted",
+    ),
+    Rule(
+        "exercise-without-note",
+        "alert",
+        lambda alert: alert.value("status") == "Exercise" and is_blank(alert, "note"),
+    ),
+    Rule(
+        "error-without-note",
+        "alert",
+        lambda alert: alert.value("msgType") == "Error" and is_blank(alert, "note"),
+    ),
+    Rule("expires-before-sent", "alert", _expires_before_sent),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule broken, and the line where."""
+
+    code: str
+    line: int
+
+
+def breaches(root: Element, rules: tuple[Rule, ...]) -> list[Breach]:
+    """The first breach of each code, in the order of the rules."""
+    named = _by_name(root)
+    found: dict[str, Breach] = {}
+    for rule in rules:
+        if rule.code in found:
+            continue
+        broken = next((element for element in named.get(rule.about, ()) if rule.broken(element)), None)
+        if broken is not None:
+            found[rule.code] = Breach(rule.code, broken.line)
+    return list(found.values())
+
+
+def _by_name(root: Element) -> dict[str, list[Element]]:
+    """CAP's own elements from the root down, by name and in document order; nothing from inside a signature."""
+    named: dict[str, list[Element]] = {}
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if not element.name.startswith("{"):
+            named.setdefault(element.name, []).append(element)
+            waiting.extend(reversed(element.children))
+    return named
