@@ -64,7 +64,7 @@ def examine(bundle: Bundle, path: str, data: bytes, row: bytes) -> tuple[list[En
             runs.add(index, entry)
             place = after
             continue
-        if may_search and not _goes_on(data, after, wanted[index + 1 - bundle.start :]):
+        if may_search and (entry is None or not _goes_on(data, after, wanted[index + 1 - bundle.start :])):
             may_search = False
             length = _true_length(data, place + 2, leaf)
             if length is not None:
