@@ -148,6 +148,13 @@ class PutPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class DropUpload:
+    """What was put of a body that turned out to be another."""
+
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBlob:
     """A blob may be read by a channel's members, or by one device."""
 
@@ -182,6 +189,7 @@ Effect = (
     | DropPackages
     | TakePackage
     | PutPiece
+    | DropUpload
     | GiveBlob
     | MoveCursor
 )

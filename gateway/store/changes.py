@@ -1,0 +1,250 @@
+"""Effects to rows: one function an effect, in a table. They run inside the transaction of the decision that asked for them."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import apsw
+
+from gateway.core import effects as e
+
+Change = Callable[[apsw.Connection, Any], None]
+
+
+def _append(db: apsw.Connection, effect: e.Append) -> None:
+    s = effect.stored
+    # UNIQUE (stream, seq), UNIQUE (stream, device, number) and the primary key guard the write against any wrong decision.
+    db.execute(
+        "INSERT INTO envelopes VALUES (?, (SELECT n FROM streams WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            s.index,
+            s.channel,
+            s.seq,
+            s.time,
+            s.nonce,
+            s.header,
+            s.signature,
+            int(s.kind),
+            s.device,
+            s.number,
+            s.precedence,
+            s.body_hash,
+            s.body_length,
+            s.body,
+        ),
+    )
+
+
+def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:
+    s = effect.stream
+    db.execute(
+        "INSERT INTO streams (id, kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
+        " rolling = excluded.rolling, parent = excluded.parent, epoch = excluded.epoch, class = excluded.class,"
+        " ceiling = excluded.ceiling, suite = excluded.suite, grace_until = excluded.grace_until,"
+        " expires = excluded.expires, blocked = excluded.blocked",
+        (
+            s.id,
+            int(s.kind),
+            s.seq,
+            s.rolling,
+            s.parent,
+            s.epoch,
+            s.channel_class,
+            s.ceiling,
+            s.suite,
+            s.grace_until,
+            s.expires,
+            s.blocked,
+        ),
+    )
+
+
+def _put_chain(db: apsw.Connection, effect: e.PutChain) -> None:
+    db.execute(
+        "INSERT INTO chains VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number, link = excluded.link",
+        (effect.channel, effect.device, effect.number, effect.link),
+    )
+
+
+def _remember_refusal(db: apsw.Connection, effect: e.RememberRefusal) -> None:
+    db.executemany(
+        "INSERT INTO refusals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET attempt = excluded.attempt",
+        [(effect.channel, effect.device, number, effect.attempt) for number in effect.numbers],
+    )
+
+
+def _put_group(db: apsw.Connection, effect: e.PutGroup) -> None:
+    for part, value in effect.parts.items():
+        if value:
+            db.execute(
+                "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                (effect.channel, part, value),
+            )
+        else:
+            db.execute("DELETE FROM groups WHERE stream = ? AND part = ?", (effect.channel, part))
+
+
+def _put_tree(db: apsw.Connection, effect: e.PutTree) -> None:
+    db.execute(
+        "INSERT INTO trees VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (effect.channel, effect.seq, effect.hash, len(effect.data)),
+    )
+    db.execute(
+        "INSERT INTO blobs VALUES (?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+        (effect.hash, effect.channel, len(effect.data), len(effect.data)),
+    )
+    db.execute("INSERT INTO pieces VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (effect.hash, effect.data))
+    _give_blob(db, e.GiveBlob(effect.hash, channel=effect.channel))
+
+
+def _put_member(db: apsw.Connection, effect: e.PutMember) -> None:
+    m = effect.member
+    db.execute(
+        "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (m.channel, m.device, m.since, m.leaf, m.certificate, m.epoch, m.left, m.welcome, m.welcome_length, m.rolling),
+    )
+
+
+def _end_member(db: apsw.Connection, effect: e.EndMember) -> None:
+    db.execute(
+        "UPDATE members SET left_at = ? WHERE stream = ? AND device = ? AND left_at = 0",
+        (effect.left, effect.channel, effect.device),
+    )
+
+
+def _change_leaf(db: apsw.Connection, effect: e.ChangeLeaf) -> None:
+    db.execute(
+        "UPDATE members SET certificate = ? WHERE stream = ? AND device = ? AND left_at = 0",
+        (effect.certificate, effect.channel, effect.device),
+    )
+
+
+def _put_certificate(db: apsw.Connection, effect: e.PutCertificate) -> None:
+    r = effect.row
+    db.execute(
+        "INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            r.hash,
+            r.der,
+            r.device,
+            r.person,
+            r.organisation,
+            ",".join(sorted(r.roles)),
+            r.public_key,
+            f"{r.serial:x}",
+            r.not_before,
+            r.not_after,
+            int(r.revoked),
+            r.index,
+            r.seq,
+        ),
+    )
+
+
+def _put_revocations(db: apsw.Connection, effect: e.PutRevocations) -> None:
+    listed = effect.revocations
+    db.execute(
+        "INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET der = excluded.der, seq = excluded.seq",
+        (listed.organisation, listed.der, effect.seq),
+    )
+    db.executemany(
+        "UPDATE certificates SET revoked = 1 WHERE organisation = ? AND serial = ?",
+        [(listed.organisation, f"{serial:x}") for serial in sorted(listed.serials)],
+    )
+    db.execute(
+        "UPDATE streams SET blocked = (SELECT count(*) FROM members m JOIN certificates c ON c.hash = m.certificate"
+        " WHERE m.stream = streams.id AND m.left_at = 0 AND c.revoked = 1) WHERE kind = 2"
+    )
+
+
+def _put_charter(db: apsw.Connection, effect: e.PutCharter) -> None:
+    db.execute("INSERT INTO charters VALUES (?, ?)", (effect.version, effect.note))
+
+
+def _put_invitation(db: apsw.Connection, effect: e.PutInvitation) -> None:
+    i = effect.invitation
+    db.execute(
+        "INSERT OR REPLACE INTO invitations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (i.id, i.organisation, i.role, i.expires, i.request, i.certificate, i.answer, i.seq),
+    )
+
+
+def _drop_invitation(db: apsw.Connection, effect: e.DropInvitation) -> None:
+    db.execute("DELETE FROM invitations WHERE id = ?", (effect.invite,))
+
+
+def _put_package(db: apsw.Connection, effect: e.PutPackage) -> None:
+    if effect.last_resort:
+        db.execute(
+            "DELETE FROM packages WHERE device = ? AND suite = ? AND last_resort = 1", (effect.device, effect.suite)
+        )
+    db.execute(
+        "INSERT INTO packages (device, suite, data, last_resort, not_after) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (effect.device, effect.suite, effect.data, int(effect.last_resort), effect.not_after),
+    )
+
+
+def _drop_packages(db: apsw.Connection, effect: e.DropPackages) -> None:
+    db.execute("DELETE FROM packages WHERE device = ?", (effect.device,))
+
+
+def _take_package(db: apsw.Connection, effect: e.TakePackage) -> None:
+    db.execute("DELETE FROM packages WHERE n = ? AND last_resort = 0", (effect.row,))
+    db.execute("INSERT INTO claims (claimer, time) VALUES (?, ?)", (effect.claimer, effect.time))
+
+
+def _put_piece(db: apsw.Connection, effect: e.PutPiece) -> None:
+    db.execute(
+        "INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET held = excluded.held, time = excluded.time",
+        (effect.hash, effect.device, effect.length, effect.offset + len(effect.data), effect.time),
+    )
+    if effect.data:
+        db.execute("INSERT INTO pieces VALUES (?, ?, ?)", (effect.hash, effect.offset, effect.data))
+
+
+def _drop_upload(db: apsw.Connection, effect: e.DropUpload) -> None:
+    db.execute("DELETE FROM pieces WHERE hash = ?", (effect.hash,))
+    db.execute("DELETE FROM blobs WHERE hash = ?", (effect.hash,))
+
+
+def _give_blob(db: apsw.Connection, effect: e.GiveBlob) -> None:
+    db.execute(
+        "INSERT INTO readers VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (effect.hash, effect.channel, effect.device)
+    )
+
+
+def _move_cursor(db: apsw.Connection, effect: e.MoveCursor) -> None:
+    db.execute(
+        "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        (effect.device, effect.channel, effect.seq),
+    )
+
+
+CHANGES: Final[dict[type, Change]] = {
+    e.Append: _append,
+    e.PutStream: _put_stream,
+    e.PutChain: _put_chain,
+    e.RememberRefusal: _remember_refusal,
+    e.PutGroup: _put_group,
+    e.PutTree: _put_tree,
+    e.PutMember: _put_member,
+    e.EndMember: _end_member,
+    e.ChangeLeaf: _change_leaf,
+    e.PutCertificate: _put_certificate,
+    e.PutRevocations: _put_revocations,
+    e.PutCharter: _put_charter,
+    e.PutInvitation: _put_invitation,
+    e.DropInvitation: _drop_invitation,
+    e.PutPackage: _put_package,
+    e.DropPackages: _drop_packages,
+    e.TakePackage: _take_package,
+    e.PutPiece: _put_piece,
+    e.DropUpload: _drop_upload,
+    e.GiveBlob: _give_blob,
+    e.MoveCursor: _move_cursor,
+}
+
+
+def apply(db: apsw.Connection, effect: e.Effect) -> None:
+    """Do what one effect asks."""
+    CHANGES[type(effect)](db, effect)

@@ -1,0 +1,256 @@
+"""The embedded store: SQLite in WAL mode with one writer thread that commits in groups.
+
+What arrives while one transaction is being synced runs in the next, so nobody waits longer than for the disk, and a thousand
+envelopes may share one fsync. `synchronous` is EXTRA before the switch to WAL and stays so: with less, the unlinking of the
+rollback journal may be lost in a power cut and roll the new database back; and FULL alone has lost rows on strict file systems.
+
+A crash before COMMIT returns leaves the batch unsaid and undone; after it, done and perhaps unsaid, and the same requests get
+the same answers again. An I/O error from the disk stops the store for good: what it holds may not be what it wrote.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any, Final
+
+import apsw
+
+from gateway.core import limits
+from gateway.core.effects import Append, Outcome
+from gateway.core.view import Stored, View
+from gateway.store.base import Broken, Conflict, Decision, DiskFull, T, Watcher, WrongStore
+from gateway.store.changes import apply
+from gateway.store.rows import Parsed, SqliteView
+
+SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
+
+
+@dataclass(slots=True)
+class _Job:
+    """A decision waiting for its transaction."""
+
+    decision: Decision[Any]
+    done: asyncio.Future[Any]
+    answer: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction has done, on its way to those who wait."""
+
+    jobs: list[_Job] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+
+
+def _connect(path: Path, flags: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(5_000)
+    return connection
+
+
+def create(path: Path) -> None:
+    """Make a new, empty database. Only `outrider-gateway init` does.
+
+    Raises:
+        WrongStore: there is a file already.
+    """
+    if path.exists():
+        raise WrongStore(f"{path} is there already: init makes a new gateway and never touches an old one")
+    db = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    db.execute("PRAGMA synchronous = EXTRA")
+    db.execute("PRAGMA journal_mode = WAL")
+    with db:
+        db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.close()
+    path.chmod(0o600)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # until here a power cut leaves no database, and `init` is run again
+    finally:
+        os.close(folder)
+
+
+class SqliteStore:
+    """`base.Store`. Open it inside the event loop that will use it."""
+
+    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self._lock = _lock(path)
+        try:
+            self._writer = self._open(path)
+        except BaseException:
+            self._lock.close()
+            raise
+        self._path = path
+        self._parsed = Parsed()
+        self._readers: list[apsw.Connection] = []
+        self._watchers: list[Watcher] = []
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._broken: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def _open(self, path: Path) -> apsw.Connection:
+        if not path.is_file():
+            raise WrongStore(f"there is no database at {path}: check the path, or make a gateway with init")
+        try:
+            db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
+            db.execute("PRAGMA synchronous = EXTRA")
+            application, version = db.pragma("application_id"), db.pragma("user_version")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA wal_autocheckpoint = 4000")
+            db.execute("PRAGMA cache_size = -65536")
+        except apsw.NotADBError:
+            raise WrongStore(f"{path} is no database of this gateway") from None
+        if application != APPLICATION_ID:
+            raise WrongStore(f"{path} is no database of this gateway")
+        if version != SCHEMA_VERSION:
+            raise WrongStore(
+                f"{path} has schema {version} and this gateway knows {SCHEMA_VERSION}: install the newer gateway"
+            )
+        return db
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+
+    async def decide(self, decision: Decision[T]) -> T:
+        if self._broken is not None:
+            raise Broken(str(self._broken))
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(decision, done))
+        return await done
+
+    async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
+        def swap() -> None:
+            held = self._writer.execute("SELECT size FROM checkpoint").fetchone()
+            if (held[0] if held else 0) != old_size:
+                raise Conflict(f"the checkpoint is of size {held}, not {old_size}")
+            self._writer.execute(
+                "INSERT INTO checkpoint VALUES (1, ?, ?) ON CONFLICT DO UPDATE SET size = excluded.size, note = excluded.note",
+                (new_size, note),
+            )
+
+        await self._in_writer(swap)
+
+    async def _in_writer(self, change: Callable[[], None]) -> None:
+        """Run a change of the store's own in the next transaction."""
+
+        def decision(_: View) -> Outcome[None]:
+            change()
+            return Outcome(None)
+
+        await self.decide(decision)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteView]:
+        db = self._readers.pop() if self._readers else self._open_reader()
+        try:
+            with db:  # a read transaction: one state from the first look-up to the last
+                yield SqliteView(db, self._parsed)
+        finally:
+            self._readers.append(db)
+
+    def _open_reader(self) -> apsw.Connection:
+        db = _connect(self._path, apsw.SQLITE_OPEN_READONLY)
+        db.execute("PRAGMA cache_size = -16384")
+        return db
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        for reader in self._readers:
+            reader.close()
+        self._writer.close()
+        self._lock.close()
+
+    # --- the writer thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        view = SqliteView(self._writer, self._parsed)
+        while (job := self._jobs.get()) is not None:
+            self._transact(view, [job, *self._waiting()])
+
+    def _waiting(self) -> Iterator[_Job]:
+        """What has come in meanwhile, up to the bound of a batch."""
+        for _ in range(limits.BATCH - 1):
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if job is None:
+                self._jobs.put(None)  # the end comes after this batch
+                return
+            yield job
+
+    def _transact(self, view: SqliteView, jobs: Sequence[_Job]) -> None:
+        batch = _Batch(list(jobs))
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                self._decide(view, job, batch)
+            self._writer.execute("COMMIT")  # returns after the fsync: before it nothing below is said
+        except apsw.FullError:
+            self._give_up(batch, DiskFull("the gateway's disk is full"))
+        except apsw.Error as error:
+            self._broken = error
+            self._give_up(batch, Broken(f"the database failed: {error}"))
+        self._loop.call_soon_threadsafe(self._settle, batch)
+
+    def _decide(self, view: SqliteView, job: _Job, batch: _Batch) -> None:
+        try:
+            outcome = job.decision(view)
+        except apsw.Error:
+            raise
+        except Exception as error:  # Refused, or a fault of ours: its own caller hears it, the others don't
+            job.error = error
+            return
+        for effect in outcome.effects:
+            apply(self._writer, effect)
+            if type(effect) is Append:
+                batch.stored.append(effect.stored)
+        job.answer = outcome.answer
+
+    def _give_up(self, batch: _Batch, error: BaseException) -> None:
+        if self._writer.in_transaction:
+            try:
+                self._writer.execute("ROLLBACK")
+            except apsw.Error as failed:
+                self._broken = failed
+        batch.stored.clear()
+        for job in batch.jobs:
+            job.error = error
+
+    def _settle(self, batch: _Batch) -> None:
+        """In the event loop: those who watch first, then those who wait."""
+        if batch.stored:
+            for watcher in self._watchers:
+                watcher(batch.stored)
+        for job in batch.jobs:
+            if job.done.done():
+                continue
+            if job.error is not None:
+                job.done.set_exception(job.error)
+            else:
+                job.done.set_result(job.answer)
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold the folder: two gateways on one log would fork it."""
+    file = path.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise WrongStore(f"another gateway is running on {path.parent}: stop it first") from None
+    return file
