@@ -1,0 +1,134 @@
+"""The guard over raw WebSocket bytes: what it lets by, what it closes, and that the cuts between reads don't matter."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.web.guard import CONTROL_FRAMES, FRAGMENTS, POLICY_VIOLATION, PROTOCOL_ERROR, Guard
+
+
+class Sink:
+    """A reader that keeps what it is fed."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended = False
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        self.ended = True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
+    length = len(payload)
+    mask = 0x80 if masked else 0
+    if length < 126:
+        head = bytes([fin << 7 | opcode, mask | length])
+    elif length < 65_536:
+        head = bytes([fin << 7 | opcode, mask | 126]) + length.to_bytes(2, "big")
+    else:
+        head = bytes([fin << 7 | opcode, mask | 127]) + length.to_bytes(8, "big")
+    return head + (bytes(4) if masked else b"") + payload
+
+
+def watched(data: bytes) -> tuple[Guard, Sink]:
+    sink = Sink()
+    guard = Guard(sink, Clock())
+    guard.feed_data(data)
+    return guard, sink
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(frame(2, b"x"), id="a short message"),
+        pytest.param(frame(2, b"x" * 300), id="16-bit length"),
+        pytest.param(frame(2, b"x" * 70_000), id="64-bit length"),
+        pytest.param(frame(2, b"a", fin=False) + frame(9) + frame(0, b"b"), id="a ping between two fragments"),
+        pytest.param((frame(2, b"a", fin=False) + frame(0) * 1) * 200, id="many messages of two frames"),
+        pytest.param(frame(9) * CONTROL_FRAMES, id="as many pings as allowed"),
+        pytest.param(
+            frame(2, fin=False) + frame(0, fin=False) * (FRAGMENTS - 2) + frame(0), id="as many fragments as allowed"
+        ),
+    ],
+)
+def test_honest_bytes_pass_unchanged(data: bytes) -> None:
+    guard, sink = watched(data)
+    assert guard.fault is None
+    assert sink.data == data
+    assert guard.begun is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(frame(2, b"x", masked=False), PROTOCOL_ERROR, id="no mask"),
+        pytest.param(frame(9, masked=False), PROTOCOL_ERROR, id="ping without a mask"),
+        pytest.param(frame(2, fin=False) + frame(0, fin=False) * FRAGMENTS, POLICY_VIOLATION, id="empty continuations"),
+        pytest.param(
+            frame(2, b"x", fin=False) + frame(0, b"x", fin=False) * FRAGMENTS, POLICY_VIOLATION, id="one byte each"
+        ),
+        pytest.param(frame(9) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="ping flood"),
+        pytest.param(frame(10) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="pong flood"),
+    ],
+)
+def test_what_the_reader_lets_by_is_closed(data: bytes, code: int) -> None:
+    for step in (1, 7, len(data)):
+        sink = Sink()
+        guard = Guard(sink, Clock())
+        faults = []
+        guard.on_fault = faults.append
+        ends = [guard.feed_data(data[at : at + step])[0] for at in range(0, len(data), step)]
+        assert guard.fault is not None
+        assert guard.fault.code == code
+        assert faults == [guard.fault]
+        assert ends[-1]
+        before = sink.data
+        assert guard.feed_data(frame(2, b"more")) == (True, b"")
+        assert sink.data == before
+
+
+def test_control_frames_are_counted_over_ten_seconds() -> None:
+    clock = Clock()
+    guard = Guard(Sink(), clock)
+    for _ in range(5):
+        guard.feed_data(frame(9) * CONTROL_FRAMES)
+        clock.now += 10.1
+    assert guard.fault is None
+
+
+def test_it_knows_since_when_a_message_is_incomplete() -> None:
+    clock = Clock()
+    guard = Guard(Sink(), clock)
+    message = frame(2, b"hello")
+    clock.now = 3.0
+    guard.feed_data(message[:3])
+    clock.now = 9.0
+    guard.feed_data(message[3:8])
+    assert guard.begun == 3.0
+    guard.feed_data(message[8:])
+    assert guard.begun is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 2, 9]), st.binary(max_size=300), st.booleans()), max_size=20),
+    st.integers(1, 50),
+)
+def test_the_cuts_between_reads_do_not_matter(frames: list[tuple[int, bytes, bool]], step: int) -> None:
+    data = b"".join(frame(opcode, payload, fin=fin) for opcode, payload, fin in frames)
+    whole, _ = watched(data)
+    cut = Guard(Sink(), Clock())
+    for at in range(0, len(data), step):
+        cut.feed_data(data[at : at + step])
+    assert (whole.fault, whole.begun is None) == (cut.fault, cut.begun is None)
