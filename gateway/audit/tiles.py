@@ -75,9 +75,10 @@ class LogFolder:
     @classmethod
     def create(cls, path: Path, sync: Callable[[int], None] = os.fsync) -> LogFolder:
         """An empty log's folder, durable; raises FileExistsError where one is already."""
+        above = [folder for folder in path.parents if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         (path / "tile").mkdir()
-        for folder in (path, path.parent):
+        for folder in (path, *above, path.parent if not above else above[-1].parent):
             _sync_folder(folder, sync)
         return cls(path, sync)
 
