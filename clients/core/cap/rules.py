@@ -1,17 +1,17 @@
 """What the standard asks in words and its schema can't hold: the text rules, each with a stable code.
 
-A rule of `ERRORS` refuses the alert (class text-rule), one of `WARNINGS` is only told. A rule looks at an element and
-says whether it is *broken*; it must bear an element that the schema refuses too, because what a refused document
-breaks besides is told as well.
+A rule of `ERRORS` or `POLYGON_ERRORS` refuses the alert (class text-rule), one of `WARNINGS` is only told. A rule
+looks at an element and says whether it is *broken*; it must bear an element that the schema refuses too, because what
+a refused document breaks besides is told as well.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from clients.core.cap.geometry import LEAST_POINTS, circle, polygon, words
+from clients.core.cap.geometry import LEAST_POINTS, Point, circle, polygon, words
 from clients.core.cap.tree import Element
 from clients.core.cap.values import DECIMAL_FORM, SPACE, instant, is_relative
 
@@ -47,6 +47,17 @@ class Rule:
     code: str
     about: str
     broken: Callable[[Element], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PolygonRule:
+    """A code, and whether a polygon's points break it; None stands for a text that isn't points at all.
+
+    A polygon may be half a megabyte, so its text is taken apart once for all of these.
+    """
+
+    code: str
+    broken: Callable[[list[Point] | None], bool]
 
 
 def breaks_name(text: str | None) -> bool:
@@ -89,20 +100,6 @@ def _is_ceiling_below(area: Element) -> bool:
     return altitude is not None and ceiling is not None and ceiling < altitude
 
 
-def _is_open(shape: Element) -> bool:
-    points = polygon(shape.text)
-    return points is not None and len(points) > 0 and points[0] != points[-1]
-
-
-def _has_too_few(shape: Element) -> bool:
-    points = polygon(shape.text)
-    return points is not None and len(points) < LEAST_POINTS
-
-
-def _is_out_of_range(shape: Element) -> bool:
-    return any(not point.in_range for point in polygon(shape.text) or ())
-
-
 def _is_uri_alone(resource: Element) -> bool:
     """Section 3.2.3: a relative uri names the content of derefUri, so without one it names nothing."""
     uri = resource.value("uri") or ""
@@ -131,10 +128,6 @@ ERRORS: Final = (
     Rule("no-references", "alert", lambda alert: alert.value("msgType") in ANSWERING and not _references(alert)),
     Rule("bad-reference", "alert", lambda alert: any(reference_parts(word) is None for word in _references(alert))),
     Rule("self-reference", "alert", _refers_to_itself),
-    Rule("bad-polygon-syntax", "polygon", lambda shape: polygon(shape.text) is None),
-    Rule("polygon-open", "polygon", _is_open),
-    Rule("polygon-too-few", "polygon", _has_too_few),
-    Rule("polygon-out-of-range", "polygon", _is_out_of_range),
     Rule("bad-circle", "circle", lambda shape: circle(shape.text) is None),
     Rule(
         "ceiling-without-altitude",
@@ -144,6 +137,13 @@ ERRORS: Final = (
     Rule("ceiling-below-altitude", "area", _is_ceiling_below),
     Rule("relative-uri-without-derefuri", "resource", _is_uri_alone),
     Rule("bad-mimetype", "mimeType", lambda kind: MIME_FORM.fullmatch(kind.text.strip(SPACE)) is None),
+)
+
+POLYGON_ERRORS: Final = (
+    PolygonRule("bad-polygon-syntax", lambda points: points is None),
+    PolygonRule("polygon-open", lambda points: points is not None and points[:1] != points[-1:]),
+    PolygonRule("polygon-too-few", lambda points: points is not None and len(points) < LEAST_POINTS),
+    PolygonRule("polygon-out-of-range", lambda points: any(not point.in_range for point in points or ())),
 )
 
 WARNINGS: Final = (
@@ -180,17 +180,37 @@ class Breach:
     line: int
 
 
-def breaches(root: Element, rules: tuple[Rule, ...]) -> list[Breach]:
-    """The first breach of each code, in the order of the rules."""
+def errors(root: Element) -> list[Breach]:
+    """What refuses the alert: the first breach of each code."""
     named = _by_name(root)
-    found: dict[str, Breach] = {}
+    return _first_of_each((*_breaches(named, ERRORS), *_polygon_breaches(named.get("polygon", []))))
+
+
+def warnings(root: Element) -> list[Breach]:
+    """What is only told: the first breach of each code."""
+    return _first_of_each(_breaches(_by_name(root), WARNINGS))
+
+
+def _breaches(named: dict[str, list[Element]], rules: tuple[Rule, ...]) -> Iterator[Breach]:
     for rule in rules:
-        if rule.code in found:
-            continue
         broken = next((element for element in named.get(rule.about, ()) if rule.broken(element)), None)
         if broken is not None:
-            found[rule.code] = Breach(rule.code, broken.line)
-    return list(found.values())
+            yield Breach(rule.code, broken.line)
+
+
+def _polygon_breaches(shapes: list[Element]) -> Iterator[Breach]:
+    for shape in shapes:
+        points = polygon(shape.text)
+        for rule in POLYGON_ERRORS:
+            if rule.broken(points):
+                yield Breach(rule.code, shape.line)
+
+
+def _first_of_each(breaches: Iterable[Breach]) -> list[Breach]:
+    first: dict[str, Breach] = {}
+    for breach in breaches:
+        first.setdefault(breach.code, breach)
+    return list(first.values())
 
 
 def _by_name(root: Element) -> dict[str, list[Element]]:

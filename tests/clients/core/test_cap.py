@@ -293,6 +293,12 @@ def test_nothing_in_a_signature_is_taken_for_the_alerts_own() -> None:
     assert check(alert(last=wrapped).encode()).verdict == "accept"
 
 
+def test_a_signature_elsewhere_is_out_of_place() -> None:
+    signature = '<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>'
+    assert check(area(signature).encode()).errors == ("unexpected-element",)
+    assert check(alert(signature).encode()).errors == ("unexpected-element",)
+
+
 def test_a_signature_stands_last() -> None:
     signature = '<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>'
     assert check(alert("", between=signature).encode()).errors == ("unexpected-element",)
