@@ -4,33 +4,46 @@
     registrar  issued by a root; CA, path length 0; SAN URI outrider:registrar:<person>:<device>; named by the charter
     device     issued by a registrar; SAN URI outrider:device:<person>:<device>; roles in an extension of our own
 
-A certificate holds random ids and roles, never a name. Its organisation is that of the root it chains to. What is not in this
-profile is refused: another algorithm, another extension, a longer path, a second name. `x509.verification` of the cryptography
-package refuses Ed25519 keys, so the path is walked here with `verify_directly_issued_by`.
+A certificate holds random ids and roles, never a name: subject and issuer are one common name each, 32 hexadecimal digits (a
+root's is the beginning of its key, the others' their device id). Its organisation is that of the root it chains to.
 
-`read_device` gives what a certificate claims; only `Issuers.verify` gives a `Certified` one. Whether it has expired or been
+One value, one encoding: what has been read is written again, and bytes that differ anywhere but in the signature itself are
+`Malformed`. So another algorithm, an extension more, less, or with another criticality, a second name, another string type or
+time format, or a flag written out need no check each. `x509.verification` of the cryptography package refuses Ed25519 keys, so
+the path is walked here with `verify_directly_issued_by`; nothing on it outlives its issuer.
+
+`read_certificate` gives what a certificate claims; only `Issuers.verify` gives a `Certified` one. Whether it has expired or been
 revoked is asked separately (`Certified.check_time`, `authority.RevocationList`), since validity goes by log order.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
 
+from keys import der as asn1
 from keys.errors import BadSignature, Expired, Malformed, NotTrusted
 from keys.identity import DeviceId, PersonId, Random, SigningKey
+from keys.profile import (
+    ROLES_OID,
+    ROOT_EXTENSIONS,
+    SERIAL_LIMIT,
+    Fields,
+    device_extensions,
+    encode_roles,
+    registrar_extensions,
+)
 
-ROLES_OID: Final = x509.ObjectIdentifier("2.25.211326438164471936427829351530672118903")
 DEVICE_LIMIT: Final = 1_024  # bytes of DER
-ROLE_LIMIT: Final = 8
-ROLE_NAME_LIMIT: Final = 24
+_ID = re.compile(r"[0-9a-f]{32}")
+_URI = re.compile(r"outrider:(registrar|device):([0-9a-f]{32}):([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,56 +80,23 @@ class Certified(ClaimedCertificate):
             )
 
 
-def _moment(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis // 1000, tz=UTC)
+def common_name(claimed: x509.Name) -> str:
+    """The one common name of 32 hexadecimal digits. Raises Malformed when it is not that."""
+    attributes = list(claimed)
+    value = attributes[0].value if len(attributes) == 1 else None
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise Malformed("a name of our profile is one common name of 32 hexadecimal digits")
+    return value
 
 
-def _public(raw: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(raw)
-
-
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _start(
-    subject: x509.Name, issuer: x509.Name, key: bytes, lifetime: tuple[int, int], random: Random
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(_public(key))
-        .serial_number(int.from_bytes(random(16), "big") >> 1 | 1)
-        .not_valid_before(_moment(lifetime[0]))
-        .not_valid_after(_moment(lifetime[1]))
-    )
-
-
-def _finish(builder: x509.CertificateBuilder, key: SigningKey) -> bytes:
-    return builder.sign(Ed25519PrivateKey.from_private_bytes(key.seed), None).public_bytes(Encoding.DER)
+def _serial(random: Random) -> int:
+    return int.from_bytes(random(16), "big") >> 1 | 1
 
 
 def issue_root(key: SigningKey, lifetime: tuple[int, int], random: Random) -> bytes:
     """A self-signed root, DER. `lifetime` is (not before, not after) in ms."""
-    name = _subject(key.public.hex()[:32])
-    builder = _start(name, name, key.public, lifetime, random)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-    return _finish(builder.add_extension(_usage(ca=True), critical=True), key)
+    itself = key.public.hex()[:32]
+    return asn1.sign(Fields(_serial(random), itself, itself, *lifetime, key.public, ROOT_EXTENSIONS).content(), key)
 
 
 def issue_registrar(
@@ -129,12 +109,9 @@ def issue_registrar(
     random: Random,
 ) -> bytes:
     """A registrar's certificate under an organisation's root, DER."""
-    issuer = _load(root_der).subject
-    builder = _start(_subject(device.hex()), issuer, public_key, lifetime, random)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(ca=True), critical=True)
-    uri = x509.UniformResourceIdentifier(f"outrider:registrar:{person.hex()}:{device.hex()}")
-    return _finish(builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False), root)
+    issuer = common_name(_load(root_der).subject)
+    extensions = registrar_extensions(person, device)
+    return asn1.sign(Fields(_serial(random), issuer, device.hex(), *lifetime, public_key, extensions).content(), root)
 
 
 def issue_device(
@@ -147,86 +124,108 @@ def issue_device(
     lifetime: tuple[int, int],
     random: Random,
 ) -> bytes:
-    """A device's certificate under a registrar, DER."""
-    issuer = _load(registrar_der).subject
-    builder = _start(_subject(device.hex()), issuer, public_key, lifetime, random)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(ca=False), critical=True)
-    uri = x509.UniformResourceIdentifier(f"outrider:device:{person.hex()}:{device.hex()}")
-    builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-    return _finish(
-        builder.add_extension(x509.UnrecognizedExtension(ROLES_OID, _encode_roles(roles)), critical=False), registrar
+    """A device's certificate under a registrar, DER; raises Malformed for roles that no certificate can hold."""
+    issuer = common_name(_load(registrar_der).subject)
+    extensions = device_extensions(person, device, roles)
+    return asn1.sign(
+        Fields(_serial(random), issuer, device.hex(), *lifetime, public_key, extensions).content(), registrar
     )
-
-
-def _encode_roles(roles: frozenset[str]) -> bytes:
-    """DER UTF8String of the role names, sorted, comma between."""
-    text = ",".join(sorted(roles)).encode("ascii")
-    if not 0 < len(text) < 128:
-        raise Malformed("a certificate holds 1 to 8 roles")
-    return bytes([0x0C, len(text)]) + text
 
 
 def _decode_roles(value: bytes) -> frozenset[str]:
     try:
-        roles = value[2:].decode("ascii").split(",")
+        roles = frozenset(value[2:].decode("ascii").split(","))
     except UnicodeDecodeError:
         raise Malformed("role names are ASCII") from None
-    claimed = frozenset(roles)
-    sound = all(r and len(r) <= ROLE_NAME_LIMIT and r.replace("-", "").isalnum() and r == r.lower() for r in roles)
-    if not sound or len(roles) > ROLE_LIMIT or _encode_roles(claimed) != value:
+    if encode_roles(roles) != value:
         raise Malformed("the roles extension is not canonical")
-    return claimed
+    return roles
 
 
 def _load(der: bytes) -> x509.Certificate:
+    """What the parser takes for a certificate; nothing more is known of it."""
     if len(der) > DEVICE_LIMIT:
         raise Malformed(f"a certificate of our profile has at most {DEVICE_LIMIT} bytes")
     try:
         certificate = x509.load_der_x509_certificate(der)
-        strict = certificate.public_bytes(Encoding.DER) == der and certificate.version is x509.Version.v3
-        if not strict or not isinstance(certificate.public_key(), Ed25519PublicKey):
-            raise Malformed("not an X.509 v3 certificate of an Ed25519 key")
-        _ = [extension.value for extension in certificate.extensions]
-        _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except Malformed:
-        raise
+        _ = certificate.public_key(), certificate.extensions, certificate.subject, certificate.issuer
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.serial_number
     except Exception as error:  # the parser raises many kinds, all of which say: no such certificate
         raise Malformed(f"not a certificate: {error}") from None
     return certificate
 
 
-def _check_constraints(certificate: x509.Certificate, *, path_length: int | None) -> None:
-    """BasicConstraints and KeyUsage are exactly those of the profile."""
-    extensions = certificate.extensions
-    ca = path_length is not None
-    try:
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints)
-        usage = extensions.get_extension_for_class(x509.KeyUsage)
-    except x509.ExtensionNotFound:
-        raise Malformed("BasicConstraints and KeyUsage are required") from None
-    if not constraints.critical or constraints.value != x509.BasicConstraints(ca=ca, path_length=path_length):
-        raise Malformed("BasicConstraints is not that of the profile")
-    if not usage.critical or usage.value != _usage(ca=ca):
-        raise Malformed("KeyUsage is not that of the profile")
+def _fields(certificate: x509.Certificate, der: bytes, extensions: bytes, subject: str | None) -> Fields:
+    """Everything the certificate says, if these extensions are its own and `der` is the one way of writing it."""
+    key = certificate.public_key()
+    if not isinstance(key, Ed25519PublicKey):
+        raise Malformed("not a certificate of an Ed25519 key")
+    public_key = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    fields = Fields(
+        serial=certificate.serial_number,
+        issuer=common_name(certificate.issuer),
+        subject=public_key.hex()[:32] if subject is None else subject,
+        not_before=int(certificate.not_valid_before_utc.timestamp()) * 1000,
+        not_after=int(certificate.not_valid_after_utc.timestamp()) * 1000,
+        public_key=public_key,
+        extensions=extensions,
+    )
+    if not 0 < fields.serial < SERIAL_LIMIT or not 0 <= fields.not_before <= fields.not_after:
+        raise Malformed("a serial number has up to 127 bits, and a certificate begins before it ends")
+    if asn1.with_signature(fields.content(), certificate.signature) != der:
+        raise Malformed("not exactly of the profile")
+    return fields
 
 
-def _names(certificate: x509.Certificate) -> tuple[str, PersonId, DeviceId]:
+def _alternative_name(certificate: x509.Certificate) -> tuple[str, PersonId, DeviceId]:
     try:
-        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         raise Malformed("a subject alternative name is required") from None
-    uris = [name.value for name in alternative if isinstance(name, x509.UniformResourceIdentifier)]
-    parts = uris[0].split(":") if len(uris) == len(list(alternative)) == 1 else []
-    if len(parts) != 4 or parts[0] != "outrider" or any(len(p) != 32 for p in parts[2:]):
-        raise Malformed("exactly one subject alternative name, outrider:<kind>:<person>:<device>")
+    uri = names[0].value if len(names) == 1 and isinstance(names[0], x509.UniformResourceIdentifier) else ""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise Malformed("exactly one subject alternative name, outrider:registrar|device:<person>:<device>")
+    return match[1], PersonId(bytes.fromhex(match[2])), DeviceId(bytes.fromhex(match[3]))
+
+
+def _roles(certificate: x509.Certificate) -> frozenset[str]:
     try:
-        person, device = bytes.fromhex(parts[2]), bytes.fromhex(parts[3])
-    except ValueError:
-        raise Malformed("ids are hexadecimal") from None
-    if f"outrider:{parts[1]}:{person.hex()}:{device.hex()}" != uris[0]:
-        raise Malformed("ids are written in lower case")
-    return parts[1], PersonId(person), DeviceId(device)
+        value = certificate.extensions.get_extension_for_oid(ROLES_OID).value
+    except x509.ExtensionNotFound:
+        raise Malformed("the roles extension is missing") from None
+    assert isinstance(value, x509.UnrecognizedExtension)
+    return _decode_roles(value.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A certificate as it reads, the name of its issuer, and the parser's own object, which checks signatures."""
+
+    claimed: ClaimedCertificate
+    issuer: str
+    parsed: x509.Certificate
+
+
+def _read(der: bytes) -> _Read:
+    certificate = _load(der)
+    kind, person, device = _alternative_name(certificate)
+    registrar = kind == "registrar"
+    roles: frozenset[str] = frozenset() if registrar else _roles(certificate)
+    extensions = registrar_extensions(person, device) if registrar else device_extensions(person, device, roles)
+    fields = _fields(certificate, der, extensions, device.hex())
+    claimed = ClaimedCertificate(
+        der=der,
+        registrar=registrar,
+        person=person,
+        device=device,
+        public_key=fields.public_key,
+        roles=roles,
+        not_before=fields.not_before,
+        not_after=fields.not_after,
+        serial=fields.serial,
+    )
+    return _Read(claimed, fields.issuer, certificate)
 
 
 def read_certificate(der: bytes) -> ClaimedCertificate:
@@ -235,32 +234,7 @@ def read_certificate(der: bytes) -> ClaimedCertificate:
     Raises:
         Malformed: it is not exactly of the profile.
     """
-    certificate = _load(der)
-    kind, person, device = _names(certificate)
-    if kind not in ("registrar", "device"):
-        raise Malformed(f"no certificate of kind {kind!r}")
-    registrar = kind == "registrar"
-    _check_constraints(certificate, path_length=0 if registrar else None)
-    others = [e for e in certificate.extensions if isinstance(e.value, x509.UnrecognizedExtension)]
-    if len(certificate.extensions) != (3 if registrar else 4) or len(others) != (0 if registrar else 1):
-        raise Malformed("an extension too many or too few")
-    roles: frozenset[str] = frozenset()
-    if not registrar:
-        value = others[0].value
-        if others[0].oid != ROLES_OID or not isinstance(value, x509.UnrecognizedExtension):
-            raise Malformed("the roles extension is missing")
-        roles = _decode_roles(value.value)
-    return ClaimedCertificate(
-        der=der,
-        registrar=registrar,
-        person=person,
-        device=device,
-        public_key=certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
-        roles=roles,
-        not_before=int(certificate.not_valid_before_utc.timestamp()) * 1000,
-        not_after=int(certificate.not_valid_after_utc.timestamp()) * 1000,
-        serial=certificate.serial_number,
-    )
+    return _read(der).claimed
 
 
 def read_root(der: bytes) -> bytes:
@@ -270,12 +244,14 @@ def read_root(der: bytes) -> bytes:
         Malformed: it is none.
         BadSignature: it was not signed by its own key.
     """
+    return _root(der)[0].public_key
+
+
+def _root(der: bytes) -> tuple[Fields, x509.Certificate]:
     certificate = _load(der)
-    _check_constraints(certificate, path_length=1)
-    if len(certificate.extensions) != 2:
-        raise Malformed("a root has two extensions")
+    fields = _fields(certificate, der, ROOT_EXTENSIONS, None)
     _check_issued(certificate, certificate)
-    return certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return fields, certificate
 
 
 def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -283,6 +259,19 @@ def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> No
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):
         raise BadSignature("this certificate was not issued by the one named as its issuer") from None
+
+
+@lru_cache(maxsize=256)
+def _registrar(organisation: str, root_der: bytes, der: bytes) -> tuple[Certified, x509.Certificate]:
+    """A registrar under this root. Kept, since each device's path leads through it and the answer never changes."""
+    read = _read(der)
+    if not read.claimed.registrar:
+        raise Malformed("not a registrar's certificate")
+    root, parsed = _root(root_der)
+    _check_issued(read.parsed, parsed)
+    if read.claimed.not_after > root.not_after:
+        raise NotTrusted("this registrar's certificate outlives its root")
+    return _certified(read.claimed, organisation, read.claimed.device), read.parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,36 +287,37 @@ class Issuers:
         """A registrar of this organisation, or NotTrusted, BadSignature, Malformed."""
         if der not in self.registrars:
             raise NotTrusted(f"the charter names no such registrar of {self.organisation}")
-        claimed = read_certificate(der)
-        if not claimed.registrar:
-            raise Malformed("not a registrar's certificate")
-        read_root(self.root)
-        _check_issued(_load(der), _load(self.root))
-        return _certified(claimed, self.organisation, claimed.device)
+        return _registrar(self.organisation, self.root, der)[0]
 
     def verify(self, der: bytes) -> Certified:
         """A device of this organisation.
 
         Raises:
             Malformed: not a device certificate of the profile.
-            NotTrusted: no registrar of this organisation issued it, or it has a role that the root may not grant.
+            BadSignature: it names a registrar of this organisation as its issuer who has not signed it.
+            NotTrusted: no registrar of this organisation issued it, it outlives the one who did, or it has a role that the
+                root may not grant.
         """
-        claimed = read_certificate(der)
-        if claimed.registrar:
+        read = _read(der)
+        if read.claimed.registrar:
             raise Malformed("not a device's certificate")
-        certificate = _load(der)
+        return self._verify(read)
+
+    def _verify(self, read: _Read) -> Certified:
         for registrar_der in self.registrars:
-            registrar = _load(registrar_der)
-            if certificate.issuer != registrar.subject:
-                continue
-            issuer = self.verify_registrar(registrar_der)
-            _check_issued(certificate, registrar)
-            if not claimed.roles <= self.roles:
-                raise NotTrusted(
-                    f"the root of {self.organisation} may not grant {', '.join(sorted(claimed.roles - self.roles))}"
-                )
-            return _certified(claimed, self.organisation, issuer.device)
+            registrar, parsed = _registrar(self.organisation, self.root, registrar_der)
+            if registrar.device.hex() == read.issuer:
+                _check_issued(read.parsed, parsed)
+                return self._admit(read.claimed, registrar)
         raise NotTrusted(f"no registrar of {self.organisation} issued this certificate")
+
+    def _admit(self, claimed: ClaimedCertificate, registrar: Certified) -> Certified:
+        if claimed.not_after > registrar.not_after:
+            raise NotTrusted("this certificate outlives its registrar's")
+        if not claimed.roles <= self.roles:
+            beyond = ", ".join(sorted(claimed.roles - self.roles))
+            raise NotTrusted(f"the root of {self.organisation} may not grant {beyond}")
+        return _certified(claimed, self.organisation, registrar.device)
 
 
 def _certified(claimed: ClaimedCertificate, organisation: str, issuer: DeviceId) -> Certified:
@@ -351,13 +341,14 @@ def verify_certificate(der: bytes, organisations: Sequence[Issuers]) -> Certifie
 
     Raises:
         Malformed: not of the profile.
-        NotTrusted: it chains to none of them, or holds a role that its root may not grant.
+        BadSignature: it names a registrar who has not signed it.
+        NotTrusted: it chains to none of them, outlives its issuer, or holds a role that its root may not grant.
     """
-    registrar = read_certificate(der).registrar
-    refusal: NotTrusted | BadSignature = NotTrusted("no organisation of the charter issued this certificate")
+    read = _read(der)
     for issuers in organisations:
-        try:
-            return issuers.verify_registrar(der) if registrar else issuers.verify(der)
-        except (NotTrusted, BadSignature) as error:
-            refusal = error
-    raise refusal
+        if read.claimed.registrar and der in issuers.registrars:
+            return issuers.verify_registrar(der)
+        names = (_registrar(issuers.organisation, issuers.root, r)[0].device.hex() for r in issuers.registrars)
+        if not read.claimed.registrar and read.issuer in names:
+            return issuers._verify(read)
+    raise NotTrusted("no organisation of the charter issued this certificate")
