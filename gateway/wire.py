@@ -341,7 +341,7 @@ class Accepted(Frame, frozen=True, tag=66):
 
 
 class Refused(Frame, frozen=True, tag=67):
-    """Nothing was taken. `statement` is the signed refusal (keys.statement.SignedRefusal) where the device may seal again."""
+    """Nothing was taken. `statement` is the signed refusal (`keys.statement.sign_refusal`) where the device may seal again."""
 
     id: RequestId
     refusal: Refusal

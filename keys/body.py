@@ -18,12 +18,14 @@ APPLICATION and ALERT carry an MLS PrivateMessage. The marking, class and charte
 """
 
 from enum import IntEnum
+from itertools import pairwise
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from keys.canonical import Hash, Id, Positive, Record, Uint, encode, reader
 from keys.envelope import Marking
+from keys.errors import Malformed
 
 TERMS_EXTENSION: Final = 0xF0D1  # private use, RFC 9420 section 17.3
 RANGE_LIMIT: Final = 32
@@ -125,11 +127,24 @@ class GatewayAct(Record, frozen=True, array_like=True):
 
 BODY_LIMIT: Final = 16 * 1024 * 1024
 
-read_terms = reader(ChannelTerms, limit=256)
+read_terms = reader(ChannelTerms, limit=512)
 read_channel_created = reader(ChannelCreated, limit=BODY_LIMIT)
 read_commit = reader(Commit, limit=BODY_LIMIT)
 read_commit_refused = reader(CommitRefused, limit=1_024)
-read_receipt = reader(Receipt, limit=16_384)
+_read_receipt = reader(Receipt, limit=16_384)
 read_complaint = reader(Complaint, limit=256)
 read_ack = reader(Ack, limit=256)
 read_gateway_act = reader(GatewayAct, limit=2_048)
+
+
+def read_receipt(data: bytes) -> Receipt:
+    """Read a receipt.
+
+    Raises:
+        Malformed: it is none, or its ranges are not in rising order without overlap: a set of seqs is written in one way.
+    """
+    receipt = _read_receipt(data)
+    for ranges in (receipt.received, receipt.decrypted, receipt.shown):
+        if any(r.first > r.last for r in ranges) or any(a.last >= b.first for a, b in pairwise(ranges)):
+            raise Malformed("the ranges of a receipt rise, and none overlaps another")
+    return receipt

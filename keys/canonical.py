@@ -23,7 +23,8 @@ Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Uint = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
-Millis = Uint  # milliseconds since the epoch, UTC
+MAX_MILLIS: Final = 253_402_300_799_999  # the end of the year 9999, the last that a calendar of ours can show
+Millis = Annotated[int, Meta(ge=0, le=MAX_MILLIS)]  # milliseconds since the epoch, UTC
 
 _encode = msgspec.msgpack.Encoder().encode
 

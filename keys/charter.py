@@ -10,14 +10,16 @@ enrolment and from then on takes only successors. The gateway is never an author
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
+from typing import Final
 
 from keys.credential import Certified, verify_certificate
-from keys.errors import CharterRefused, NotPermitted
+from keys.errors import CharterRefused, Expired, NotPermitted
 from keys.identity import ChannelId, DeviceId, control_channel, gateway_device
 from keys.policy import Policy, Verb, parse
 from keys.tlog.errors import TlogError
 from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey, open_note, sign_note
+
+NOTE_LIMIT: Final = 48 * 1024  # one frame of the protocol carries it whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Charter:
         """A device or registrar of one of the mission's organisations; raises as `credential.verify_certificate`."""
         return verify_certificate(der, self.policy.issuers)
 
+    def check_time(self, now: int) -> None:
+        """Raises Expired past the charter's end (ms). A warning, never a stop: emergencies still work."""
+        if now > self.policy.not_after:
+            raise Expired(f"version {self.policy.version} of the charter has reached its end: a successor is due")
+
     def check_verb(self, certified: Certified, verb: Verb) -> None:
         """Raises NotPermitted when no role of this certificate may do that."""
         if not self.policy.permits(certified.roles, verb):
@@ -81,6 +88,8 @@ def sign(text: bytes, signers: Iterable[Ed25519Signer], signed: bytes | None = N
 
 def _open(note: bytes, authorities: Sequence[Policy]) -> Policy:
     """The policy in `note`, if it carries a quorum of each of `authorities`, the note's own policy included."""
+    if len(note) > NOTE_LIMIT:
+        raise CharterRefused(f"a charter with its signatures has at most {NOTE_LIMIT} bytes")
     try:
         decoded = Note.decode(note)
         policy = parse(decoded.text.encode())
@@ -129,6 +138,8 @@ def succeed(held: Charter, note: bytes) -> Charter:
 def pinned(notes: Sequence[bytes], pin: bytes) -> Charter:
     """The newest of a whole succession, for one who knows only the hash of some version of it (an invite's).
 
+    It is the version pinned or descends from it. Versions before the one pinned are nobody's promise: they are dropped.
+
     Raises:
         CharterRefused: the succession is broken, or none of it has the hash.
     """
@@ -143,7 +154,7 @@ def succession(notes: Sequence[bytes]) -> list[Charter]:
     if not notes:
         raise CharterRefused("no charter")
     charters = [found(notes[0])]
-    for _, note in pairwise(notes):
+    for note in notes[1:]:
         charters.append(succeed(charters[-1], note))
     return charters
 

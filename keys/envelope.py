@@ -30,6 +30,7 @@ from keys.identity import SigningKey, verify
 VERSION: Final = 1
 NOTHING: Final = bytes(32)  # `previous` of number 1, and the rolling hash of an empty channel
 RUN_LIMIT: Final = 64
+SALT_LENGTH: Final = 16
 HEADER_LIMIT: Final = 2_048
 ENTRY_LIMIT: Final = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
 
@@ -88,8 +89,8 @@ PUBLISHED: Final = frozenset(
         Kind.PROPOSAL,
         Kind.DISCLOSURE,
         Kind.CHANNEL_CREATED,
+        Kind.GATEWAY_ACT,
     }
-    | {Kind.GATEWAY_ACT}
 )
 """Kinds whose body the log hands out under `body/<hash>`; no other body is ever published."""
 
@@ -243,6 +244,8 @@ def read(envelope: Envelope) -> Claimed:
         raise Malformed(f"every envelope of kind {context.kind.name} carries its own signature")
     if (context.number == 1) != (context.previous == NOTHING):
         raise Malformed("number 1, and no other, has nothing before it")
+    if (context.heard.seq == 0) != (context.heard.rolling == NOTHING):
+        raise Malformed("who has heard nothing, and nobody else, has an empty rolling hash")
     return Claimed(envelope, header, context)
 
 
@@ -259,6 +262,8 @@ def check_body(claimed: "Claimed | Verified", body: bytes) -> None:
 def verify_run(run: Sequence[Claimed], public_key: bytes) -> tuple[Verified, ...]:
     """Check a run: one device, one channel, gap-free numbers, each hash, and the signature that closes it.
 
+    Only kinds of `CHAINED` stand in a run with others; any other is a run of its own.
+
     Raises:
         Malformed: empty, too long, mixed, out of order, or more than the last one signed.
         BadSignature: a hash or the closing signature does not hold.
@@ -274,6 +279,8 @@ def verify_run(run: Sequence[Claimed], public_key: bytes) -> tuple[Verified, ...
             raise Malformed("the numbers of a run rise by one")
         if after.context.previous != before.envelope.link:
             raise BadSignature("the chain of this run is broken")
+    if len(run) > 1 and any(c.context.kind not in CHAINED for c in run):
+        raise Malformed("a kind that is always signed is a run of its own")
     last = run[-1]
     if not last.signed:
         raise Malformed("nobody has signed this run")
@@ -313,15 +320,20 @@ read_entry = reader(Entry, limit=ENTRY_LIMIT)
 
 
 def franking_tag(salt: bytes, content: bytes) -> bytes:
-    """HMAC-SHA-256 over the content: commits to it without showing it. The salt has 16 bytes (HMAC pads keys)."""
+    """HMAC-SHA-256 over the content: commits to it without showing it.
 
-    if len(salt) != 16:
+    Raises:
+        Malformed: the salt has not 16 bytes. HMAC pads its keys, so salts of free length could stand for one another.
+    """
+    if len(salt) != SALT_LENGTH:
         raise Malformed("a franking salt has 16 bytes")
     return hmac.digest(salt, content, "sha256")
 
 
 def application_data(salt: bytes, content: bytes) -> bytes:
-    """What MLS encrypts: salt[16] ‖ content."""
+    """What MLS encrypts: salt[16] ‖ content. Raises Malformed for a salt of another length."""
+    if len(salt) != SALT_LENGTH:
+        raise Malformed("a franking salt has 16 bytes")
     return salt + content
 
 
@@ -331,7 +343,7 @@ def open_application_data(data: bytes, tag: bytes) -> bytes:
     Raises:
         BadSignature: it is not; the recipient hides it and complains.
     """
-
-    if len(data) < 16 or not hmac.compare_digest(franking_tag(data[:16], data[16:]), tag):
+    salt, content = data[:SALT_LENGTH], data[SALT_LENGTH:]
+    if len(salt) != SALT_LENGTH or not hmac.compare_digest(franking_tag(salt, content), tag):
         raise BadSignature("this content is not the one that the header commits to")
-    return data[16:]
+    return content

@@ -34,6 +34,7 @@ def _vector_length(length: int) -> bytes:
         return length.to_bytes(1, "big")
     if length < 1 << 14:
         return (length | 1 << 14).to_bytes(2, "big")
+    assert length < 1 << 30
     return (length | 1 << 31).to_bytes(4, "big")
 
 
@@ -97,6 +98,7 @@ _VOWELS: Final = "aiou"
 
 def words(digest: bytes, count: int = 6) -> str:
     """`count` pronounceable five-letter words (proquints, arXiv 0901.4016), 16 bits each, to read aloud and compare."""
+    assert len(digest) >= 2 * count
     spoken = []
     for n in range(count):
         pair = int.from_bytes(digest[2 * n : 2 * n + 2], "big")

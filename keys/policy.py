@@ -1,7 +1,8 @@
 """The text of a charter: a mission's policy as TOML, both ways.
 
-`parse` reads the text strictly: unknown or missing keys, a role that nobody defined, a quorum that can't be reached are
-refused, so that two readers never take it differently; `render` writes the one form that `mission init` and `propose` sign.
+`parse` reads the text strictly: unknown or missing keys, a role that nobody defined, a quorum that can't be reached or that one
+key reaches twice are refused, so that two readers never take it differently; `render` writes the one form that `mission init`
+and `propose` sign.
 Who signed it is `keys.charter`'s concern.
 """
 
@@ -12,13 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
+from unicodedata import is_normalized
 
-from keys.credential import Issuers
+from keys.credential import Issuers, read_root
 from keys.envelope import Marking
 from keys.errors import CharterRefused, KeysError
+from keys.profile import is_role_name
+from keys.tlog.errors import TlogError
+from keys.tlog.note import Ed25519Verifier, VerifierKey
 
 T = TypeVar("T")
-POLICY_LIMIT: Final = 256 * 1024
+POLICY_LIMIT: Final = 40 * 1024  # with its signatures it has to fit into one frame of the protocol
+SUITES: Final = frozenset({1, 3, 0xF001})  # those whose leaves sign with Ed25519, as our certificates do
 
 
 class Verb(StrEnum):
@@ -44,7 +50,7 @@ class Organisation:
     registrars: tuple[bytes, ...]
     roles: frozenset[str]
     ceiling: Marking
-    until: int  # ms since the epoch: end of the agreement; 0 for the home organisation
+    until: int  # ms since the epoch: end of the agreement; nothing to the home organisation, which writes 0
 
     @property
     def issuers(self) -> Issuers:
@@ -109,12 +115,15 @@ class Policy:
         return tuple(o.issuers for o in self.organisations)
 
     def may_see(self, organisation: str, marking: Marking, now: int) -> bool:
-        """Whether people of an organisation may be shown content of this marking (TLP 2.0; the agreements' ends)."""
-        partner = self.organisation(organisation)
-        if partner.home:
-            return True
-        in_force = partner.until == 0 or now <= partner.until
-        return in_force and marking < Marking.AMBER_STRICT and marking <= partner.ceiling
+        """Whether people of an organisation may be shown content of this marking (TLP 2.0; the agreements' ends).
+
+        Raises CharterRefused when the charter names no such organisation.
+        """
+        theirs = self.organisation(organisation)
+        if marking > theirs.ceiling:
+            return False
+        # AMBER+STRICT stays within one organisation, RED with the people it was said to.
+        return theirs.home or (now <= theirs.until and marking < Marking.AMBER_STRICT)
 
 
 def _named(items: Iterable[T], name: str, what: str) -> T:
@@ -147,7 +156,7 @@ class _Table:
 
     def name(self, key: str) -> str:
         value = self.take(key, str)
-        if not 0 < len(value) <= 100 or not value.isprintable():
+        if not 0 < len(value) <= 100 or not _plain(value):
             raise CharterRefused(f"{self._where}: {key} must be 1 to 100 printable characters")
         return value
 
@@ -155,12 +164,14 @@ class _Table:
         value = self.take(key, datetime)
         if value.utcoffset() is None:
             raise CharterRefused(f"{self._where}: {key} needs a UTC offset")
-        return int(value.timestamp()) * 1000
+        if value.microsecond or value.year < 1970:
+            raise CharterRefused(f"{self._where}: {key} must be in whole seconds, from 1970 on")
+        return max(0, int(value.timestamp())) * 1000
 
     def strings(self, key: str) -> tuple[str, ...]:
         values = self.take(key, list)
-        if not all(isinstance(v, str) for v in values) or len(set(values)) != len(values):
-            raise CharterRefused(f"{self._where}: {key} must be different strings")
+        if not all(isinstance(v, str) and _plain(v) for v in values) or len(set(values)) != len(values):
+            raise CharterRefused(f"{self._where}: {key} must be different printable strings")
         return tuple(values)
 
     def raw(self, key: str) -> bytes:
@@ -187,6 +198,11 @@ class _Table:
     def end(self) -> None:
         if self._values:
             raise CharterRefused(f"{self._where}: unknown {', '.join(sorted(self._values))}")
+
+
+def _plain(text: str) -> bool:
+    """No control and no direction marks, and in the one form (NFC), so that two names which look the same are the same."""
+    return text.isprintable() and is_normalized("NFC", text)
 
 
 def _unbase64(text: str, where: str) -> bytes:
@@ -225,12 +241,16 @@ def _channel_class(table: _Table) -> ChannelClass:
     )
     if kind.receipts not in ("delivered", "shown"):
         raise CharterRefused(f"class {kind.name}: receipts must be delivered or shown")
+    if kind.suite not in SUITES:
+        raise CharterRefused(f"class {kind.name}: no suite {kind.suite}: it must be one that signs with Ed25519")
     table.end()
     return kind
 
 
 def _role(table: _Table) -> tuple[str, frozenset[Verb]]:
     name = table.name("name")
+    if not is_role_name(name):
+        raise CharterRefused(f"role {name}: no certificate can hold a role of this name")
     try:
         verbs = frozenset(Verb(v) for v in table.strings("verbs"))
     except ValueError as error:
@@ -249,7 +269,7 @@ def parse(text: bytes) -> Policy:
         raise CharterRefused(f"a charter has at most {POLICY_LIMIT} bytes")
     try:
         top = _Table(tomllib.loads(text.decode("utf-8")), "charter")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (RecursionError, ValueError) as error:  # not TOML, not UTF-8, numbers or tables beyond what Python reads
         raise CharterRefused(f"not TOML: {error}") from None
     authority, log, gateway, rules = top.table("authority"), top.table("log"), top.table("gateway"), top.table("rules")
     policy = Policy(
@@ -283,25 +303,55 @@ def _check_whole(policy: Policy) -> None:
     _unique([o.name for o in policy.organisations], "organisation")
     _unique([c.name for c in policy.classes], "class")
     _unique([name for name, _ in policy.roles], "role")
-    if not policy.quorum <= len(policy.authority_keys):
-        raise CharterRefused("the quorum is larger than the number of authority keys")
     if [o.home for o in policy.organisations].count(True) != 1:
         raise CharterRefused("exactly one organisation is the mission's home")
-    if len(policy.gateway_key) != 32 or not policy.tls_keys or any(len(k) != 32 for k in policy.tls_keys):
-        raise CharterRefused(
-            "the gateway's key and the hashes of its TLS keys have 32 bytes, and there is one at least"
-        )
+    if policy.crl_message_hours < policy.crl_hours:
+        raise CharterRefused("revocation-message-hours is the longer limit, and shorter than revocation-hours")
+    _check_keys(policy)
     defined = {name for name, _ in policy.roles}
     for organisation in policy.organisations:
         if not organisation.roles <= defined:
             raise CharterRefused(f"{organisation.name} may grant a role that the charter does not define")
-        if len(organisation.registrars) < 2:
-            raise CharterRefused(f"{organisation.name} needs two registrars: one lost key must not stop revocation")
+        if not organisation.home and not organisation.until:
+            raise CharterRefused(f"{organisation.name} is a partner: its agreement needs an end")
+    _check_issuers(policy.organisations)
+
+
+def _check_keys(policy: Policy) -> None:
+    """Every key is one, and no key has two parts to play."""
+    if len(policy.gateway_key) != 32 or not policy.tls_keys or any(len(k) != 32 for k in policy.tls_keys):
+        raise CharterRefused(
+            "the gateway's key and the hashes of its TLS keys have 32 bytes, and there is one at least"
+        )
+    if policy.quorum > len(policy.authority_keys):
+        raise CharterRefused("the quorum is larger than the number of authority keys")
+    try:
+        vkeys = [VerifierKey.decode(key) for key in (*policy.authority_keys, policy.log_key)]
+        publics = [Ed25519Verifier(vkey).key.public_key for vkey in vkeys]
+    except TlogError as error:
+        raise CharterRefused(f"authority keys and the log's are C2SP verifier keys of type Ed25519: {error}") from None
+    # One key under two names would reach a quorum of two alone, and an authority key at the gateway would make it one.
+    if len({*publics, policy.gateway_key}) != len(publics) + 1 or len({v.name for v in vkeys}) != len(vkeys):
+        raise CharterRefused("authorities, log and gateway have each a key of their own, under a name of its own")
+
+
+def _check_issuers(organisations: Iterable[Organisation]) -> None:
+    """Two registrars and two people at least, each with a root above, and nobody's key or id twice in the charter."""
+    keys: list[bytes] = []
+    devices: list[bytes] = []
+    for organisation in organisations:
         try:
-            for registrar in organisation.registrars:
-                organisation.issuers.verify_registrar(registrar)
+            registrars = [organisation.issuers.verify_registrar(der) for der in organisation.registrars]
+            keys += [read_root(organisation.root), *(r.public_key for r in registrars)]
         except KeysError as error:
             raise CharterRefused(f"{organisation.name}: {error}") from None
+        devices += [r.device for r in registrars]
+        if len({r.person for r in registrars}) < 2:
+            raise CharterRefused(
+                f"{organisation.name} needs two registrars who are two people: one lost key must not stop revocation"
+            )
+    if len(set(keys)) != len(keys) or len(set(devices)) != len(devices):
+        raise CharterRefused("each root and each registrar has a key and an id of its own")
 
 
 def _unique(names: list[str], what: str) -> None:
@@ -333,7 +383,7 @@ def _section(head: str, values: Mapping[str, object]) -> str:
 
 
 def render(policy: Policy) -> bytes:
-    """Write a policy as the text that is signed. `parse(render(policy)) == policy`."""
+    """Write a policy as the text that is signed. `parse(render(policy)) == policy`, times being in whole seconds."""
     p = policy
     parts = [
         _section(
