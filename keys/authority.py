@@ -1,4 +1,4 @@
-"""Enrolment and revocation: how a key becomes a device, and how it stops being one.
+"""Enrolment: how a key becomes a device (and, in `keys.revocation`, how it stops being one).
 
     registrar   Invite (secret)                →  person          by a road of their own: QR, link, file
     person      EnrolmentRequest, MAC(secret)  →  gateway  →  registrar
@@ -8,21 +8,15 @@
 
 The gateway knows the invite by a hash of its secret, so it can neither use it nor put its own key in place of the person's.
 The answer (certificate and card) is sealed with a key made from the secret: names never reach the gateway.
-
-A revocation list is an X.509 CRL under a registrar of the organisation: any of the two at least that the charter names.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Meta
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as _decrypt
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as _encrypt
@@ -30,12 +24,19 @@ from nacl.exceptions import CryptoError
 
 from keys.canonical import Hash, Id, Key, Millis, Record, Signature, encode, reader
 from keys.charter import Charter
-from keys.credential import Certified, Issuers
-from keys.errors import BadSignature, Expired, Malformed, NotPermitted, NotTrusted, Revoked
+from keys.credential import Certified
+from keys.errors import BadSignature, Expired, KeysError, Malformed, NotPermitted, NotTrusted
 from keys.identity import Random, SigningKey, verify, words
+from keys.mls.errors import InvalidCredential
+from keys.mls.nodes import Credential
 from keys.policy import Verb
+from keys.revocation import RevocationList as RevocationList
+from keys.revocation import check_newer as check_newer
+from keys.revocation import issue_revocation_list as issue_revocation_list
+from keys.revocation import read_revocation_list as read_revocation_list
 
 INVITE_PREFIX: Final = "outrider-invite:"
+LINK_LIMIT: Final = 2_200  # characters
 Name = Annotated[str, Meta(max_length=100)]
 
 
@@ -88,14 +89,14 @@ class Card(Record, frozen=True, array_like=True):
         return encode([self.person, self.device, self.name, self.call_sign, self.organisation, self.issuer])
 
     def verify(self, charter: Charter) -> None:
-        """Raises BadSignature or NotTrusted unless a registrar of that organisation has signed it."""
-        issuers = charter.policy.organisation(self.organisation).issuers
-        for der in issuers.registrars:
-            registrar = issuers.verify_registrar(der)
-            if registrar.device == self.issuer:
-                verify(registrar.public_key, "card", self._content(), self.signature)
-                return
-        raise NotTrusted("no registrar of that organisation has signed this card")
+        """Raises BadSignature or NotTrusted unless a registrar of that organisation has signed it.
+
+        Whose card it is, is still what it says: `check_card` holds it against a certificate.
+        """
+        registrar = _registrars(charter, self.organisation).get(self.issuer)
+        if registrar is None:
+            raise NotTrusted("no registrar of that organisation has signed this card")
+        verify(registrar.public_key, "card", self._content(), self.signature)
 
 
 class Answer(Record, frozen=True, array_like=True):
@@ -105,7 +106,7 @@ class Answer(Record, frozen=True, array_like=True):
     card: Card
 
 
-_read_invite = reader(Invite, limit=1_024)
+_read_invite = reader(Invite, limit=1_536)
 _read_request = reader(EnrolmentRequest, limit=2_048)
 _read_answer = reader(Answer, limit=4_096)
 read_card = reader(Card, limit=2_048)
@@ -118,14 +119,16 @@ def read_invite(link: str) -> Invite:
         Malformed: it is none, or was cut or changed on its way.
     """
     text = link.strip()
-    if not text.startswith(INVITE_PREFIX) or len(text) > 2_048:
+    if not text.startswith(INVITE_PREFIX) or len(text) > LINK_LIMIT:
         raise Malformed(f"an invite begins with {INVITE_PREFIX}")
     encoded = text.removeprefix(INVITE_PREFIX)
     try:
-        data = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        invite = _read_invite(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except ValueError:
         raise Malformed("this invite was cut or changed on its way") from None
-    return _read_invite(data)
+    if invite.link() != text:  # the base64 decoder passes over what it doesn't know
+        raise Malformed("this invite was changed on its way")
+    return invite
 
 
 def sign_card(card: Card, registrar: SigningKey) -> Card:
@@ -139,6 +142,23 @@ def sign_card(card: Card, registrar: SigningKey) -> Card:
         card.issuer,
         registrar.sign("card", card._content()),
     )
+
+
+def check_card(card: Card, certified: Certified, charter: Charter) -> None:
+    """The card is this certificate's: same person, device and organisation, and signed by a registrar of it.
+
+    Raises:
+        BadSignature, NotTrusted: it is not, so its names say nothing about this device.
+    """
+    if (card.person, card.device, card.organisation) != (certified.person, certified.device, certified.organisation):
+        raise NotTrusted("this card is another device's")
+    card.verify(charter)
+
+
+def _registrars(charter: Charter, organisation: str) -> dict[bytes, Certified]:
+    """The registrars of an organisation by device id; none when the charter doesn't name it."""
+    issuers = next((i for i in charter.policy.issuers if i.organisation == organisation), None)
+    return {} if issuers is None else {r.device: r for r in map(issuers.verify_registrar, issuers.registrars)}
 
 
 def _mac(secret: bytes, public_key: bytes, charter: bytes) -> bytes:
@@ -235,114 +255,76 @@ def open_answer(sealed: bytes, invite: Invite) -> Answer:
         raise BadSignature("this answer was not made by who made the invite") from None
 
 
+def check_renewed(present: Certified, renewed: Certified) -> None:
+    """A certificate for a device id that has one already is its renewal, and nobody else's way to that id.
+
+    Raises:
+        NotPermitted: another person, organisation or roles, or not for this device.
+    """
+    now, then = ((c.device, c.person, c.organisation, c.roles, c.registrar) for c in (present, renewed))
+    if now != then:
+        raise NotPermitted("a renewal keeps device, person, organisation and roles: enrol anew to change them")
+
+
 def check_approval(certificate: Certified, approver: Certified, charter: Charter) -> None:
     """A certificate counts once a second officer has approved it: another person than its registrar and its holder, with the
     verb for it, or another registrar of the same organisation (at the founding there is nobody else).
 
+    An officer approves for its own organisation; one of the home organisation also for a partner's. Whether the approver's own
+    certificate had ended or was revoked when it approved is for the caller, who knows the order of the log.
+
     Raises:
+        NotTrusted: the charter no longer names the registrar who issued it.
         NotPermitted: this approver may not.
     """
-    issuers = charter.policy.organisation(certificate.organisation).issuers
-    registrars = {r.device: r for r in map(issuers.verify_registrar, issuers.registrars)}
-    if approver.person in (registrars[certificate.issuer].person, certificate.person):
+    issuer = _registrars(charter, certificate.organisation).get(certificate.issuer)
+    if issuer is None:
+        raise NotTrusted("the charter does not name the registrar who issued this certificate")
+    if approver.person in (issuer.person, certificate.person):
         raise NotPermitted("the second officer is another person than the registrar and the one enrolled")
     if approver.registrar:
-        if approver.organisation != certificate.organisation:
+        if approver.device not in _registrars(charter, certificate.organisation):
             raise NotPermitted("a registrar approves for its own organisation only")
         return
+    if approver.organisation not in (certificate.organisation, charter.policy.home.name):
+        raise NotPermitted("an officer approves for its own organisation, or for a partner of its own")
     charter.check_verb(approver, Verb.APPROVE_ENROLMENT)
 
 
 @dataclass(frozen=True, slots=True)
-class RevocationList:
-    """An organisation's newest list, checked. Times in ms since the epoch."""
+class CharterAuthentication:
+    """The Authentication Service of RFC 9750 for a mission: who an MLS credential is, by charter and log.
 
-    der: bytes
-    organisation: str
-    number: int
-    this_update: int
-    next_update: int
-    serials: frozenset[int]
-
-    def check(self, certified: Certified) -> None:
-        """Raises Revoked when this certificate stands on the list."""
-        if certified.organisation == self.organisation and certified.serial in self.serials:
-            raise Revoked(f"device {certified.device.hex()[:8]} was revoked")
-
-
-def issue_revocation_list(
-    registrar_der: bytes, registrar: SigningKey, number: int, serials: Iterable[int], this_update: int, next_update: int
-) -> bytes:
-    """An X.509 CRL (RFC 5280 section 5) of all revoked serial numbers of the organisation, DER. Times in ms."""
-    at = datetime.fromtimestamp(this_update // 1000, tz=UTC)
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(x509.load_der_x509_certificate(registrar_der).subject)
-        .last_update(at)
-        .next_update(datetime.fromtimestamp(next_update // 1000, tz=UTC))
-        .add_extension(x509.CRLNumber(number), critical=False)
-    )
-    for serial in sorted(set(serials)):
-        builder = builder.add_revoked_certificate(
-            x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
-        )
-    return builder.sign(Ed25519PrivateKey.from_private_bytes(registrar.seed), None).public_bytes(Encoding.DER)
-
-
-def _load_list(der: bytes) -> tuple[x509.CertificateRevocationList, int]:
-    try:
-        listed = x509.load_der_x509_crl(der)
-        number = listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        sound = (
-            len(listed.extensions) == 1
-            and listed.next_update_utc is not None
-            and listed.public_bytes(Encoding.DER) == der
-        )
-    except Exception as error:  # the parser raises many kinds, all of which say: no such list
-        raise Malformed(f"not a revocation list: {error}") from None
-    if not sound:
-        raise Malformed("a revocation list of our profile has a number, a next update and nothing more")
-    return listed, number
-
-
-def read_revocation_list(der: bytes, organisations: Iterable[Issuers]) -> RevocationList:
-    """A list that a registrar of one of these organisations has signed.
-
-    Raises:
-        Malformed: not such a list.
-        NotTrusted: no registrar of theirs signed it.
+    `counts` says of a certificate's SHA-256 whether its approval is logged, as far as this party has checked: the gateway by
+    its database, a device by the inclusion proofs it holds, an auditor by the log it has read.
     """
-    listed, number = _load_list(der)
-    for issuers in organisations:
-        for registrar_der in issuers.registrars:
-            registrar = issuers.verify_registrar(registrar_der)
-            key = Ed25519PublicKey.from_public_bytes(registrar.public_key)
-            if listed.issuer != x509.load_der_x509_certificate(registrar_der).subject or not listed.is_signature_valid(
-                key
-            ):
-                continue
-            next_update = listed.next_update_utc
-            assert next_update is not None  # _load_list
-            return RevocationList(
-                der=der,
-                organisation=issuers.organisation,
-                number=number,
-                this_update=int(listed.last_update_utc.timestamp()) * 1000,
-                next_update=int(next_update.timestamp()) * 1000,
-                serials=frozenset(entry.serial_number for entry in listed),
-            )
-    raise NotTrusted("no registrar of the charter signed this revocation list")
 
+    charter: Charter
+    counts: Callable[[bytes], bool]
 
-def check_newer(held: RevocationList | None, offered: RevocationList) -> None:
-    """A list replaces the one held only with a higher number, and never forgets a revocation.
+    def certified(self, credential: Credential) -> Certified:
+        """The device that this credential is. Raises InvalidCredential."""
+        certificates = credential.certificates
+        if len(certificates) != 1:
+            raise InvalidCredential("an X.509 credential here holds the device certificate alone")
+        try:
+            certified = self.charter.verify_certificate(certificates[0])
+        except KeysError as error:
+            raise InvalidCredential(str(error)) from None
+        if certified.registrar:
+            raise InvalidCredential("a registrar is no member of channels")
+        return certified
 
-    Raises:
-        NotTrusted: it is older, or drops a serial number.
-    """
-    if held is None:
-        return
-    if offered.number <= held.number:
-        raise NotTrusted(f"revocation list {offered.number} is not newer than {held.number}")
-    if not held.serials <= offered.serials:
-        raise NotTrusted("a revocation list never takes a revocation back")
+    def validate(self, credential: Credential, signature_key: bytes) -> None:
+        """Raises InvalidCredential unless it is a device of the mission, with this key, whose approval is logged."""
+        certified = self.certified(credential)
+        if certified.public_key != signature_key:
+            raise InvalidCredential("the leaf's signature key is not the certificate's")
+        if not self.counts(certified.hash):
+            raise InvalidCredential("no second officer's approval of this certificate is logged")
+
+    def is_successor(self, old: Credential, new: Credential) -> bool:
+        """Only a newer certificate of the same device, person and organisation may take a leaf's place."""
+        before, after = self.certified(old), self.certified(new)
+        same = (before.device, before.person, before.organisation) == (after.device, after.person, after.organisation)
+        return same and after.not_before >= before.not_before

@@ -307,6 +307,8 @@ def _check_whole(policy: Policy) -> None:
         raise CharterRefused("exactly one organisation is the mission's home")
     if policy.crl_message_hours < policy.crl_hours:
         raise CharterRefused("revocation-message-hours is the longer limit, and shorter than revocation-hours")
+    if not policy.gateway_url.startswith("https://"):
+        raise CharterRefused("the gateway's url begins with https://")
     _check_keys(policy)
     defined = {name for name, _ in policy.roles}
     for organisation in policy.organisations:
@@ -330,6 +332,8 @@ def _check_keys(policy: Policy) -> None:
         publics = [Ed25519Verifier(vkey).key.public_key for vkey in vkeys]
     except TlogError as error:
         raise CharterRefused(f"authority keys and the log's are C2SP verifier keys of type Ed25519: {error}") from None
+    if vkeys[-1].name != policy.log_origin:
+        raise CharterRefused("the log's key is named as its origin")
     # One key under two names would reach a quorum of two alone, and an authority key at the gateway would make it one.
     if len({*publics, policy.gateway_key}) != len(publics) + 1 or len({v.name for v in vkeys}) != len(vkeys):
         raise CharterRefused("authorities, log and gateway have each a key of their own, under a name of its own")
