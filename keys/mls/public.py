@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from keys.mls import rules
+from keys.mls.codec import decode_all, encode_with
 from keys.mls.errors import (
     DecodeError,
     InvalidCommit,
@@ -45,8 +46,18 @@ from keys.mls.leaves import (
 )
 from keys.mls.messages import ByValue, Commit, GroupContext, GroupInfo, KeyPackage
 from keys.mls.nodes import MLS10, Extension, FromCommit, LeafNode
+from keys.mls.parts import (
+    VERSION,
+    KeptProposal,
+    Parts,
+    PublicPart,
+    join_parts,
+    kept_proposals,
+    part,
+    split_parts,
+)
 from keys.mls.rules import Applied, Checker, SentProposal
-from keys.mls.suites import CipherSuite
+from keys.mls.suites import CipherSuite, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import merge_path, provisional_context
 
@@ -163,6 +174,42 @@ class PublicGroup:
     def tree_bytes(self) -> bytes:
         """The content of a ratchet_tree extension, for joiners."""
         return self.tree.encode()
+
+    # At rest
+
+    def parts(self) -> Parts:
+        """The state in named parts: `public` and `proposals` small, `tree` new with each Commit; no secrets."""
+        parts = {
+            "public": PublicPart(VERSION, self.context, self.confirmation_tag).encode(),
+            "tree": self.tree.encode(),
+        }
+        if self.proposals:
+            kept = tuple(KeptProposal(sent.sender, ref, sent.proposal) for ref, sent in self.proposals.items())
+            parts["proposals"] = encode_with(kept_proposals, kept)
+        return parts
+
+    @classmethod
+    def load(cls, parts: Parts, auth: AuthenticationService) -> "PublicGroup":
+        """The group of these parts; what was checked before is not checked again. Raises `DecodeError`."""
+        kept = PublicPart.decode(part(parts, "public"))
+        if kept.version != VERSION:
+            raise DecodeError(f"state of version {kept.version}")
+        context, tag = kept.context, kept.confirmation_tag
+        suite = cipher_suite(context.cipher_suite)
+        tree = Tree.decode(suite, part(parts, "tree"))
+        waiting = decode_all(kept_proposals, parts.get("proposals", b"\0"))
+        proposals = {one.reference: SentProposal(one.proposal, one.sender, one.reference) for one in waiting}
+        interim = interim_transcript_hash(suite, context.confirmed_transcript_hash, tag)
+        return cls(suite, auth, context, tree, tag, interim, proposals)
+
+    def encode(self) -> bytes:
+        """The whole state in one string."""
+        return join_parts(self.parts())
+
+    @classmethod
+    def decode(cls, data: bytes, auth: AuthenticationService) -> "PublicGroup":
+        """Raises `DecodeError`."""
+        return cls.load(split_parts(data), auth)
 
     # What happens to it
 

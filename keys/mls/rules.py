@@ -204,11 +204,11 @@ def select(pending: Iterable[SentProposal], committer: int) -> list[SentProposal
     """Those of the pending proposals that this member can commit together (section 12.2's preferences).
 
     Left out: its own Updates, its own removal, and of several changes to one leaf all but a Remove or the newest
-    Update; of several GroupContextExtensions all but the newest.
+    Update; of several GroupContextExtensions, or Adds of one client, all but the newest.
     """
     change: dict[int, SentProposal] = {}
-    extensions: SentProposal | None = None
-    others: list[SentProposal] = []
+    extensions: list[SentProposal] = []
+    others: dict[bytes, SentProposal] = {}
     for sent in pending:
         match sent.proposal:
             case Update():
@@ -218,10 +218,12 @@ def select(pending: Iterable[SentProposal], committer: int) -> list[SentProposal
                 if removed != committer:
                     change[removed] = sent
             case GroupContextExtensions():
-                extensions = sent
-            case _:
-                others.append(sent)
-    return [*([extensions] if extensions else []), *change.values(), *others]
+                extensions = [sent]
+            case Add(key_package):
+                others[key_package.leaf_node.signature_key] = sent
+            case other:
+                others[other.encode()] = sent
+    return [*extensions, *change.values(), *others.values()]
 
 
 def _proposal(sent: SentProposal | None) -> Proposal | None:

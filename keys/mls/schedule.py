@@ -28,6 +28,10 @@ class EpochSecrets(Struct):
     epoch_authenticator: Annotated[bytes, opaque]
 
 
+HeldKeys = Sequence[tuple[PreSharedKeyID, bytes]]
+"""Pre-shared keys in the order of a Commit, each with its value."""
+
+
 class NewEpoch(NamedTuple):
     """All that follows from an epoch secret: the lasting part, and what is consumed at once."""
 
@@ -90,7 +94,7 @@ def external_key_pair(suite: CipherSuite, secrets: EpochSecrets) -> tuple[bytes,
     return suite.derive_key_pair(secrets.external_secret)
 
 
-def psk_secret(suite: CipherSuite, psks: Sequence[tuple[PreSharedKeyID, bytes]]) -> bytes:
+def psk_secret(suite: CipherSuite, psks: HeldKeys) -> bytes:
     """All pre-shared keys of a Commit, in its order, in one (section 8.4)."""
     secret = suite.zero
     for index, (identity, psk) in enumerate(psks):
@@ -100,7 +104,7 @@ def psk_secret(suite: CipherSuite, psks: Sequence[tuple[PreSharedKeyID, bytes]])
     return secret
 
 
-def look_up(wanted: Sequence[PreSharedKeyID], held: Mapping[bytes, bytes]) -> list[tuple[PreSharedKeyID, bytes]]:
+def look_up(wanted: Sequence[PreSharedKeyID], held: Mapping[bytes, bytes]) -> HeldKeys:
     """The keys that were named, from those held by psk_id; raises `MissingPreSharedKey`, `Unsupported`."""
     found = []
     for identity in wanted:

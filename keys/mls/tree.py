@@ -76,6 +76,10 @@ class Tree:
         assert node is None or isinstance(node, LeafNode)
         return node
 
+    def leaf_nodes(self) -> tuple[LeafNode | None, ...]:
+        """All leaves by index, blank ones as None."""
+        return self.nodes[::2]  # type: ignore[return-value]  # even places hold leaves
+
     def members(self) -> Iterator[tuple[int, LeafNode]]:
         """Index and leaf of every member, from the left."""
         for place in range(0, len(self.nodes), 2):

@@ -1,0 +1,573 @@
+"""A group as one of its members holds it (RFC 9420 sections 11 and 12): a value, and the steps from one to the next.
+
+    group = Group.create(suite, group_id, credential, signature_private_key, auth, ...)
+    pending = group.commit([Add(key_package)], random=random)     # send pending.message, pending.welcome
+    group = pending.group                                         # only once the Delivery Service took it
+    group, message = group.protect(b"at east gate", padding=256, random=random)   # save group, then send
+    group, received = group.process(message, now_seconds=now)     # save group, then show
+
+Every step returns the next value and leaves the old one as it was: a step that raises, or a commit that loses its
+race, has changed nothing. What must not be used again (a message key, an epoch's secret) is absent from the next
+value, so it is gone once the old one is dropped and the new one saved in its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hmac import compare_digest
+
+from keys.mls import rules, schedule, treemath
+from keys.mls.commits import Advance, Identity, OwnUpdate, Participant
+from keys.mls.errors import (
+    BadTag,
+    InvalidGroupInfo,
+    InvalidMessage,
+    InvalidTree,
+    Misuse,
+    OwnMessage,
+    Removed,
+    WrongEpoch,
+    WrongGroup,
+)
+from keys.mls.framing import (
+    APPLICATION,
+    ApplicationData,
+    AuthenticatedContent,
+    MemberSender,
+    MLSMessage,
+    PrivateMessage,
+    ProposalContent,
+    PublicMessage,
+    interim_transcript_hash,
+)
+from keys.mls.hpke import Random
+from keys.mls.keypackages import KeyPackageSecrets, new_leaf
+from keys.mls.leaves import (
+    AuthenticationService,
+    Member,
+    Place,
+    check_extensions,
+    fits_group,
+    new_capabilities,
+    renewed,
+    verify_leaf,
+)
+from keys.mls.messages import GroupContext, KeyPackage, Proposal, Update
+from keys.mls.nodes import (
+    MLS10,
+    RATCHET_TREE,
+    Capabilities,
+    Credential,
+    Extension,
+    FromUpdate,
+    LeafNode,
+    Lifetime,
+    find_extension,
+)
+from keys.mls.parts import join_parts, split_parts
+from keys.mls.private import MessageKeys
+from keys.mls.public import Evolution, PublicGroup, read_group_info
+from keys.mls.received import ApplicationReceived, CommitReceived, ProposalReceived, Received
+from keys.mls.rules import SentProposal
+from keys.mls.schedule import EpochSecrets
+from keys.mls.secrettree import DEFAULT_LIMITS, Limits, SecretTree
+from keys.mls.state import KeptCommit, group_parts, load_member
+from keys.mls.suites import CipherSuite, cipher_suite
+from keys.mls.tree import Tree
+from keys.mls.treekem import PrivateKeys, join_path
+from keys.mls.welcoming import make_welcome, open_welcome, sign_group_info
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCommit:
+    """A Commit of ours that has no place yet; keep it, send it, and take `group` only once it is accepted."""
+
+    message: bytes
+    """MLSMessage with a PublicMessage."""
+    welcome: bytes | None
+    """MLSMessage for everybody the Commit adds; the ratchet tree is inside only where that was asked for."""
+    group_info: bytes
+    """MLSMessage with the GroupInfo of the next epoch, without tree and external key."""
+    group: "Group"
+
+    def encode(self) -> bytes:
+        """The whole in one string, group state and secrets included."""
+        return KeptCommit(self.message, self.welcome, self.group_info, join_parts(self.group.parts())).encode()
+
+    @classmethod
+    def decode(cls, data: bytes, auth: AuthenticationService, *, limits: Limits = DEFAULT_LIMITS) -> "PendingCommit":
+        """Raises `DecodeError`."""
+        kept = KeptCommit.decode(data)
+        group = Group.load(split_parts(kept.group), auth, limits=limits)
+        return cls(kept.message, kept.welcome, kept.group_info, group)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """A group in one epoch, with a member's secrets."""
+
+    public: PublicGroup
+    own_leaf_index: int
+    signature_private_key: bytes
+    private: PrivateKeys
+    secrets: EpochSecrets
+    secret_tree: SecretTree
+    past: tuple[MessageKeys, ...]
+    """Epochs whose application messages can still be read, the newest first."""
+    own_updates: Mapping[bytes, OwnUpdate]
+    """By the encryption key of the proposed leaf."""
+    limits: Limits
+    removed: bool
+    """Somebody removed us: what was sent before can be read, nothing else works."""
+
+    # Beginning
+
+    @classmethod
+    def create(
+        cls,
+        suite: CipherSuite,
+        group_id: bytes,
+        credential: Credential,
+        signature_private_key: bytes,
+        auth: AuthenticationService,
+        *,
+        not_before: int,
+        not_after: int,
+        random: Random,
+        extensions: tuple[Extension, ...] = (),
+        capabilities: Capabilities | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> "Group":
+        """A new group with one member (section 11), at epoch 0. Raises `Invalid` and below."""
+        if capabilities is None:
+            types = tuple(extension.extension_type for extension in extensions)
+            capabilities = new_capabilities(suite, credential, types)
+        lifetime = Lifetime(not_before, not_after)
+        leaf, leaf_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
+        check_extensions(extensions)
+        verify_leaf(suite, leaf, Place(group_id, 0), None)
+        fits_group(leaf, extensions)
+        auth.validate(credential, leaf.signature_key)
+        tree = Tree.of_one(suite, leaf)
+        context = GroupContext(MLS10, suite.id, group_id, 0, tree.hash(), b"", extensions)
+        epoch = schedule.from_epoch_secret(suite, random(suite.hash_length))
+        tag = suite.mac(epoch.confirmation_key, b"")
+        interim = interim_transcript_hash(suite, b"", tag)
+        public = PublicGroup(suite, auth, context, tree, tag, interim, {})
+        secret_tree = SecretTree.start(1, epoch.encryption_secret)
+        return cls(
+            public, 0, signature_private_key, {0: leaf_private}, epoch.secrets, secret_tree, (), {}, limits, False
+        )
+
+    @classmethod
+    def join(
+        cls,
+        welcome: bytes,
+        key_package: KeyPackage,
+        secrets: KeyPackageSecrets,
+        signature_private_key: bytes,
+        auth: AuthenticationService,
+        *,
+        ratchet_tree: bytes | None = None,
+        psks: Mapping[bytes, bytes] | None = None,
+        now_seconds: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> "Group":
+        """Join by a Welcome (section 12.4.3.1); the tree comes along or is inside.
+
+        Whether the group id is new to this client is the caller's to see. With `now_seconds` a leaf whose KeyPackage
+        has run out is refused, which a member of long standing may be. Raises `MLSError` and below.
+        """
+        suite = cipher_suite(key_package.cipher_suite)
+        opened = open_welcome(suite, welcome, key_package, secrets, psks or {})
+        tree_bytes = find_extension(opened.info.extensions, RATCHET_TREE) if ratchet_tree is None else ratchet_tree
+        if tree_bytes is None:
+            raise Misuse("the Welcome has no ratchet tree inside and none was given (section 12.4.3.3)")
+        public = PublicGroup.from_info(suite, opened.info, tree_bytes, auth, now_seconds)
+        own = next((index for index, leaf in public.tree.members() if leaf == key_package.leaf_node), None)
+        if own is None or own == opened.info.signer:
+            raise InvalidGroupInfo("our leaf is not in the tree as a joiner's (section 12.4.3.1)")
+        _check_own_keys(suite, key_package, secrets, signature_private_key)
+        private: PrivateKeys = {2 * own: secrets.encryption_private_key}
+        if opened.path_secret is not None:
+            private = join_path(
+                public.tree, own, opened.info.signer, opened.path_secret, secrets.encryption_private_key
+            )
+        _check_invariant(public.tree, own, private)
+        epoch = schedule.new_epoch(suite, opened.member_secret, public.context)
+        confirmed = public.context.confirmed_transcript_hash
+        suite.verify_mac(epoch.confirmation_key, confirmed, public.confirmation_tag)
+        secret_tree = SecretTree.start(public.tree.leaves, epoch.encryption_secret)
+        return cls(public, own, signature_private_key, private, epoch.secrets, secret_tree, (), {}, limits, False)
+
+    # At rest
+
+    def parts(self) -> Mapping[str, bytes]:
+        """The state in named parts (`state.py` says which change when); hold secrets, save as one."""
+        return group_parts(self)
+
+    @classmethod
+    def load(
+        cls, parts: Mapping[str, bytes], auth: AuthenticationService, *, limits: Limits = DEFAULT_LIMITS
+    ) -> "Group":
+        """The group of these parts; what was checked before is not checked again. Raises `DecodeError`."""
+        public = PublicGroup.load(parts, auth)
+        loaded = load_member(parts, public)
+        epoch = loaded.epoch
+        return cls(
+            public,
+            epoch.own_leaf_index,
+            epoch.signature_private_key,
+            loaded.private,
+            epoch.secrets,
+            loaded.secret_tree,
+            loaded.past,
+            loaded.own_updates,
+            limits,
+            bool(epoch.removed),
+        )
+
+    # What it is
+
+    @property
+    def suite(self) -> CipherSuite:
+        return self.public.suite
+
+    @property
+    def context(self) -> GroupContext:
+        return self.public.context
+
+    @property
+    def group_id(self) -> bytes:
+        return self.public.group_id
+
+    @property
+    def epoch(self) -> int:
+        return self.public.epoch
+
+    @property
+    def tree(self) -> Tree:
+        return self.public.tree
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, from the left."""
+        return self.public.members
+
+    @property
+    def own_leaf(self) -> LeafNode:
+        """Our own leaf; raises `Removed` where we have none."""
+        leaf = None if self.removed else self.tree.leaf(self.own_leaf_index)
+        if leaf is None:
+            raise Removed("this device was removed from the group")
+        return leaf
+
+    @property
+    def pending_proposals(self) -> tuple[SentProposal, ...]:
+        """Proposals of this epoch that no Commit took up yet, in the order they came.
+
+        Section 12.4 asks a member to commit them before it sends application data; that is the caller's to decide.
+        """
+        return tuple(self.public.proposals.values())
+
+    @property
+    def epoch_authenticator(self) -> bytes:
+        """Equal for all members that see the same epoch (section 8.7)."""
+        return self.secrets.epoch_authenticator
+
+    def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
+        """A secret of this epoch for use outside of MLS (section 8.5)."""
+        return schedule.exporter(self.suite, self.secrets, label, context, length)
+
+    def tree_bytes(self) -> bytes:
+        """The content of a ratchet_tree extension, for joiners."""
+        return self.public.tree_bytes()
+
+    def group_info(self, *, with_tree: bool = False, extensions: tuple[Extension, ...] = ()) -> bytes:
+        """This epoch's GroupInfo (an MLSMessage), signed by us, without external key."""
+        self._must_be_member()
+        if with_tree:
+            extensions = (*extensions, Extension(RATCHET_TREE, self.tree_bytes()))
+        info = sign_group_info(
+            self.suite,
+            self.context,
+            extensions,
+            self.public.confirmation_tag,
+            self.own_leaf_index,
+            self.signature_private_key,
+        )
+        return MLSMessage.wrap(info)
+
+    # Saying something
+
+    def protect(
+        self, content: bytes, *, authenticated_data: bytes = b"", padding: int = 1, random: Random
+    ) -> "tuple[Group, bytes]":
+        """Seal application data; the plaintext is padded to a multiple of `padding` bytes.
+
+        Save the group before the message leaves: the key of this generation must not be used again.
+        """
+        self._must_be_member()
+        message, secret_tree = self._keys().seal(
+            self.own_leaf_index,
+            ApplicationData(content),
+            authenticated_data,
+            self.signature_private_key,
+            padding,
+            random,
+        )
+        return replace(self, secret_tree=secret_tree), message
+
+    def propose(
+        self,
+        proposal: Proposal,
+        *,
+        authenticated_data: bytes = b"",
+        random: Random,  # noqa: ARG002  (the same form as every step; signing draws none)
+    ) -> "tuple[Group, bytes]":
+        """Send a proposal on its own (a PublicMessage), for somebody to commit. Raises `Invalid` and below."""
+        if isinstance(proposal, Update):
+            raise Misuse("an Update is made by propose_update, which keeps its private key")
+        return self._propose(proposal, authenticated_data)
+
+    def propose_update(
+        self,
+        *,
+        authenticated_data: bytes = b"",
+        new_credential_and_signature_key: tuple[Credential, bytes] | None = None,
+        random: Random,
+    ) -> "tuple[Group, bytes]":
+        """Propose a fresh leaf for ourselves, with a new credential and signature key where they are given."""
+        suite, old = self.suite, self.own_leaf
+        private, public = suite.derive_key_pair(random(suite.hash_length))
+        credential, key = new_credential_and_signature_key or (old.credential, self.signature_private_key)
+        place = Place(self.group_id, self.own_leaf_index)
+        leaf = renewed(suite, old, public, FromUpdate(), place, credential, key)
+        group, message = self._propose(Update(leaf), authenticated_data)
+        updates = {**self.own_updates, public: OwnUpdate(private, key)}
+        return replace(group, own_updates=updates), message
+
+    def _propose(self, proposal: Proposal, authenticated_data: bytes) -> "tuple[Group, bytes]":
+        signed = self._participant().sign(ProposalContent(proposal), authenticated_data)
+        public = self.public.with_proposal(signed, None)
+        return replace(self, public=public), self._tagged(signed)
+
+    def commit(
+        self,
+        proposals: Sequence[Proposal] = (),
+        *,
+        random: Random,
+        by_reference: Sequence[bytes] | None = None,
+        authenticated_data: bytes = b"",
+        new_credential_and_signature_key: tuple[Credential, bytes] | None = None,
+        psks: Mapping[bytes, bytes] | None = None,
+        path: bool = True,
+        with_tree: bool = False,
+        now_seconds: int | None = None,
+    ) -> PendingCommit:
+        """End this epoch (section 12.4.1) with proposals by value, and pending ones by reference.
+
+        `by_reference` lists references of pending proposals; None takes all that can stand together with `proposals`.
+        A new credential and signature key take effect with this Commit's leaf. `psks` are external pre-shared keys
+        by psk_id. Without `path` the path is left out where the RFC lets it be, which saves bytes and heals nothing.
+        Raises `Invalid` and below, `MissingPreSharedKey`.
+        """
+        sent = self._gather(proposals, by_reference)
+        identity = Identity(*new_credential_and_signature_key) if new_credential_and_signature_key else None
+        made = self._participant().commit(
+            sent,
+            authenticated_data=authenticated_data,
+            identity=identity,
+            psks=psks or {},
+            path=path,
+            now_seconds=now_seconds,
+            random=random,
+        )
+        group = self._advanced(made.advance)
+        info = group.group_info()
+        welcome = None
+        if made.joiners:
+            inside = group.group_info(with_tree=True) if with_tree else info
+            welcome = make_welcome(self.suite, read_group_info(inside), made.joiner_secrets, made.joiners)
+        return PendingCommit(self._tagged(made.signed), welcome, info, group)
+
+    def _gather(self, proposals: Sequence[Proposal], by_reference: Sequence[bytes] | None) -> list[SentProposal]:
+        """The proposals of a Commit: pending ones first, then those by value."""
+        own = [SentProposal(proposal, self.own_leaf_index, None) for proposal in proposals]
+        if any(isinstance(proposal, Update) for proposal in proposals):
+            raise Misuse("a Commit updates its own leaf by its path")
+        if by_reference is None:
+            selected = rules.select([*self.pending_proposals, *own], self.own_leaf_index)
+            return [*(sent for sent in selected if sent.reference is not None), *own]
+        missing = [reference for reference in by_reference if reference not in self.public.proposals]
+        if missing:
+            raise Misuse(f"no pending proposal {missing[0].hex()}")
+        return [*(self.public.proposals[reference] for reference in by_reference), *own]
+
+    # Hearing something
+
+    def process(
+        self, message: bytes, *, now_seconds: int | None, psks: Mapping[bytes, bytes] | None = None
+    ) -> "tuple[Group, Received]":
+        """Take in a message of another member.
+
+        `now_seconds` should be when the Delivery Service took it, for all members to judge alike; None leaves
+        lifetimes out. Raises `DecodeError`, `WrongGroup`, `WrongEpoch`, `OwnMessage`, `Duplicate`, `OutOfRange`,
+        `Removed`, `CryptoError`, `Invalid` and below, `MissingPreSharedKey`, `Unsupported`.
+        """
+        body = MLSMessage.unwrap(message)
+        if isinstance(body, PrivateMessage):
+            return self._process_private(body, now_seconds, psks or {})
+        if isinstance(body, PublicMessage):
+            return self._process_public(body, now_seconds, psks or {})
+        raise InvalidMessage("neither PublicMessage nor PrivateMessage")
+
+    def _process_public(
+        self, message: PublicMessage, now_seconds: int | None, psks: Mapping[bytes, bytes]
+    ) -> "tuple[Group, Received]":
+        self._must_be_member()
+        content, tag = self.public.verify_public(message)
+        expected = content.membership_tag(self.suite, self.context, self.secrets.membership_key)
+        if not compare_digest(expected, tag):
+            raise BadTag("the membership tag does not fit (section 6.2)")
+        return self._process_handshake(content, now_seconds, psks)
+
+    def _process_private(
+        self, message: PrivateMessage, now_seconds: int | None, psks: Mapping[bytes, bytes]
+    ) -> "tuple[Group, Received]":
+        if message.group_id != self.group_id:
+            raise WrongGroup(f"message of group {message.group_id.hex()}")
+        if message.epoch != self.epoch:
+            return self._process_past(message)
+        content, secret_tree = self._keys().open(message, self.own_leaf_index, self.limits)
+        group = replace(self, secret_tree=secret_tree)
+        if isinstance(content.framed.content, ApplicationData):
+            return group, _application(content, self.tree.leaf(_sender(content)))
+        self._must_be_member()
+        return group._process_handshake(content, now_seconds, psks)
+
+    def _process_past(self, message: PrivateMessage) -> "tuple[Group, Received]":
+        """Application data of an epoch that is over (section 15.3)."""
+        for place, keys in enumerate(self.past):
+            if keys.context.epoch == message.epoch and message.content_type == APPLICATION:
+                content, secret_tree = keys.open(message, self.own_leaf_index, self.limits)
+                after = replace(keys, secret_tree=secret_tree)
+                group = replace(self, past=(*self.past[:place], after, *self.past[place + 1 :]))
+                return group, _application(content, keys.leaves[_sender(content)])
+        raise WrongEpoch(message.epoch, self.epoch)
+
+    def _process_handshake(
+        self, content: AuthenticatedContent, now_seconds: int | None, psks: Mapping[bytes, bytes]
+    ) -> "tuple[Group, Received]":
+        sender, framed = _sender(content), content.framed
+        if sender == self.own_leaf_index:
+            raise OwnMessage("a handshake message of ours")
+        if isinstance(framed.content, ProposalContent):
+            group = replace(self, public=self.public.with_proposal(content, now_seconds))
+            reference = content.proposal_ref(self.suite)
+            proposal = framed.content.proposal
+            return group, ProposalReceived(sender, proposal, reference, framed.authenticated_data)
+        evolution = self.public.evolve(content, now_seconds)
+        if any(gone.leaf_index == self.own_leaf_index for gone in evolution.applied.removed):
+            return replace(self, removed=True), _commit(self, content, evolution, self_removed=True)
+        advance = self._participant().follow(content, evolution, self.own_updates, psks)
+        return self._advanced(advance), _commit(self, content, evolution, self_removed=False)
+
+    # The steps
+
+    def _must_be_member(self) -> None:
+        if self.removed:
+            raise Removed("this device was removed from the group")
+
+    def _participant(self) -> Participant:
+        self._must_be_member()
+        return Participant(self.public, self.own_leaf_index, self.signature_private_key, self.private, self.secrets)
+
+    def _tagged(self, signed: AuthenticatedContent) -> bytes:
+        """A handshake message of ours as it goes out."""
+        tag = signed.membership_tag(self.suite, self.context, self.secrets.membership_key)
+        return MLSMessage.wrap(PublicMessage(signed.framed, signed.auth, tag))
+
+    def _keys(self) -> MessageKeys:
+        """What this epoch's PrivateMessages are sealed and opened with."""
+        secret = self.secrets.sender_data_secret
+        return MessageKeys(self.suite, self.context, secret, self.secret_tree, self.tree.leaf_nodes())
+
+    def _advanced(self, advance: Advance) -> "Group":
+        """The group in its next epoch; of the old one only what opens late messages stays (section 9.2)."""
+        epoch = advance.epoch
+        past: tuple[MessageKeys, ...] = ()
+        if self.limits.past_epochs:
+            over = self._keys()
+            over = replace(over, secret_tree=over.secret_tree.without(self.suite, self.own_leaf_index))
+            past = (over, *self.past)[: self.limits.past_epochs]
+        return Group(
+            public=advance.public,
+            own_leaf_index=self.own_leaf_index,
+            signature_private_key=advance.signature_private_key,
+            private=advance.private,
+            secrets=epoch.secrets,
+            secret_tree=SecretTree.start(advance.public.tree.leaves, epoch.encryption_secret),
+            past=past,
+            own_updates={},
+            limits=self.limits,
+            removed=False,
+        )
+
+
+def _sender(content: AuthenticatedContent) -> int:
+    assert isinstance(content.framed.sender, MemberSender)
+    return content.framed.sender.leaf_index
+
+
+def _application(content: AuthenticatedContent, leaf: LeafNode | None) -> ApplicationReceived:
+    assert leaf is not None
+    assert isinstance(content.framed.content, ApplicationData)
+    return ApplicationReceived(
+        _sender(content),
+        leaf.credential,
+        leaf.signature_key,
+        content.framed.epoch,
+        content.framed.authenticated_data,
+        content.framed.content.application_data,
+    )
+
+
+def _commit(
+    before: Group, content: AuthenticatedContent, evolution: Evolution, *, self_removed: bool
+) -> CommitReceived:
+    applied, committer = evolution.applied, evolution.committer
+    old, new = before.public.member(committer), evolution.next.member(committer)
+    assert old is not None
+    assert new is not None
+    by_path = ((old, new),) if old != new else ()
+    return CommitReceived(
+        committer,
+        evolution.next.epoch,
+        tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
+        applied.removed,
+        (*applied.updated, *by_path),
+        applied.new_extensions,
+        content.framed.authenticated_data,
+        self_removed,
+    )
+
+
+def _check_own_keys(
+    suite: CipherSuite, key_package: KeyPackage, secrets: KeyPackageSecrets, signature_private_key: bytes
+) -> None:
+    """Raise `Misuse` unless the private keys are those of the KeyPackage."""
+    leaf, public_key = key_package.leaf_node, suite.hpke.kem.public_key
+    if (
+        public_key(secrets.init_private_key) != key_package.init_key
+        or public_key(secrets.encryption_private_key) != leaf.encryption_key
+        or suite.signature_public_key(signature_private_key) != leaf.signature_key
+    ):
+        raise Misuse("these are not the private keys of the KeyPackage")
+
+
+def _check_invariant(tree: Tree, own: int, private: PrivateKeys) -> None:
+    """We hold the keys of just those parents above us at which we are not unmerged (section 4.2)."""
+    for node in treemath.direct_path(2 * own, tree.leaves):
+        parent = tree.parent_node(node)
+        if parent is not None and (node in private) == (own in parent.unmerged_leaves):
+            raise InvalidTree(f"the Welcome's path secret does not fit node {node} (section 12.4.3.1)")

@@ -1,0 +1,100 @@
+"""What a message turned out to be, and what can be seen of one without opening it."""
+
+from dataclasses import dataclass
+
+from keys.mls.framing import (
+    GROUP_INFO,
+    KEY_PACKAGE,
+    PRIVATE_MESSAGE,
+    PUBLIC_MESSAGE,
+    WELCOME,
+    MemberSender,
+    MLSMessage,
+    PrivateMessage,
+    PublicMessage,
+)
+from keys.mls.leaves import Member
+from keys.mls.messages import GroupInfo, Proposal, Welcome
+from keys.mls.nodes import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationReceived:
+    """A member said something; `content` as it was given to `protect`."""
+
+    sender_leaf: int
+    credential: Credential
+    """Of the sender in the epoch of the message, even if it has left since."""
+    signature_key: bytes
+    epoch: int
+    authenticated_data: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalReceived:
+    """A member proposes; it is kept until a Commit names it or the epoch ends."""
+
+    sender_leaf: int
+    proposal: Proposal
+    reference: bytes
+    authenticated_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReceived:
+    """A new epoch; the group that came with it is in it, unless we were removed."""
+
+    sender_leaf: int
+    epoch: int
+    """The new one."""
+    added: tuple[Member, ...]
+    removed: tuple[Member, ...]
+    updated: tuple[tuple[Member, Member], ...]
+    """Old and new appearance: of the committer, if it sent a path, and of those whose Update was committed."""
+    new_extensions: bool
+    authenticated_data: bytes
+    self_removed: bool
+
+
+Received = ApplicationReceived | ProposalReceived | CommitReceived
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """The outside of a message, nothing of it verified; what its kind does not have is None or empty."""
+
+    wire_format: int
+    group_id: bytes | None = None
+    epoch: int | None = None
+    content_type: int | None = None
+    authenticated_data: bytes = b""
+    sender_leaf: int | None = None
+    """Of a PublicMessage by a member, as it claims."""
+    key_package_refs: tuple[bytes, ...] = ()
+    """Of a Welcome: whom it is for."""
+    cipher_suite: int | None = None
+
+
+def peek(message: bytes) -> Peek:
+    """Look at an MLSMessage without verifying anything; raises `DecodeError`."""
+    match MLSMessage.unwrap(message):
+        case PublicMessage(framed):
+            sender = framed.sender.leaf_index if isinstance(framed.sender, MemberSender) else None
+            return Peek(
+                PUBLIC_MESSAGE,
+                framed.group_id,
+                framed.epoch,
+                framed.content_type,
+                framed.authenticated_data,
+                sender,
+            )
+        case PrivateMessage(group_id, epoch, content_type, authenticated_data):
+            return Peek(PRIVATE_MESSAGE, group_id, epoch, content_type, authenticated_data)
+        case Welcome(cipher_suite, secrets):
+            refs = tuple(entry.new_member for entry in secrets)
+            return Peek(WELCOME, key_package_refs=refs, cipher_suite=cipher_suite)
+        case GroupInfo(context):
+            return Peek(GROUP_INFO, context.group_id, context.epoch, cipher_suite=context.cipher_suite)
+        case key_package:
+            return Peek(KEY_PACKAGE, cipher_suite=key_package.cipher_suite)
