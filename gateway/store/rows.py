@@ -37,7 +37,22 @@ _INVITATION = "SELECT id, organisation, role, expires, request, certificate, ans
 
 
 def _stored(row: tuple) -> Stored:  # type: ignore[type-arg]
-    return Stored(ChannelId(row[0]), *row[1:7], Kind(row[7]), DeviceId(row[8]), *row[9:])
+    return Stored(
+        ChannelId(row[0]),
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        Kind(row[7]),
+        DeviceId(row[8]),
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+    )
 
 
 def _member(row: tuple) -> Member:  # type: ignore[type-arg]
@@ -90,10 +105,10 @@ class SqliteView:
         self._parsed = parsed
 
     def _row(self, sql: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchone()  # type: ignore[arg-type]
+        return self._db.execute(sql, values).fetchone()
 
     def _rows(self, sql: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+        return self._db.execute(sql, values).fetchall()
 
     def charter(self) -> Charter | None:
         row = self._row("SELECT note FROM charters ORDER BY version DESC LIMIT 1")
@@ -253,6 +268,10 @@ class SqliteView:
     def uploads_open(self, device: bytes) -> int:
         row = self._row("SELECT count(*) FROM blobs WHERE device = ? AND held < length", device)
         return int(row[0]) if row else 0
+
+    def partial(self, body_hash: bytes) -> bytes:
+        pieces = self._rows("SELECT data FROM pieces WHERE hash = ? ORDER BY start", body_hash)
+        return b"".join(data for (data,) in pieces)
 
     def blob(self, body_hash: bytes, offset: int, length: int) -> bytes | None:
         upload = self.upload(body_hash)

@@ -1,0 +1,97 @@
+"""What the gateway itself says in the control channel, under the key that the charter names: its acts, and charters installed.
+
+It is a device like any other there: its numbers rise by one and its headers are chained, so its own history can't be rewritten
+either.
+"""
+
+from gateway.core.effects import Effect, Outcome, PutCharter
+from gateway.core.errors import Refused
+from gateway.core.submit import Gateway, append
+from gateway.core.view import Stream, StreamKind, View
+from gateway.wire import Accepted, Refusal
+from gateway.wire import Refused as RefusedFrame
+from keys.body import Act, GatewayAct
+from keys.canonical import encode
+from keys.charter import Charter, found, succeed
+from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, Verified, read, seal, verify_run
+from keys.errors import CharterRefused
+from keys.identity import Random, SigningKey
+
+
+def say(
+    view: View, gateway: Gateway, kind: Kind, body: bytes, now: int, random: Random, *effects: Effect
+) -> Outcome[Accepted | RefusedFrame]:
+    """One envelope of the gateway's own in the control channel, with what else happens at the same moment."""
+    charter = gateway.charter
+    device, channel = charter.gateway_device, charter.control_channel
+    stream = view.stream(channel) or Stream(channel, StreamKind.CONTROL, 0, NOTHING)
+    chain = view.chain(channel, device)
+    context = Context(
+        version=1,
+        kind=kind,
+        device=device,
+        channel=channel,
+        epoch=0,
+        number=chain.number + 1,
+        attempt=0,
+        previous=chain.link,
+        heard=Heard(0, NOTHING),
+        time=now,
+        precedence=Precedence.ROUTINE,
+        marking=Marking.CLEAR,
+        expires=0,
+        franking=b"",
+        alert=None,
+    )
+    run: tuple[Verified, ...] = verify_run([read(seal(context, body, gateway.key))], gateway.key.public)
+    return append(view, 0, run, [body], stream, effects, gateway, now, random)
+
+
+def act(
+    view: View, gateway: Gateway, what: Act, detail: str, now: int, random: Random
+) -> Outcome[Accepted | RefusedFrame]:
+    """START, STOP, CONFIGURATION …: the operator's doings are in the log as everybody's are."""
+    return say(view, gateway, Kind.GATEWAY_ACT, encode(GatewayAct(what, detail)), now, random)
+
+
+def filler(view: View, gateway: Gateway, now: int, random: Random) -> Outcome[Accepted | RefusedFrame]:
+    """An entry that says nothing, so that the log's size tells no tempo."""
+    return say(view, gateway, Kind.FILLER, b"", now, random)
+
+
+def next_charter(view: View, note: bytes) -> Charter:
+    """The charter that `note` may install: the mission's first, or the successor of the one in force.
+
+    Raises:
+        Refused: CHARTER, with what is wrong.
+    """
+    held = view.charter()
+    try:
+        if held is not None and held.note == note:
+            return held
+        return found(note) if held is None else succeed(held, note)
+    except CharterRefused as error:
+        raise Refused(Refusal.CHARTER, str(error)) from None
+
+
+def install_charter(
+    view: View, note: bytes, key: SigningKey, log_key: str, now: int, random: Random
+) -> Outcome[Accepted | RefusedFrame | None]:
+    """Put a charter in force and into the log. The same one again changes nothing (the answer is None).
+
+    `key` is the gateway's signing key, `log_key` the verifier key of its log.
+
+    Raises:
+        Refused: CHARTER: it may not follow the one in force, or names another gateway or log than this.
+    """
+    charter = next_charter(view, note)
+    held = view.charter()
+    if held is not None and held.note == note:
+        return Outcome(None)
+    policy = charter.policy
+    if policy.gateway_key != key.public or policy.log_key != log_key:
+        raise Refused(
+            Refusal.CHARTER, "this charter names another gateway: give the mission this one's gateway.request"
+        )
+    done = say(view, Gateway(charter, key), Kind.CHARTER, note, now, random, PutCharter(policy.version, note))
+    return Outcome(done.answer, done.effects)

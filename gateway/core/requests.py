@@ -1,0 +1,252 @@
+"""What a device may ask to be changed, besides its envelopes: KeyPackages, bodies in chunks, invites, enrolments, cursors.
+
+`decide` is the front door for everything that writes, `Submit` included. It raises `Refused` and then nothing has changed.
+Every request may be repeated: the second time it finds its work done and answers the same.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+
+from gateway import wire
+from gateway.core import limits
+from gateway.core.answers import may_know
+from gateway.core.effects import (
+    DropInvitation,
+    DropUpload,
+    MoveCursor,
+    Outcome,
+    PutInvitation,
+    PutPackage,
+    PutPiece,
+    TakePackage,
+)
+from gateway.core.errors import Refused, denied
+from gateway.core.submit import Gateway, decide_submit
+from gateway.core.view import Identity, Invitation, View
+from gateway.wire import Refusal
+from keys.authority import CharterAuthentication, read_request, renewal_id
+from keys.errors import KeysError, Malformed
+from keys.identity import Random
+from keys.mls import KeyPackage, cipher_suite
+from keys.mls.errors import MLSError
+from keys.policy import Verb
+
+HOUR: Final = 3_600_000  # ms
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who asks, and what a decision needs besides the view."""
+
+    who: Identity
+    gateway: Gateway
+    now: int  # ms
+    random: Random
+
+    def needs(self, verb: Verb) -> None:
+        """Raises Refused ROLE unless the charter lets the asker do this."""
+        if not self.gateway.charter.policy.permits(self.who.roles, verb):
+            raise Refused(Refusal.ROLE, f"the charter does not allow {verb.value} to this device")
+
+
+def cursor(view: View, frame: wire.Cursor, ask: Ask) -> Outcome[None]:
+    """Cursors only move forward, and only in what the device is sent."""
+    stream = view.stream(frame.position.channel)
+    if stream is None or frame.position.seq > stream.seq:
+        raise denied()
+    return Outcome(None, (MoveCursor(ask.who.device, stream.id, frame.position.seq),))
+
+
+def put_chunk(view: View, frame: wire.PutChunk, ask: Ask) -> Outcome[wire.Done]:
+    """The next piece of a long body. Its whole is checked when the last piece comes; a wrong one is dropped as a whole."""
+    held = view.upload(frame.hash)
+    if held is not None and held.held == held.length:
+        return Outcome(wire.Done(frame.id, held.length))
+    have = held.held if held else 0
+    if not frame.data:
+        return Outcome(wire.Done(frame.id, have))
+    if held is None and view.uploads_open(ask.who.device) >= limits.OPEN_UPLOADS:
+        raise Refused(Refusal.QUOTA, f"at most {limits.OPEN_UPLOADS} bodies may be half put: finish one")
+    if held is not None and held.length != frame.length:
+        raise Refused(Refusal.SCHEMA, "this body was begun with another length")
+    if frame.offset != have:
+        return Outcome(wire.Done(frame.id, have))
+    if have + len(frame.data) > frame.length:
+        raise Refused(Refusal.SCHEMA, "more than the length that was named")
+    done = wire.Done(frame.id, have + len(frame.data))
+    if done.value == frame.length and not _whole(view, frame, have):
+        return Outcome(wire.Done(frame.id, 0), (DropUpload(frame.hash),))
+    piece = PutPiece(ask.who.device, frame.hash, frame.length, have, frame.data, ask.now)
+    return Outcome(done, (piece,))
+
+
+def _whole(view: View, frame: wire.PutChunk, have: int) -> bool:
+    before = view.partial(frame.hash) if have else b""
+    return sha256(before + frame.data).digest() == frame.hash
+
+
+def put_key_packages(view: View, frame: wire.PutKeyPackages, ask: Ask) -> Outcome[wire.Done]:
+    """A device's own KeyPackages: each verified as a joiner's peers will, none for another key."""
+    left = view.packages_left(ask.who.device, frame.suite)
+    if left + len(frame.packages) > limits.KEY_PACKAGES_PER_DEVICE:
+        raise Refused(Refusal.QUOTA, f"the directory keeps {limits.KEY_PACKAGES_PER_DEVICE} a device: {left} are left")
+    effects = [_package(view, frame.suite, data, ask, last_resort=False) for data in frame.packages]
+    if frame.last_resort is not None:
+        effects.append(_package(view, frame.suite, frame.last_resort, ask, last_resort=True))
+    return Outcome(wire.Done(frame.id, left + len(frame.packages)), tuple(effects))
+
+
+def _package(view: View, suite_id: int, data: bytes, ask: Ask, *, last_resort: bool) -> PutPackage:
+    try:
+        suite = cipher_suite(suite_id)
+        package = KeyPackage.decode(data)
+        auth = CharterAuthentication(ask.gateway.charter, lambda c: view.certificate(c) is not None)
+        package.verify(suite, auth, ask.now // 1000)
+    except MLSError as error:
+        raise Refused(Refusal.SCHEMA, f"not a KeyPackage to hand out: {error}") from None
+    if sha256(package.leaf_node.credential.certificates[0]).digest() != ask.who.certificate:
+        raise denied()
+    if package.last_resort != last_resort:
+        raise Refused(Refusal.SCHEMA, "a last-resort KeyPackage says so, and no other does")
+    return PutPackage(ask.who.device, suite_id, data, last_resort, package.lifetime.not_after)
+
+
+def claim_key_packages(view: View, frame: wire.ClaimKeyPackages, ask: Ask) -> Outcome[wire.KeyPackages]:
+    """One KeyPackage of each device, handed out once; for those who may add, and about whom they may know."""
+    ask.needs(Verb.ADD)
+    if view.claims_since(ask.who.device, ask.now - HOUR) + len(frame.devices) > limits.CLAIMS_PER_HOUR:
+        raise Refused(Refusal.QUOTA, f"at most {limits.CLAIMS_PER_HOUR} KeyPackages an hour", HOUR)
+    claims, effects = [], []
+    for device in dict.fromkeys(frame.devices):
+        package = view.package(device, frame.suite) if may_know(view, ask.who, device, ask.gateway.charter) else None
+        claims.append(wire.Claim(device, package.data if package else None))
+        if package is not None:
+            effects.append(TakePackage(package.row, ask.who.device, ask.now))
+    return Outcome(wire.KeyPackages(frame.id, claims), tuple(effects))
+
+
+def put_invite(view: View, frame: wire.PutInvite, ask: Ask) -> Outcome[wire.Done]:
+    """A registrar's invite, by the hash of its secret: for its own organisation, a role its root may grant, a short while."""
+    organisation = ask.who.organisation
+    if not ask.who.registrar or frame.organisation != organisation:
+        raise Refused(Refusal.ROLE, "invites come from the organisation's registrars")
+    if frame.role not in ask.gateway.charter.policy.organisation(organisation).roles:
+        raise Refused(Refusal.ROLE, f"the root of {organisation} may not grant {frame.role}")
+    if not ask.now < frame.expires <= ask.now + limits.INVITE_LIFE:
+        raise Refused(Refusal.EXPIRED, "an invite lasts for up to a week")
+    held = view.invitation(frame.invite)
+    if held is not None and (held.organisation, held.role, held.expires) != (organisation, frame.role, frame.expires):
+        raise Refused(Refusal.REPLAY, "this invite is there already, with other terms")
+    if held is not None:
+        return Outcome(wire.Done(frame.id, 0))
+    invitation = Invitation(frame.invite, organisation, frame.role, frame.expires)
+    return Outcome(wire.Done(frame.id, 0), (PutInvitation(invitation),))
+
+
+def cancel_invite(view: View, frame: wire.CancelInvite, ask: Ask) -> Outcome[wire.Done]:
+    """Take an invite back, as long as nobody is enrolled by it."""
+    held = view.invitation(frame.invite)
+    if held is None or not ask.who.registrar or held.organisation != ask.who.organisation or held.seq:
+        raise denied()
+    return Outcome(wire.Done(frame.id, 0), (DropInvitation(frame.invite),))
+
+
+def renew(view: View, frame: wire.Enrol, ask: Ask) -> Outcome[wire.Done]:
+    """A device asks for its next certificate; its registrar checks the request itself."""
+    if frame.invite != renewal_id(ask.who.device) or ask.who.registrar:
+        raise denied()
+    expires = ask.now + limits.INVITE_LIFE
+    invitation = Invitation(frame.invite, ask.who.organisation, "renewal", expires, frame.request)
+    held = view.invitation(frame.invite)
+    if held is not None and held.request == frame.request:
+        return Outcome(wire.Done(frame.id, 0))
+    return Outcome(wire.Done(frame.id, 0), (PutInvitation(invitation),))
+
+
+def enrol(view: View, frame: wire.Enrol, now: int) -> Outcome[wire.Done]:
+    """A stranger answers an invite: the first request stays, whoever sent it; the registrar sees whether it is the right one.
+
+    Raises:
+        Refused: DENIED for an invite that is not there, is used, or has ended: all alike.
+    """
+    held = view.invitation(frame.invite)
+    if held is None or held.role == "renewal" or held.seq or now > held.expires:
+        raise denied()
+    try:
+        read_request(frame.request, frame.invite)
+    except KeysError:
+        raise denied() from None
+    if held.request and held.request != frame.request:
+        raise denied()
+    return Outcome(wire.Done(frame.id, 0), (PutInvitation(replace(held, request=frame.request)),))
+
+
+def grant(view: View, frame: wire.Grant, ask: Ask) -> Outcome[wire.Done]:
+    """A registrar's certificate for a request. It waits for the second officer; till then it counts nowhere."""
+    held = view.invitation(frame.invite)
+    if held is None or not ask.who.registrar or held.organisation != ask.who.organisation or not held.request:
+        raise denied()
+    try:
+        certified = ask.gateway.charter.verify_certificate(frame.certificate)
+    except Malformed as error:
+        raise Refused(Refusal.SCHEMA, str(error)) from None
+    except KeysError:
+        raise denied() from None
+    renewal = held.role == "renewal"
+    expected = _roles_of(view, frame.invite, certified.device) if renewal else frozenset({held.role})
+    if certified.issuer != ask.who.device or certified.roles != expected:
+        raise Refused(Refusal.ROLE, "the certificate is not what was asked for")
+    if held.seq:
+        raise denied()
+    done = replace(held, certificate=frame.certificate, answer=frame.answer)
+    return Outcome(wire.Done(frame.id, 0), (PutInvitation(done),))
+
+
+def _roles_of(view: View, invite: bytes, device: bytes) -> frozenset[str]:
+    """The roles that a renewal keeps."""
+    rows = view.certificates(device)
+    if not rows or renewal_id(device) != invite:
+        raise denied()
+    return rows[0].roles
+
+
+def submit(view: View, frame: wire.Submit, ask: Ask) -> Outcome[wire.Accepted | wire.Refused]:
+    return decide_submit(view, ask.who, frame, ask.gateway, ask.now, ask.random)
+
+
+Request = Callable[[View, Any, Ask], Outcome[Any]]
+REQUESTS: Final[Mapping[type, Request]] = {
+    wire.Submit: submit,
+    wire.Cursor: cursor,
+    wire.PutChunk: put_chunk,
+    wire.PutKeyPackages: put_key_packages,
+    wire.ClaimKeyPackages: claim_key_packages,
+    wire.PutInvite: put_invite,
+    wire.CancelInvite: cancel_invite,
+    wire.Enrol: renew,
+    wire.Grant: grant,
+}
+"""What a session may ask to be written."""
+
+
+def decide(
+    view: View, who: Identity | None, frame: wire.FromDevice, gateway: Gateway, now: int, random: Random
+) -> Outcome[Any]:
+    """Decide a request that writes. Strangers (`who` is None) may enrol, and nothing else.
+
+    Returns:
+        The answer's frame (None for a Cursor), and the effects to make durable before it is said.
+
+    Raises:
+        Refused: nothing was changed.
+    """
+    if who is None:
+        if not isinstance(frame, wire.Enrol):
+            raise denied()
+        return enrol(view, frame, now)
+    request = REQUESTS.get(type(frame))
+    if request is None:
+        raise Refused(Refusal.SCHEMA, f"{type(frame).__name__} is not a request that writes")
+    return request(view, frame, Ask(who, gateway, now, random))

@@ -1,0 +1,191 @@
+"""The promise of `gateway.store.base`, held by every store there is."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from gateway.core.effects import Append, Outcome, PutChain, PutStream
+from gateway.core.view import Stored, Stream, StreamKind, View
+from gateway.store.base import Conflict, WrongStore
+from gateway.store.sqlite import SqliteStore, create
+from keys.envelope import NOTHING, Kind
+from keys.identity import ChannelId, DeviceId
+
+CHANNEL = ChannelId(b"c" * 16)
+DEVICE = DeviceId(b"d" * 16)
+
+
+def stored(view: View, body: bytes = b"body") -> Stored:
+    """The next envelope of the test's one stream, as a decision would make it from what it sees."""
+    stream = view.stream(CHANNEL)
+    seq = (stream.seq if stream else 0) + 1
+    index = view.log_size()
+    return Stored(CHANNEL, seq, index, 1, b"n" * 16, b"h%d" % seq, b"", Kind.FILLER, DEVICE, seq, 3, b"b" * 32, 4, body)
+
+
+def append(view: View) -> Outcome[int]:
+    """A decision: one more envelope."""
+    one = stored(view)
+    stream = Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)
+    return Outcome(one.seq, (PutStream(stream), Append(one), PutChain(CHANNEL, DEVICE, one.number, b"l" * 32)))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    create(tmp_path / "gateway.db")
+    store = SqliteStore(tmp_path / "gateway.db")
+    yield store
+    await store.close()
+
+
+async def test_decisions_see_what_earlier_ones_of_the_same_batch_did(store: SqliteStore) -> None:
+    seqs = await asyncio.gather(*(store.decide(append) for _ in range(300)))
+    assert seqs == list(range(1, 301))
+    with store.snapshot() as view:
+        assert [e.seq for e in view.envelopes(CHANNEL, 0, 1000)] == seqs
+        assert view.log_size() == 300
+
+
+async def test_a_decision_that_raises_keeps_nothing_and_harms_no_other(store: SqliteStore) -> None:
+    def refuse(view: View) -> Outcome[int]:
+        raise ValueError("refused")
+
+    results = await asyncio.gather(
+        store.decide(append), store.decide(refuse), store.decide(append), return_exceptions=True
+    )
+    assert results[0] == 1
+    assert isinstance(results[1], ValueError)
+    assert results[2] == 2
+
+
+async def test_watchers_hear_of_envelopes_before_the_caller(store: SqliteStore) -> None:
+    heard: list[int] = []
+    store.watch(lambda batch: heard.extend(s.seq for s in batch))
+    for expected in range(1, 4):
+        await store.decide(append)
+        assert heard[-1] == expected
+
+
+async def test_a_wrong_decision_can_not_take_a_place_twice(store: SqliteStore) -> None:
+    await store.decide(append)
+
+    def again(view: View) -> Outcome[int]:
+        first = view.envelope(CHANNEL, 1)
+        assert first is not None
+        return Outcome(1, (Append(first),))
+
+    with pytest.raises(Exception, match="UNIQUE"):
+        await store.decide(again)
+
+
+async def test_the_checkpoint_moves_by_compare_and_swap_only(store: SqliteStore) -> None:
+    await store.swap_checkpoint(0, 5, b"five")
+    with pytest.raises(Conflict):
+        await store.swap_checkpoint(0, 6, b"six")
+    await store.swap_checkpoint(5, 5, b"five again")
+    with store.snapshot() as view:
+        assert view.checkpoint() == b"five again"
+
+
+async def test_a_snapshot_is_one_state_from_first_to_last_look(store: SqliteStore) -> None:
+    await store.decide(append)
+    with store.snapshot() as view:
+        before = view.log_size()
+        await store.decide(append)
+        assert view.log_size() == before
+    with store.snapshot() as view:
+        assert view.log_size() == before + 1
+
+
+async def test_what_was_said_is_there_after_reopening(tmp_path: Path) -> None:
+    create(tmp_path / "gateway.db")
+    store = SqliteStore(tmp_path / "gateway.db")
+    await asyncio.gather(*(store.decide(append) for _ in range(10)))
+    await store.close()
+    again = SqliteStore(tmp_path / "gateway.db")
+    with again.snapshot() as view:
+        assert view.log_size() == 10
+        assert view.chain(CHANNEL, DEVICE).number == 10
+    await again.close()
+
+
+async def test_a_second_gateway_on_the_same_folder_is_refused(store: SqliteStore, tmp_path: Path) -> None:
+    with pytest.raises(WrongStore, match="another gateway"):
+        SqliteStore(tmp_path / "gateway.db")
+
+
+async def test_a_wrong_path_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(WrongStore, match="no database"):
+        SqliteStore(tmp_path / "wrong.db")
+    assert not (tmp_path / "wrong.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "words"),
+    [
+        pytest.param("user_version = 99", "install the newer", id="a newer schema"),
+        pytest.param("application_id = 7", "no database of this gateway", id="another program's file"),
+    ],
+)
+async def test_a_foreign_or_newer_database_is_refused(tmp_path: Path, pragma: str, words: str) -> None:
+    create(tmp_path / "gateway.db")
+    db = apsw.Connection(str(tmp_path / "gateway.db"))
+    db.execute(f"PRAGMA {pragma}")
+    db.close()
+    with pytest.raises(WrongStore, match=words):
+        SqliteStore(tmp_path / "gateway.db")
+
+
+async def test_create_never_touches_what_is_there(tmp_path: Path) -> None:
+    create(tmp_path / "gateway.db")
+    with pytest.raises(WrongStore, match="already"):
+        create(tmp_path / "gateway.db")
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from gateway.store.sqlite import SqliteStore
+from tests.gateway.store.test_promise import append
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    async def one():
+        while True:
+            print(await store.decide(append), flush=True)
+    await asyncio.gather(*(one() for _ in range(8)))
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_that_was_answered_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    seed = int.from_bytes(os.urandom(4), "big")
+    chance = random.Random(seed)
+    path = tmp_path / "gateway.db"
+    create(path)
+    answered = 0
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(chance.randrange(20, 400)):
+            answered = max(answered, int(process.stdout.readline()))
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read().split("\n")
+        answered = max([answered, *(int(line) for line in rest[:-1] if line)])
+        process.wait()
+        process.stdout.close()
+        store = SqliteStore(path)
+        with store.snapshot() as view:
+            held = [e.seq for e in view.envelopes(CHANNEL, 0, 10**6)]
+        await store.close()
+        assert held == list(range(1, len(held) + 1)), f"seed {seed}"
+        assert len(held) >= answered, f"seed {seed}"
