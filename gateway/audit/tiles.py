@@ -131,7 +131,7 @@ class LogFolder:
         """Reads every file that `write` made for this step and recomputes the tree; raises FolderDiffers, OSError.
 
         Starts from the edge that is already signed, goes over the entries on the disk, and ends at the new root: a bit
-        that flipped on the way to the disk is found before it is signed for (AUDIT 1.12.2).
+        that flipped on the way to the disk is found before it is signed for.
         """
         again, size = edge, edge.size
         full: dict[Tile, bytes] = {}

@@ -22,7 +22,6 @@ from nacl.signing import SigningKey, VerifyKey
 
 from keys.tlog.checkpoint import Checkpoint, TreeHead
 from keys.tlog.errors import BadSignature, Malformed, UnknownKey
-from keys.tlog.merkle import MAX_SIZE
 from keys.tlog.note import (
     ED25519,
     ED25519_SIGNATURE_SIZE,
@@ -233,6 +232,3 @@ def _split_time(signature: bytes, size: int, name: str) -> tuple[int, bytes]:
     if len(signature) != TIME_SIZE + size or time > MAX_TIME:
         raise BadSignature(f"cosignature of {name} has a wrong length or time")
     return time, signature[TIME_SIZE:]
-
-
-assert MAX_TIME == MAX_SIZE

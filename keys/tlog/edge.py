@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from keys.tlog.errors import Malformed, TooLarge
 from keys.tlog.merkle import EMPTY_ROOT, HASH_SIZE, MAX_SIZE, Frontier, root_of
-from keys.tlog.tile import MAX_LEVEL, TILE_SIZE, WIDTH, Tile, partial_width, partials
+from keys.tlog.tile import MAX_LEVEL, TILE_SIZE, Tile, partial_width, partials
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,3 @@ class Edge:
     def partials(self) -> list[TileData]:
         """The partial tiles, lowest level first."""
         return [TileData(tile, self.levels[tile.level]) for tile in partials(self.size)]
-
-
-assert TILE_SIZE == WIDTH * HASH_SIZE

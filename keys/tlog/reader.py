@@ -2,7 +2,7 @@
 
 The partial tiles must lead to the checkpoint's root; then each full tile to its hash in the tile above it, and each entry
 to its hash in the tile of level 0. No hash counts before the one above it did: a reader that checks only the way to what
-it was asked for can be handed junk beside it (CVE-2026-56865, AUDIT 1.12.1).
+it was asked for can be handed junk beside it (CVE-2026-56865).
 
     reader = LogReader(fetch, checkpoint, report=faults.append)
     for run in reader.entries():               # checked entries, in order, a bundle at a time

@@ -183,6 +183,22 @@ def test_a_proof_is_for_one_size(size: int) -> None:
         check_inclusion(LEAVES[0], 0, size // 2, proof, root)
 
 
+def test_a_proof_ends_at_the_root() -> None:
+    """Even where a root is made to fit: one hash too many above the tree, or a root from half-way up."""
+    above = merkle.node_hash(LEAVES[9], mth(LEAVES[:8]))
+    path = inclusion_proof(3, 8, TREE.hash_at)
+    with pytest.raises(ProofFailed, match="too long"):
+        check_inclusion(LEAVES[3], 3, 8, (*path, LEAVES[9]), above)
+    with pytest.raises(ProofFailed, match="too short"):
+        check_inclusion(LEAVES[3], 3, 8, path[:-1], mth(LEAVES[:4]))
+    grown = consistency_proof(3, 4, TREE.hash_at)
+    with pytest.raises(ProofFailed, match="too short"):
+        check_consistency(3, mth(LEAVES[:3]), 8, mth(LEAVES[:4]), grown)
+    over = (merkle.node_hash(LEAVES[9], mth(LEAVES[:3])), merkle.node_hash(LEAVES[9], mth(LEAVES[:4])))
+    with pytest.raises(ProofFailed, match="too long"):
+        check_consistency(3, over[0], 4, over[1], (*grown, LEAVES[9]))
+
+
 def test_two_roots_of_one_size_are_evidence() -> None:
     with pytest.raises(Inconsistent):
         check_consistency(5, LEAVES[0], 5, LEAVES[1], ())
@@ -207,9 +223,9 @@ def test_another_history_has_no_proof() -> None:
     ],
 )
 def test_proofs_are_bounded(proof: tuple[bytes, ...]) -> None:
-    with pytest.raises(ProofFailed):
+    with pytest.raises(ProofFailed, match=r"32 bytes|over 63"):
         check_inclusion(LEAVES[0], 0, 2, proof, LEAVES[1])
-    with pytest.raises(ProofFailed):
+    with pytest.raises(ProofFailed, match=r"32 bytes|over 63"):
         check_consistency(1, LEAVES[0], 2, LEAVES[1], proof)
 
 
