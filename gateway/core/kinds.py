@@ -18,7 +18,7 @@ from keys.body import Range, read_ack, read_commit_refused, read_complaint, read
 from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.identity import receipt_stream
-from keys.mls import ContentType, WireFormat, peek
+from keys.mls import APPLICATION, PRIVATE_MESSAGE, peek
 from keys.mls.errors import MLSError
 from keys.policy import Verb
 
@@ -60,7 +60,7 @@ def _check_private_message(body: bytes, run: Run, epoch: int, authenticated_data
         message = peek(body)
     except MLSError as error:
         raise Refused(Refusal.SCHEMA, f"not an MLS message: {error}") from None
-    if message.wire_format != WireFormat.PRIVATE_MESSAGE or message.content_type != ContentType.APPLICATION:
+    if message.wire_format != PRIVATE_MESSAGE or message.content_type != APPLICATION:
         raise Refused(Refusal.SCHEMA, "content travels as an MLS PrivateMessage of application data")
     if (message.group_id, message.epoch) != (run.stream.id, epoch):
         raise denied()

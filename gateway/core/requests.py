@@ -110,7 +110,10 @@ def _package(view: View, suite_id: int, data: bytes, ask: Ask, *, last_resort: b
         raise denied()
     if package.last_resort != last_resort:
         raise Refused(Refusal.SCHEMA, "a last-resort KeyPackage says so, and no other does")
-    return PutPackage(ask.who.device, suite_id, data, last_resort, package.lifetime.not_after)
+    lifetime = package.lifetime
+    if lifetime is None:
+        raise Refused(Refusal.SCHEMA, "a KeyPackage has a lifetime")
+    return PutPackage(ask.who.device, suite_id, data, last_resort, lifetime.not_after)
 
 
 def claim_key_packages(view: View, frame: wire.ClaimKeyPackages, ask: Ask) -> Outcome[wire.KeyPackages]:

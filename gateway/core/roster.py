@@ -23,6 +23,7 @@ from keys.errors import CharterRefused, Malformed
 from keys.mls import Extension, PublicGroup, StagedPublicCommit, cipher_suite
 from keys.mls import Member as MLSMember
 from keys.mls.errors import MLSError, WrongEpoch
+from keys.mls.framing import MemberSender
 from keys.mls.public import read_group_info
 from keys.policy import Verb
 
@@ -118,10 +119,11 @@ def proposal(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     group = _group(view, run)
     try:
         after = group.proposal(data, run.now // 1000)
-        message = group.open_public(data)[0].framed
+        framed = group.open_public(data)[0].framed
     except MLSError as error:
         raise Refused(Refusal.SCHEMA, f"not a proposal of this epoch: {error}") from None
-    if message.sender.leaf_index != member.leaf or message.authenticated_data != verified.context.authenticated_data():
+    sender = framed.sender.leaf_index if isinstance(framed.sender, MemberSender) else None
+    if sender != member.leaf or framed.authenticated_data != verified.context.authenticated_data():
         raise denied()
     return run.stream, (PutGroup(run.stream.id, _changed(group, after)),)
 

@@ -216,7 +216,7 @@ def append(
         places.append(_stored(stream, seq, index, now, random(16), verified, body))
         index += 1
     last = run[-1]
-    done: list[Effect] = [*map(Append, places), PutStream(replace(stream, seq=seq, rolling=hashed))]
+    done: list[Effect] = [PutStream(replace(stream, seq=seq, rolling=hashed)), *map(Append, places)]
     done.append(PutChain(stream.id, last.context.device, last.context.number, last.envelope.link))
     return Outcome(_accepted(request, places, gateway), (*done, *effects))
 

@@ -1,0 +1,280 @@
+"""What a session is to be sent next. Pure: the shell asks, reads pages for it from the store, and sends what it is told.
+
+A session follows *lanes*: its channels, their receipt streams and the control channel. A channel's lane is dense: every seq,
+in order, from the commit that added the device on. The others are sparse: only what concerns the device (`Audience`).
+
+    which lane   the one whose next envelope has the highest precedence, then the lowest log index
+    within it    by seq; but FLASH and ALERT overtake, when at most COMMITS_BEFORE_FLASH commits lie between, and then only
+                 those commits (and their proposals) go before it, in order, so that the device can open it
+    how much     at most WINDOW deliveries and WINDOW_BYTES beyond what the device's cursors say it has stored
+
+What has overtaken is remembered and not sent again when the lane comes to it. A device's own envelopes come back to it
+without their body, so that it knows their order.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from gateway.core.view import Stored
+from gateway.wire import CHUNK
+from keys.envelope import Kind, Precedence
+
+WINDOW: Final = 256
+WINDOW_BYTES: Final = 1024 * 1024
+PAGE: Final = 64  # envelopes read at once
+MARKS: Final = 256  # landmarks read at once
+COMMITS_BEFORE_FLASH: Final = 3
+
+_OPENING: Final = (Kind.COMMIT, Kind.PROPOSAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A device at the other end, as far as delivery asks: `directory` is the verb of officers."""
+
+    device: bytes
+    organisation: str
+    directory: bool
+    registrar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom an envelope of a sparse stream concerns. Its author always hears of it."""
+
+    everyone: bool = False
+    directory: bool = False  # officers and registrars
+    officers_of: str | None = None  # the officers of one organisation
+    devices: frozenset[bytes] = frozenset()
+
+    def includes(self, recipient: Recipient) -> bool:
+        return (
+            self.everyone
+            or recipient.device in self.devices
+            or (self.directory and (recipient.directory or recipient.registrar))
+            or (recipient.directory and recipient.organisation == self.officers_of)
+        )
+
+
+class Backlog(Protocol):
+    """What a feed reads of the store."""
+
+    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        """By seq, from the one after `after`."""
+        ...
+
+    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        """Commits, proposals, alerts and FLASH, by seq."""
+        ...
+
+    def audience(self, stored: Stored) -> Audience:
+        """Whom this envelope of a sparse stream concerns."""
+        ...
+
+
+def urgent(stored: Stored) -> bool:
+    """Whether it may overtake."""
+    return stored.kind is Kind.ALERT or stored.precedence == Precedence.FLASH
+
+
+def with_body(stored: Stored, recipient: Recipient) -> bool:
+    """Whether the delivery carries the body: short enough for a frame, and not the device's own."""
+    return stored.body_length <= CHUNK and stored.device != recipient.device
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """One stream of one session."""
+
+    channel: bytes
+    dense: bool
+    sent: int  # everything up to here has been sent (or skipped, in a sparse stream)
+    loaded: int  # everything up to here has been sent, or lies in `page`
+    head: int  # the newest seq known that may be sent
+    until: int = 0  # the commit that removed the device is the last it gets; 0: it is in
+    page: deque[Stored] = field(default_factory=deque)
+    ahead: set[int] = field(default_factory=set)  # sent out of order, above `sent`
+    plan: deque[Stored] = field(default_factory=deque)  # what overtakes, and what must go before it
+    look_at: int | None = None  # look for what may overtake once `sent` has come this far
+    flight: deque[tuple[int, int]] = field(default_factory=deque)  # (seq, bytes) sent and not yet stored by the device
+
+
+class Feed:
+    """One session's deliveries: a machine without I/O. Not shared between threads."""
+
+    __slots__ = ("_active", "_bytes", "_count", "_lanes", "recipient")
+
+    def __init__(self, recipient: Recipient) -> None:
+        self.recipient = recipient
+        self._lanes: dict[bytes, _Lane] = {}
+        self._active: dict[bytes, _Lane] = {}
+        self._count = 0
+        self._bytes = 0
+
+    @property
+    def channels(self) -> Sequence[bytes]:
+        """Everything followed."""
+        return tuple(self._lanes)
+
+    @property
+    def open(self) -> bool:
+        """Whether the window lets one more delivery go."""
+        return self._count < WINDOW and self._bytes < WINDOW_BYTES
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there may be something to send."""
+        return bool(self._active)
+
+    def follow(self, channel: bytes, start: int, head: int, *, dense: bool, until: int = 0) -> None:
+        """Send this stream from the seq after `start`; the newest that there is is `head`."""
+        head = min(head, until) if until else head
+        start = min(start, head)
+        self._forget_flight(channel)
+        lane = self._lanes[channel] = _Lane(channel, dense, start, start, head, until)
+        if start < head:
+            lane.look_at = start if dense else None
+            self._active[channel] = lane
+
+    def leave(self, channel: bytes, until: int) -> None:
+        """The device was removed by the commit at `until`: the last it is sent of this channel. 0: end at once."""
+        lane = self._lanes.get(channel)
+        if lane is None:
+            return
+        lane.until = until
+        lane.head = min(lane.head, until)
+        while lane.page and lane.page[-1].seq > until:
+            lane.page.pop()
+        if not until:
+            self._forget_flight(channel)
+            del self._lanes[channel]
+            self._active.pop(channel, None)
+
+    def arrived(self, stored: Stored) -> bool:
+        """A new envelope of a stream followed (a sparse one's only when it concerns the device); False: not followed."""
+        lane = self._lanes.get(stored.channel)
+        if lane is None or stored.seq <= lane.head or (lane.until and stored.seq > lane.until):
+            return False
+        caught_up = lane.loaded == lane.head
+        lane.head = stored.seq
+        if caught_up and len(lane.page) < PAGE:
+            lane.loaded = stored.seq
+            lane.page.append(stored)
+        if lane.dense and urgent(stored) and not (lane.page and lane.page[0] is stored):
+            lane.look_at = lane.sent
+        self._active[stored.channel] = lane
+        return True
+
+    def stored(self, channel: bytes, seq: int) -> None:
+        """The device's cursor: it has stored everything of this stream up to `seq`."""
+        lane = self._lanes.get(channel)
+        if lane is None:
+            return
+        flight = lane.flight
+        if lane.ahead:  # overtakers stand among the rest in the order of sending
+            kept = [item for item in flight if item[0] > seq]
+            for item in flight:
+                if item[0] <= seq:
+                    self._landed(item[1])
+            lane.flight = deque(kept)
+            return
+        while flight and flight[0][0] <= seq:
+            self._landed(flight.popleft()[1])
+
+    def next(self, backlog: Backlog) -> Stored | None:
+        """What to send now, counted as sent; None when there is nothing, or the window is shut."""
+        if not self.open:
+            return None
+        best: tuple[int, int, Stored, _Lane] | None = None
+        for lane in tuple(self._active.values()):
+            found = _candidate(lane, backlog, self.recipient)
+            if found is None:
+                del self._active[lane.channel]
+                continue
+            rank, stored = found
+            if best is None or (rank, stored.index) < best[:2]:
+                best = rank, stored.index, stored, lane
+        if best is None:
+            return None
+        _, _, stored, lane = best
+        _take(lane, stored)
+        size = len(stored.header) + len(stored.signature)
+        size += stored.body_length if with_body(stored, self.recipient) else 0
+        lane.flight.append((stored.seq, size))
+        self._count += 1
+        self._bytes += size
+        return stored
+
+    def _landed(self, size: int) -> None:
+        self._count -= 1
+        self._bytes -= size
+
+    def _forget_flight(self, channel: bytes) -> None:
+        lane = self._lanes.get(channel)
+        if lane is not None:
+            for _, size in lane.flight:
+                self._landed(size)
+
+
+def _candidate(lane: _Lane, backlog: Backlog, recipient: Recipient) -> tuple[int, Stored] | None:
+    """The lane's next envelope and how soon it goes; None when all is sent."""
+    if lane.look_at is not None and lane.sent >= lane.look_at and not lane.plan:
+        _plan(lane, backlog)
+    if lane.plan:
+        return Precedence.FLASH, lane.plan[0]
+    stored = _in_order(lane, backlog, recipient)
+    if stored is None:
+        return None
+    return Precedence.FLASH if urgent(stored) else stored.precedence, stored
+
+
+def _plan(lane: _Lane, backlog: Backlog) -> None:
+    """Plan what overtakes: each urgent envelope that few enough commits stand before, and those commits before it."""
+    marks = backlog.landmarks(lane.channel, lane.sent, MARKS)
+    lane.look_at = marks[-1].seq if len(marks) == MARKS else None
+    opening: list[Stored] = []
+    for mark in marks:
+        if mark.seq > lane.head or mark.seq in lane.ahead:
+            continue
+        if mark.kind in _OPENING:
+            opening.append(mark)
+        if not urgent(mark):
+            continue
+        commits = [o.seq for o in opening if o.kind is Kind.COMMIT]
+        if len(commits) > COMMITS_BEFORE_FLASH:
+            lane.look_at = commits[-COMMITS_BEFORE_FLASH - 1]  # once this one is sent
+            return
+        lane.plan += [o for o in opening if o is not mark] + [mark]
+        opening.clear()
+
+
+def _in_order(lane: _Lane, backlog: Backlog, recipient: Recipient) -> Stored | None:
+    """The next by seq that has not overtaken; reads a page when there is none at hand."""
+    while True:
+        while lane.page and lane.page[0].seq in lane.ahead:
+            passed = lane.page.popleft()
+            lane.sent = passed.seq
+            lane.ahead.discard(passed.seq)
+        if lane.page:
+            return lane.page[0]
+        if lane.loaded >= lane.head:
+            return None
+        rows = backlog.envelopes(lane.channel, lane.loaded, PAGE)
+        rows = [row for row in rows if row.seq <= lane.head]
+        lane.loaded = rows[-1].seq if rows else lane.head
+        if not lane.dense:
+            rows = [row for row in rows if row.device == recipient.device or backlog.audience(row).includes(recipient)]
+        lane.page.extend(rows)
+
+
+def _take(lane: _Lane, stored: Stored) -> None:
+    """Count it as sent."""
+    if lane.plan and lane.plan[0].seq == stored.seq:
+        lane.plan.popleft()
+    if lane.page and lane.page[0].seq == stored.seq:
+        lane.page.popleft()
+        lane.sent = stored.seq
+    else:
+        lane.ahead.add(stored.seq)

@@ -1,0 +1,144 @@
+"""Which streams a device follows, from where, and what of the sparse ones concerns it.
+
+| stream | who is sent what |
+|---|---|
+| channel | every member everything, from the commit that added it to the one that removed it |
+| control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars |
+| receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation |
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from gateway import wire
+from gateway.core import limits
+from gateway.core.errors import Refused, denied
+from gateway.core.feed import WINDOW, Audience, Feed, Recipient
+from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
+from gateway.wire import Refusal
+from keys.body import read_receipt
+from keys.charter import Charter
+from keys.envelope import Heard, Kind
+from keys.errors import Malformed
+from keys.identity import ChannelId, receipt_stream
+from keys.policy import Verb
+
+_EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
+_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT})
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The answer to Follow: the session's feed, and the frames to say first."""
+
+    feed: Feed
+    channels: wire.Channels
+    joined: tuple[wire.Joined, ...]
+
+
+def recipient_of(who: Identity, charter: Charter) -> Recipient:
+    """A device as delivery sees it under this charter."""
+    directory = charter.policy.permits(who.roles, Verb.DIRECTORY)
+    return Recipient(who.device, who.organisation, directory, who.registrar)
+
+
+def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> Following:
+    """Start delivery: each channel from the position named, or from where the device joined it.
+
+    Positions of what the device may not follow are passed over, so that nobody learns by naming them.
+    """
+    positions = {p.channel: p.seq for p in frame.positions}
+    feed = Feed(recipient_of(who, charter))
+    states: list[wire.ChannelState] = []
+    joined: list[wire.Joined] = []
+    for member in view.memberships(who.device):
+        stream = view.stream(member.channel)
+        assert stream is not None  # a membership is of a channel
+        start = positions.get(member.channel, 0)
+        if start < member.since and not member.left and member.welcome:
+            joined.append(joined_frame(member))
+        follow_channel(feed, view, stream, member, positions)
+        if not member.left:
+            states.append(wire.ChannelState(stream.id, stream.epoch, stream.seq, member.since, stream.rolling))
+    control = charter.control_channel
+    start = positions[control] if control in positions else view.cursor(who.device, control)
+    feed.follow(control, start, _seq(view, control), dense=False)
+    return Following(feed, wire.Channels(frame.id, states[: limits.LISTED]), tuple(joined))
+
+
+def follow_channel(feed: Feed, view: View, stream: Stream, member: Member, positions: dict[bytes, int]) -> None:
+    """Put a channel and its receipt stream into the feed; the receipts end with the membership."""
+    start = max(positions.get(member.channel, 0), member.since)
+    feed.follow(stream.id, start, stream.seq, dense=True, until=member.left)
+    if member.left:
+        return
+    receipts = receipt_stream(stream.id)
+    start = positions[receipts] if receipts in positions else view.cursor(member.device, receipts)
+    feed.follow(receipts, start, _seq(view, receipts), dense=False)
+
+
+def joined_frame(member: Member) -> wire.Joined:
+    """What tells a device that it was added, and by which Welcome."""
+    heard = Heard(member.since, member.rolling)
+    return wire.Joined(member.channel, member.since, member.epoch, member.welcome, member.welcome_length, heard)
+
+
+def _seq(view: View, channel: bytes) -> int:
+    stream = view.stream(channel)
+    return stream.seq if stream else 0
+
+
+def fetch(view: View, who: Identity, charter: Charter, frame: wire.Fetch) -> Sequence[Stored]:
+    """A gap of a stream, again: what of it this device may have, by seq.
+
+    Raises:
+        Refused: LIMIT for more than a window at once; DENIED where it follows no such stream.
+    """
+    if frame.last - frame.first >= WINDOW:
+        raise Refused(Refusal.LIMIT, f"at most {WINDOW} at once")
+    stream = view.stream(frame.channel)
+    if stream is None:
+        raise denied()
+    recipient = recipient_of(who, charter)
+    if stream.kind is StreamKind.CONTROL:
+        first, last = frame.first, frame.last
+    else:
+        member = view.member(stream.parent if stream.kind is StreamKind.RECEIPTS else stream.id, who.device)
+        if member is None:
+            raise denied()
+        dense = stream.kind is StreamKind.CHANNEL
+        if member.left and not dense:
+            raise denied()
+        first = max(frame.first, member.since + 1) if dense else frame.first
+        last = min(frame.last, member.left) if member.left else frame.last
+    if last < first:
+        return ()
+    rows = [row for row in view.envelopes(stream.id, first - 1, last - first + 1) if row.seq <= last]
+    if stream.kind is StreamKind.CHANNEL:
+        return rows
+    return [r for r in rows if r.device == recipient.device or audience(view, stream, r).includes(recipient)]
+
+
+def audience(view: View, stream: Stream, stored: Stored) -> Audience:
+    """Whom an envelope of a sparse stream concerns."""
+    if stream.kind is StreamKind.RECEIPTS:
+        return _receipt_audience(view, stream, stored)
+    if stored.kind in _EVERYONE:
+        return Audience(everyone=True)
+    return Audience(directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}))
+
+
+def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:
+    try:
+        receipt = read_receipt(stored.body or b"")
+    except Malformed:  # destroyed by rule
+        return Audience(devices=frozenset({stored.device}))
+    devices = {stored.device}
+    ranges = {(part.first, part.last) for part in chain(receipt.received, receipt.decrypted, receipt.shown)}
+    for first, last in ranges:
+        devices |= view.authors(ChannelId(stream.parent), first, last)
+    author = view.member(stream.parent, stored.device)
+    row = view.certificate(author.certificate) if author else None
+    return Audience(officers_of=row.organisation if row else None, devices=frozenset(devices))
