@@ -34,5 +34,11 @@ types: $(VENV)/test
 contracts: $(VENV)/test     ## who may import whom
 	$(BIN)/lint-imports
 
+coverage: $(VENV)/test      ## the fast suite again as a gate: branches of keys and the cores
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -n $(NPROC)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --fail-under=95
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
