@@ -184,14 +184,15 @@ class Feed:
             self._landed(flight.popleft()[1])
 
     def next(self, backlog: Backlog) -> Stored | None:
-        """What to send now, counted as sent; None when there is nothing, or the window is shut."""
+        """What to send now, counted as sent; None when the window is shut, or nothing is at hand: while `waiting`, ask again."""
         if not self.open:
             return None
         best: tuple[int, int, Stored, _Lane] | None = None
         for lane in tuple(self._active.values()):
             found = _candidate(lane, backlog, self.recipient)
             if found is None:
-                del self._active[lane.channel]
+                if lane.loaded >= lane.head:
+                    del self._active[lane.channel]
                 continue
             rank, stored = found
             if best is None or (rank, stored.index) < best[:2]:
@@ -251,22 +252,22 @@ def _plan(lane: _Lane, backlog: Backlog) -> None:
 
 
 def _in_order(lane: _Lane, backlog: Backlog, recipient: Recipient) -> Stored | None:
-    """The next by seq that has not overtaken; reads a page when there is none at hand."""
-    while True:
-        while lane.page and lane.page[0].seq in lane.ahead:
-            passed = lane.page.popleft()
-            lane.sent = passed.seq
-            lane.ahead.discard(passed.seq)
-        if lane.page:
-            return lane.page[0]
-        if lane.loaded >= lane.head:
-            return None
-        rows = backlog.envelopes(lane.channel, lane.loaded, PAGE)
-        rows = [row for row in rows if row.seq <= lane.head]
+    """The next by seq that has not overtaken. Reads at most one page, which in a sparse stream may hold nothing."""
+    if not _at_hand(lane) and lane.loaded < lane.head:
+        rows = [row for row in backlog.envelopes(lane.channel, lane.loaded, PAGE) if row.seq <= lane.head]
         lane.loaded = rows[-1].seq if rows else lane.head
         if not lane.dense:
             rows = [row for row in rows if row.device == recipient.device or backlog.audience(row).includes(recipient)]
         lane.page.extend(rows)
+    return lane.page[0] if _at_hand(lane) else None
+
+
+def _at_hand(lane: _Lane) -> bool:
+    """Whether the page holds something to send, once what has overtaken is passed over."""
+    while lane.page and lane.page[0].seq in lane.ahead:
+        lane.sent = lane.page.popleft().seq
+        lane.ahead.discard(lane.sent)
+    return bool(lane.page)
 
 
 def _take(lane: _Lane, stored: Stored) -> None:

@@ -63,8 +63,7 @@ def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> F
         if not member.left:
             states.append(wire.ChannelState(stream.id, stream.epoch, stream.seq, member.since, stream.rolling))
     control = charter.control_channel
-    start = positions[control] if control in positions else view.cursor(who.device, control)
-    feed.follow(control, start, _seq(view, control), dense=False)
+    feed.follow(control, positions.get(control, 0), _seq(view, control), dense=False)
     return Following(feed, wire.Channels(frame.id, states[: limits.LISTED]), tuple(joined))
 
 
@@ -75,8 +74,7 @@ def follow_channel(feed: Feed, view: View, stream: Stream, member: Member, posit
     if member.left:
         return
     receipts = receipt_stream(stream.id)
-    start = positions[receipts] if receipts in positions else view.cursor(member.device, receipts)
-    feed.follow(receipts, start, _seq(view, receipts), dense=False)
+    feed.follow(receipts, positions.get(receipts, 0), _seq(view, receipts), dense=False)
 
 
 def joined_frame(member: Member) -> wire.Joined:
@@ -135,7 +133,7 @@ def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:
         receipt = read_receipt(stored.body or b"")
     except Malformed:  # destroyed by rule
         return Audience(devices=frozenset({stored.device}))
-    devices = {stored.device}
+    devices: set[bytes] = {stored.device}
     ranges = {(part.first, part.last) for part in chain(receipt.received, receipt.decrypted, receipt.shown)}
     for first, last in ranges:
         devices |= view.authors(ChannelId(stream.parent), first, last)

@@ -1,0 +1,335 @@
+"""The feed: order across and within lanes, what overtakes, the window, and that everything is sent once whatever happens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.feed import (
+    COMMITS_BEFORE_FLASH,
+    PAGE,
+    WINDOW,
+    WINDOW_BYTES,
+    Audience,
+    Feed,
+    Recipient,
+    urgent,
+    with_body,
+)
+from gateway.core.view import Stored
+from gateway.wire import CHUNK
+from keys.envelope import Kind, Precedence
+from keys.identity import ChannelId, DeviceId
+
+ME, OTHER = b"m" * 16, b"o" * 16
+A, B = b"a" * 16, b"b" * 16
+RECIPIENT = Recipient(ME, "Meridian", directory=False, registrar=False)
+
+MESSAGE, COMMIT, PROPOSAL, ALERT = Kind.APPLICATION, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT
+ROUTINE, FLASH = Precedence.ROUTINE, Precedence.FLASH
+
+
+@dataclass
+class Log:
+    """Streams in memory: what a backlog reads."""
+
+    rows: list[Stored] = field(default_factory=list)
+    audiences: dict[tuple[bytes, int], Audience] = field(default_factory=dict)
+
+    def add(
+        self,
+        channel: bytes,
+        kind: Kind = MESSAGE,
+        precedence: Precedence = ROUTINE,
+        device: bytes = OTHER,
+        body: bytes = b"x",
+        length: int | None = None,
+    ) -> Stored:
+        seq = 1 + max((r.seq for r in self.rows if r.channel == channel), default=0)
+        stored = Stored(
+            ChannelId(channel), seq, len(self.rows), 0, bytes(16), b"header", bytes(64), kind, DeviceId(device), seq,
+            precedence, bytes(32), len(body) if length is None else length, body,
+        )  # fmt: skip
+        self.rows.append(stored)
+        return stored
+
+    def of(self, channel: bytes) -> list[Stored]:
+        return [r for r in self.rows if r.channel == channel]
+
+    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        return [r for r in self.of(channel) if r.seq > after][:limit]
+
+    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        return [r for r in self.of(channel) if r.seq > after and (urgent(r) or r.kind in (COMMIT, PROPOSAL))][:limit]
+
+    def audience(self, stored: Stored) -> Audience:
+        return self.audiences.get((stored.channel, stored.seq), Audience(everyone=True))
+
+
+def sent(feed: Feed, log: Log) -> list[tuple[bytes, int]]:
+    """Everything that goes now, each stored by the device at once."""
+    out = []
+    while feed.open and feed.waiting:
+        stored = feed.next(log)
+        if stored is not None:
+            out.append((stored.channel, stored.seq))
+    return out
+
+
+def following(log: Log, *channels: bytes, dense: bool = True, start: int = 0) -> Feed:
+    feed = Feed(RECIPIENT)
+    for channel in channels:
+        feed.follow(channel, start, len(log.of(channel)), dense=dense)
+    return feed
+
+
+def test_a_backlog_is_sent_in_order() -> None:
+    log = Log()
+    for _ in range(PAGE * 2 + 3):
+        log.add(A)
+    assert sent(following(log, A), log) == [(A, n) for n in range(1, PAGE * 2 + 4)]
+
+
+def test_it_starts_after_the_position() -> None:
+    log = Log()
+    for _ in range(5):
+        log.add(A)
+    assert sent(following(log, A, start=3), log) == [(A, 4), (A, 5)]
+
+
+def test_across_channels_precedence_goes_first_and_then_age() -> None:
+    log = Log()
+    log.add(A)
+    log.add(B, precedence=Precedence.IMMEDIATE)
+    log.add(A)
+    log.add(B)
+    assert sent(following(log, A, B), log) == [(B, 1), (A, 1), (A, 2), (B, 2)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "precedence"),
+    [pytest.param(MESSAGE, FLASH, id="flash"), pytest.param(ALERT, ROUTINE, id="alert")],
+)
+def test_the_urgent_overtakes_and_is_not_sent_twice(kind: Kind, precedence: Precedence) -> None:
+    log = Log()
+    for _ in range(100):
+        log.add(A)
+    log.add(A, kind, precedence)
+    log.add(A)
+    order = sent(following(log, A), log)
+    assert order == [(A, 101), *((A, n) for n in range(1, 101)), (A, 102)]
+
+
+def test_the_commits_before_it_go_first() -> None:
+    log = Log()
+    for kind in (MESSAGE, COMMIT, MESSAGE, PROPOSAL, COMMIT, MESSAGE):
+        log.add(A, kind)
+    log.add(A, precedence=FLASH)
+    assert [n for _, n in sent(following(log, A), log)] == [2, 4, 5, 7, 1, 3, 6]
+
+
+def test_it_waits_while_too_many_commits_lie_between() -> None:
+    log = Log()
+    for _ in range(COMMITS_BEFORE_FLASH + 2):
+        log.add(A, COMMIT)
+        log.add(A)
+    log.add(A, precedence=FLASH)
+    flash = len(log.rows)
+    assert [n for _, n in sent(following(log, A), log)] == [1, 2, 3, 5, 7, 9, flash, 4, 6, 8, 10]
+
+
+def test_the_urgent_goes_before_other_channels() -> None:
+    log = Log()
+    log.add(A, precedence=Precedence.IMMEDIATE)
+    log.add(B)
+    log.add(B, COMMIT)
+    log.add(B, ALERT, FLASH)
+    assert sent(following(log, A, B), log) == [(B, 2), (B, 3), (A, 1), (B, 1)]
+
+
+def test_an_urgent_arrival_overtakes_what_waits_for_the_window() -> None:
+    log = Log()
+    for _ in range(WINDOW + 50):
+        log.add(A)
+    feed = following(log, A)
+    assert len(sent(feed, log)) == WINDOW
+    assert feed.arrived(log.add(A, precedence=FLASH))
+    feed.stored(A, 10)
+    assert sent(feed, log)[0] == (A, WINDOW + 51)
+
+
+def test_a_live_arrival_needs_no_look_into_the_store() -> None:
+    log = Log()
+    feed = following(log, A)
+    assert not feed.waiting
+    assert feed.arrived(log.add(A, precedence=FLASH))
+
+    class Nothing(Log):
+        def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+            raise AssertionError
+
+        landmarks = envelopes
+
+    assert sent(feed, Nothing()) == [(A, 1)]
+
+
+def test_an_arrival_that_was_in_the_snapshot_is_not_sent_again() -> None:
+    log = Log()
+    stored = log.add(A)
+    feed = following(log, A)
+    assert not feed.arrived(stored)
+    assert sent(feed, log) == [(A, 1)]
+    assert not feed.arrived(stored)
+    assert sent(feed, log) == []
+
+
+def test_the_window_counts_deliveries() -> None:
+    log = Log()
+    for _ in range(WINDOW * 2):
+        log.add(A)
+    feed = following(log, A)
+    assert len(sent(feed, log)) == WINDOW
+    feed.stored(B, 1_000)
+    assert sent(feed, log) == []
+    feed.stored(A, 7)
+    assert len(sent(feed, log)) == 7
+    feed.stored(A, 3)
+    assert sent(feed, log) == []
+
+
+def test_the_window_counts_bytes() -> None:
+    log = Log()
+    for _ in range(100):
+        log.add(A, length=CHUNK)
+    feed = following(log, A)
+    assert len(sent(feed, log)) == WINDOW_BYTES // CHUNK + 1
+
+
+def test_overtakers_leave_the_window_when_their_place_is_stored() -> None:
+    log = Log()
+    for _ in range(WINDOW - 1):
+        log.add(A)
+    log.add(A, precedence=FLASH)
+    for _ in range(WINDOW):
+        log.add(A)
+    feed = following(log, A)
+    assert len(sent(feed, log)) == WINDOW
+    feed.stored(A, WINDOW - 1)
+    assert len(sent(feed, log)) == WINDOW - 1
+    feed.stored(A, WINDOW)
+    assert len(sent(feed, log)) == 1
+
+
+def test_own_and_long_envelopes_go_without_their_body() -> None:
+    log = Log()
+    assert not with_body(log.add(A, device=ME), RECIPIENT)
+    assert not with_body(log.add(A, length=CHUNK + 1), RECIPIENT)
+    assert with_body(log.add(A, length=CHUNK), RECIPIENT)
+
+
+def test_a_sparse_stream_sends_what_concerns_the_device() -> None:
+    log = Log()
+    for n in range(1, PAGE * 4):
+        log.add(A, device=ME if n == PAGE * 3 else OTHER)
+        log.audiences[A, n] = Audience(devices=frozenset({ME} if n % 50 == 0 else set()))
+    feed = following(log, A, dense=False)
+    assert [n for _, n in sent(feed, log)] == sorted([*range(50, PAGE * 4, 50), PAGE * 3])
+
+
+def test_a_sparse_stream_does_not_overtake_within_itself() -> None:
+    log = Log()
+    log.add(A)
+    log.add(A, precedence=FLASH)
+    assert [n for _, n in sent(following(log, A, dense=False), log)] == [1, 2]
+
+
+def test_the_commit_that_removed_the_device_is_the_last() -> None:
+    log = Log()
+    for _ in range(10):
+        log.add(A)
+    feed = following(log, A)
+    feed.leave(A, 7)
+    assert not feed.arrived(log.add(A))
+    assert [n for _, n in sent(feed, log)] == [1, 2, 3, 4, 5, 6, 7]
+    again = Feed(RECIPIENT)
+    again.follow(A, 0, 11, dense=True, until=7)
+    assert [n for _, n in sent(again, log)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("audience", "hears"),
+    [
+        pytest.param(Audience(everyone=True), {"agent", "officer", "partner", "registrar"}, id="everyone"),
+        pytest.param(Audience(directory=True), {"officer", "partner", "registrar"}, id="directory"),
+        pytest.param(Audience(officers_of="Meridian"), {"officer"}, id="officers of one organisation"),
+        pytest.param(Audience(devices=frozenset({b"agent"})), {"agent"}, id="named devices"),
+        pytest.param(Audience(), set(), id="nobody"),
+    ],
+)
+def test_whom_an_audience_includes(audience: Audience, hears: set[str]) -> None:
+    people = {
+        "agent": Recipient(b"agent", "Meridian", directory=False, registrar=False),
+        "officer": Recipient(b"officer", "Meridian", directory=True, registrar=False),
+        "partner": Recipient(b"partner", "Hostpol", directory=True, registrar=False),
+        "registrar": Recipient(b"registrar", "Meridian", directory=False, registrar=True),
+    }
+    assert {name for name, recipient in people.items() if audience.includes(recipient)} == hears
+
+
+_ENVELOPE = st.tuples(
+    st.sampled_from([A, B]),
+    st.sampled_from([MESSAGE, MESSAGE, COMMIT, PROPOSAL, ALERT]),
+    st.sampled_from(list(Precedence)),
+)
+_STEP = st.one_of(_ENVELOPE, st.integers(1, 40), st.just("store"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_ENVELOPE, max_size=150), st.lists(_STEP, max_size=60), st.integers(0, 20))
+def test_everything_is_sent_once_and_opened_in_order(before: list, steps: list, start: int) -> None:
+    """Against the simplest model: after any mixture of arrivals, sending and cursors, each lane has been sent every seq
+    once; commits went in order; and whatever went before an earlier commit did not need it, or was urgent after it."""
+    log = Log()
+    for channel, kind, precedence in before:
+        log.add(channel, kind, precedence)
+    start = min(start, len(log.of(A)), len(log.of(B)))
+    feed = following(log, A, B, start=start)
+    order: list[Stored] = []
+
+    def pump(count: int) -> None:
+        for _ in range(count):
+            stored = feed.next(log)
+            if stored is None:
+                return
+            order.append(stored)
+
+    def store() -> None:
+        for channel in (A, B):
+            seqs = {s.seq for s in order if s.channel == channel}
+            whole = start
+            while whole + 1 in seqs:
+                whole += 1
+            feed.stored(channel, whole)
+
+    for step in steps:
+        if isinstance(step, int):
+            pump(step)
+        elif step == "store":
+            store()
+        else:
+            assert feed.arrived(log.add(*step))
+    while feed.waiting:
+        pump(1_000)
+        store()
+    for channel in (A, B):
+        lane = [s for s in order if s.channel == channel]
+        assert sorted(s.seq for s in lane) == list(range(start + 1, len(log.of(channel)) + 1))
+        commits = [s.seq for s in lane if s.kind is COMMIT]
+        assert commits == sorted(commits)
+        plain = [s.seq for s in lane if not urgent(s) and s.kind not in (COMMIT, PROPOSAL)]
+        assert plain == sorted(plain)
+        for place, stored in enumerate(lane):
+            skipped = [s.seq for s in lane[place + 1 :] if s.seq < stored.seq and s.kind is COMMIT]
+            assert not skipped, "sent before a commit that it needs"
