@@ -276,6 +276,7 @@ class Group:
 
     def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
         """A secret of this epoch for use outside of MLS (section 8.5)."""
+        self._must_be_member()
         return schedule.exporter(self.suite, self.secrets, label, context, length)
 
     def tree_bytes(self) -> bytes:
@@ -468,7 +469,7 @@ class Group:
             return group, ProposalReceived(sender, proposal, reference, framed.authenticated_data)
         evolution = self.public.evolve(content, now_seconds)
         if any(gone.leaf_index == self.own_leaf_index for gone in evolution.applied.removed):
-            return replace(self, removed=True), _commit(self, content, evolution, self_removed=True)
+            return self._removed(), _commit(self, content, evolution, self_removed=True)
         advance = self._participant().follow(content, evolution, self.own_updates, psks)
         return self._advanced(advance), _commit(self, content, evolution, self_removed=False)
 
@@ -491,6 +492,18 @@ class Group:
         """What this epoch's PrivateMessages are sealed and opened with."""
         secret = self.secrets.sender_data_secret
         return MessageKeys(self.suite, self.context, secret, self.secret_tree, self.tree.leaf_nodes())
+
+    def _removed(self) -> "Group":
+        """What stays when we were removed: the keys of messages sent before, nothing to speak with (12.4.2)."""
+        secrets = replace(
+            self.secrets,
+            init_secret=b"",
+            exporter_secret=b"",
+            external_secret=b"",
+            membership_key=b"",
+            resumption_psk=b"",
+        )
+        return replace(self, removed=True, private={}, own_updates={}, signature_private_key=b"", secrets=secrets)
 
     def _advanced(self, advance: Advance) -> "Group":
         """The group in its next epoch; of the old one only what opens late messages stays (section 9.2)."""
