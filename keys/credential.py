@@ -172,7 +172,8 @@ def _fields(certificate: x509.Certificate, der: bytes, extensions: bytes, subjec
     )
     if not 0 < fields.serial < SERIAL_LIMIT or not 0 <= fields.not_before <= fields.not_after:
         raise Malformed("a serial number has up to 127 bits, and a certificate begins before it ends")
-    if asn1.with_signature(fields.content(), certificate.signature) != der:
+    signature = certificate.signature
+    if len(signature) != 64 or asn1.with_signature(fields.content(), signature) != der:
         raise Malformed("not exactly of the profile")
     return fields
 

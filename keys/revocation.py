@@ -95,7 +95,8 @@ def _read(der: bytes) -> _Read:
         raise Malformed("a list's number, or a serial number in it, is not one of ours")
     if not 0 <= this_update < next_update:
         raise Malformed("a list is due for renewal after it was made")
-    if asn1.with_signature(_content(issuer, number, serials, this_update, next_update), signature) != der:
+    content = _content(issuer, number, serials, this_update, next_update)
+    if len(signature) != 64 or asn1.with_signature(content, signature) != der:
         raise Malformed("a revocation list of our profile has a number, a next update and nothing more")
     return _Read(issuer, number, this_update, next_update, serials, listed)
 
