@@ -1,0 +1,295 @@
+"""What every verb of `outrider` shares: its options in any position, where the profile is, the passphrase, and how it prints.
+
+    @click.command(cls=Verb)
+    def status() -> None:
+        with opened_vault() as vault: ...
+        show({"link": "down"}, "link     down")
+
+Data goes to stdout, progress to stderr. With `--json` a verb prints one JSON object a line, each with `"schema": 1`; without it,
+lines for people, in which whatever others wrote has gone through `clients.core.text.visible`. Verbs are loaded when they are
+called, so `outrider --version` and `--help` start without keys, vault or network.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+import click
+
+T = TypeVar("T")
+SCHEMA: Final = 1
+PASSPHRASE_LIMIT: Final = 1_024  # bytes of a passphrase file that are read
+USAGE: Final = 2
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the options that every verb has said, wherever they stood on the line."""
+
+    json: bool = False
+    profile: Path | None = None
+    passphrase_file: Path | None = None
+
+
+def asked() -> Asked:
+    """The options of the verb that is running."""
+    context = click.get_current_context(silent=True)
+    return Asked() if context is None else context.find_root().ensure_object(Asked)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value:  # an option that was not given here may have been given elsewhere on the line
+        setattr(context.find_root().ensure_object(Asked), str(parameter.name), value)
+
+
+def shared_options() -> list[click.Parameter]:
+    """The options that every verb and every group of verbs has."""
+    path = click.Path(path_type=Path)
+    return [
+        click.Option(
+            ["--json"], is_flag=True, expose_value=False, callback=_keep, help="Print JSON, one object a line."
+        ),
+        click.Option(
+            ["--profile"], type=path, metavar="DIR", expose_value=False, callback=_keep, help="Use the profile in DIR."
+        ),
+        click.Option(
+            ["--passphrase-file"],
+            type=path,
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep,
+            help="Read the profile's passphrase from the first line of FILE.",
+        ),
+    ]
+
+
+class Verb(click.Command):
+    """A verb: a command with the options that all have."""
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self.params = [*self.params, *shared_options()]
+
+
+class Lazy(NamedTuple):
+    """Where a verb is found, as module:attribute, and the line that `--help` of its group shows without loading it."""
+
+    target: str
+    help: str
+
+
+class Verbs(click.Group):
+    """A group of verbs, each loaded when it is called. With `default` set, what is no verb's name is that verb's argument."""
+
+    command_class = Verb
+    group_class = type
+
+    def __init__(
+        self, name: str | None = None, *, lazy: Mapping[str, Lazy] | None = None, default: str = "", **values: Any
+    ) -> None:
+        super().__init__(name, **values)
+        self._lazy = dict(lazy or {})
+        self._default = default
+        self.params = [*self.params, *shared_options()]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._lazy, *(name for name in super().list_commands(ctx) if name not in self._lazy)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name].target.partition(":")
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise NotInstalled(cmd_name, str(error.name)) from None
+        assert isinstance(command, click.Command)
+        return _adopted(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self._default and args and args[0] not in self.list_commands(ctx):
+            args = [self._default, *args]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Verbs"):
+            formatter.write_dl(rows)
+
+    def _short_help(self, ctx: click.Context, name: str) -> str:
+        if name in self._lazy:
+            return self._lazy[name].help
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=90) if command else ""
+
+
+class NotInstalled(click.ClickException):
+    """A verb whose code, or whose extra, is not installed."""
+
+    exit_code = USAGE
+
+    def __init__(self, verb: str, module: str) -> None:
+        super().__init__(f"{verb} needs {module}, which is not installed here")
+
+
+def _adopted(command: click.Command) -> click.Command:
+    """A command of plain click with the shared options too; where it has a `--json` of its own, it follows the others'."""
+    if isinstance(command, (Verb, Verbs)):
+        return command
+    own = {option for parameter in command.params for option in parameter.opts}
+    command.params += [option for option in shared_options() if not own & set(option.opts)]
+    for parameter in command.params:
+        if "--json" in parameter.opts and parameter.expose_value:
+            parameter.callback = _either
+    if isinstance(command, click.Group):
+        for name in list(command.commands):
+            command.commands[name] = _adopted(command.commands[name])
+    return command
+
+
+def _either(context: click.Context, _: click.Parameter, value: object) -> bool:
+    return bool(value) or context.find_root().ensure_object(Asked).json
+
+
+# --- profile and passphrase ---
+
+
+def profile() -> Path:
+    """The profile's folder: `--profile`, else OUTRIDER_HOME, else $XDG_STATE_HOME/outrider."""
+    chosen = asked().profile or os.environ.get("OUTRIDER_HOME")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "outrider"
+
+
+def passphrase(*, new: bool = False) -> str:
+    """The profile's passphrase: from the file named, else asked for at the terminal (twice when it is `new`)."""
+    file = asked().passphrase_file or os.environ.get("OUTRIDER_PASSPHRASE_FILE")
+    if file:
+        return read_passphrase(Path(file))
+    return ask_passphrase(f"New passphrase of {profile()}" if new else f"Passphrase of {profile()}", new=new)
+
+
+def read_passphrase(file: Path) -> str:
+    """The first line of a passphrase file."""
+    text = read_text(file, PASSPHRASE_LIMIT).split("\n", 1)[0].rstrip("\r")
+    if not text:
+        raise click.UsageError(f"the first line of {file} is empty: it should be the passphrase")
+    return text
+
+
+def ask_passphrase(prompt: str, *, new: bool) -> str:
+    """Ask at the terminal; where there is none, say what to do instead."""
+    if not interactive():
+        raise click.UsageError(
+            "no terminal to ask for the passphrase: use --passphrase-file or OUTRIDER_PASSPHRASE_FILE"
+        )
+    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True))
+
+
+def interactive() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(prompt: str, option: str) -> str:
+    """A line from the terminal; without one, the option that says the same."""
+    if not interactive():
+        raise click.UsageError(f"no terminal to ask at: use {option}")
+    return str(click.prompt(prompt, err=True))
+
+
+def agree(question: str, option: str) -> None:
+    """Go on only if whoever sits there says yes; without a terminal, only with the option that says so."""
+    if not interactive():
+        raise click.UsageError(f"{question}\nno terminal to ask at: use {option}")
+    click.confirm(question, abort=True, err=True)
+
+
+# --- printing and files ---
+
+
+def show(value: Mapping[str, object], *lines: str) -> None:
+    """One result on stdout: as JSON, or as lines for people."""
+    if asked().json:
+        click.echo(json.dumps({"schema": SCHEMA, **value}))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def tell(line: str) -> None:
+    """Progress, for people, on stderr."""
+    click.echo(line, err=True)
+
+
+def table(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, their columns under each other."""
+    listed = [tuple(row) for row in rows]
+    widths = [max(len(row[n]) for row in listed) for n in range(len(listed[0]))] if listed else []
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in listed]
+
+
+def read_text(file: Path, limit: int = 256 * 1024) -> str:
+    """A file's text, up to `limit` bytes of it; a UsageError that names the file where it can't be read."""
+    try:
+        return read_bytes(file, limit).decode()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file} is no text file") from None
+
+
+def read_bytes(file: Path, limit: int = 256 * 1024) -> bytes:
+    """A file's bytes; a UsageError where it can't be read or is larger than any such file is."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        _unreadable(file, error)
+    if len(data) > limit:
+        raise click.UsageError(f"{file} is larger than {limit} bytes: not such a file")
+    return data
+
+
+def _unreadable(file: Path, error: Exception) -> NoReturn:
+    reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    raise click.UsageError(f"{file}: {reason}") from None
+
+
+def write_new(file: Path, data: bytes, *, secret: bool = False) -> None:
+    """Write a file that is not there yet, durably; never over one that is."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+    except FileExistsError:
+        raise click.UsageError(f"{file} is there already: it is not overwritten") from None
+    except OSError as error:
+        _unreadable(file, error)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Write a file anew, whole or not at all."""
+    making = file.with_name(file.name + ".new")
+    making.unlink(missing_ok=True)
+    write_new(making, data)
+    making.replace(file)
+
+
+def pick(candidates: Iterable[T], wanted: str, names: Callable[[T], Iterable[str]], what: str) -> T:
+    """The one candidate that a person means: by a name of its in full, or by the beginning of an id that fits one only."""
+    listed = list(candidates)
+    exact = [c for c in listed if wanted in names(c)]
+    near = exact or [c for c in listed if any(n.lower().startswith(wanted.lower()) for n in names(c))]
+    if len(near) == 1 and wanted:
+        return near[0]
+    several = f"{len(near)} {what}s fit {wanted!r}: give more of the name" if near else f"no {what} {wanted!r} here"
+    raise click.UsageError(several)
