@@ -1,0 +1,186 @@
+"""The log as this device sees it: the newest checkpoint it has verified, and the entries it waits to see under one.
+
+The rule: no checkpoint replaces the one held unless it was proved to contain it, so each device sees one log that only
+grows. The entry of every envelope that this device sent, showed or applied has to be in it, at the index and with the
+seq it was delivered with; what is not there in time is an alarm. Whoever renumbers, reorders or drops for one device has
+to show it another log, and then its receipts (`seen`) disagree with everybody's.
+"""
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+
+from clients.core import records
+from clients.core.ledger import View
+from clients.core.records import AlarmKind, Note, Unproven
+from clients.core.turn import Turn
+from gateway.wire import Placed, Proven
+from keys.canonical import encode
+from keys.charter import Charter
+from keys.envelope import Entry
+from keys.statement import PROMISE_WINDOW
+from keys.tlog.checkpoint import Checkpoint, check_same_log, open_checkpoint
+from keys.tlog.errors import Inconsistent, ProofFailed, TlogError
+from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
+
+ASKED_AT_ONCE: Final = 40  # inclusion proofs in one answer: 40 paths of 30 hashes fit a frame of 64 KiB
+LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not under a checkpoint is an alarm
+
+
+def leaf_of(placed: Placed) -> bytes:
+    """The leaf hash that the log must hold for an envelope delivered so."""
+    place = placed.place
+    entry = Entry(1, place.time, place.nonce, placed.channel, place.seq, placed.header, placed.signature)
+    return leaf_hash(encode(entry))
+
+
+def _key(index: int) -> bytes:
+    return index.to_bytes(8, "big")
+
+
+def expect(turn: Turn, placed: Placed, device: bytes, latest: int = 0) -> None:
+    """This entry has to be under a checkpoint soon; `latest` is the moment that the gateway promised, if it did."""
+    due = latest or turn.now + LOGGED_WITHIN
+    known = records.UNPROVEN.get(turn.draft, _key(placed.place.index))
+    leaf = leaf_of(placed)
+    if known is not None and known.leaf_hash != leaf:
+        turn.alarm(
+            AlarmKind.RENUMBERED,
+            f"log index {placed.place.index} was given to two envelopes",
+            channel=placed.channel,
+            seq=placed.place.seq,
+            device=device,
+        )
+        return
+    record = Unproven(leaf, placed.channel, placed.place.seq, device, due, latest > 0, alarmed=False)
+    records.UNPROVEN.put(turn.draft, _key(placed.place.index), record)
+
+
+def held(view: View, charter: Charter) -> Checkpoint | None:
+    """The newest checkpoint that this device has verified."""
+    note = records.CHECKPOINT.get(view)
+    return None if note is None else _open(note.data, charter)
+
+
+def _open(note: bytes, charter: Charter) -> Checkpoint:
+    return open_checkpoint(note, [charter.log_verifier()], charter.policy.log_origin)
+
+
+def waiting(view: View) -> list[int]:
+    """The log indices to be proved, the oldest first, as many as one request takes."""
+    indices = []
+    for key, _ in records.UNPROVEN.scan(view):
+        indices.append(int.from_bytes(key, "big"))
+        if len(indices) == ASKED_AT_ONCE:
+            break
+    return indices
+
+
+def look_at(turn: Turn, note: bytes) -> bool:
+    """A checkpoint that the gateway speaks of. True where it is sound and newer, so that proofs are worth asking for."""
+    try:
+        offered = _open(note, turn.charter)
+    except TlogError as error:
+        turn.alarm(AlarmKind.FORGED, f"a checkpoint that the log's key did not sign: {error}")
+        return False
+    before = held(turn.draft, turn.charter)
+    if before is None:
+        return True
+    if offered.size < before.size:
+        _contradiction(
+            turn, AlarmKind.SHRUNK, before, offered, f"the log shrank from {before.size} to {offered.size} entries"
+        )
+        return False
+    try:
+        check_same_log(before, offered)
+    except Inconsistent as error:
+        _contradiction(turn, AlarmKind.FORKED, before, offered, str(error))
+        return False
+    return offered.size > before.size
+
+
+def _contradiction(turn: Turn, kind: AlarmKind, one: Checkpoint, other: Checkpoint, detail: str) -> None:
+    """Two notes signed by the log's key that can't both be true: kept as evidence, and nothing goes on."""
+    for note in (one.encode(), other.encode()):
+        records.EVIDENCE.put(turn.draft, sha256(note).digest(), Note(note))
+    turn.alarm(kind, detail, halts=True)
+
+
+def prove(turn: Turn, answer: Proven, asked: Sequence[int], base: int) -> list[tuple[int, Unproven]]:
+    """Take a proof: the newest checkpoint, its consistency with the one held at the time of asking (`base`, its size), and
+    the entries asked for. Gives those that are proved now, with their log indices."""
+    before = held(turn.draft, turn.charter)
+    try:
+        offered = _open(answer.checkpoint, turn.charter)
+    except TlogError as error:
+        turn.alarm(AlarmKind.FORGED, f"a checkpoint that the log's key did not sign: {error}")
+        return []
+    if before is not None and before.size != base:
+        return []  # asked before a newer one was taken: the question is asked again
+    if before is not None and not _consistent(turn, before, offered, answer.consistency):
+        return []
+    if before is None or offered.size > before.size:
+        records.CHECKPOINT.put(turn.draft, b"", Note(answer.checkpoint))
+    paths = {path.index: path.hashes for path in answer.paths}
+    found = ((index, _included(turn, index, paths.get(index), offered)) for index in asked)
+    return [(index, record) for index, record in found if record is not None]
+
+
+def _consistent(turn: Turn, before: Checkpoint, offered: Checkpoint, path: list[bytes]) -> bool:
+    try:
+        check_same_log(before, offered)
+        if offered.size < before.size:
+            raise Inconsistent(f"the log shrank from {before.size} to {offered.size} entries")
+        if offered.size > before.size:
+            check_consistency(before.size, before.root, offered.size, offered.root, path)
+    except Inconsistent as error:
+        kind = AlarmKind.SHRUNK if offered.size < before.size else AlarmKind.FORKED
+        _contradiction(turn, kind, before, offered, str(error))
+        return False
+    except TlogError as error:
+        turn.alarm(AlarmKind.FORKED, f"a checkpoint of {offered.size} entries is not proved to follow on: {error}")
+        return False
+    return True
+
+
+def _included(turn: Turn, index: int, path: list[bytes] | None, checkpoint: Checkpoint) -> Unproven | None:
+    record = records.UNPROVEN.get(turn.draft, _key(index))
+    if record is None or path is None or index >= checkpoint.size:
+        return None
+    try:
+        check_inclusion(record.leaf_hash, index, checkpoint.size, path, checkpoint.root)
+    except (ProofFailed, TlogError):
+        turn.alarm(
+            AlarmKind.NOT_LOGGED,
+            f"what was delivered as log entry {index} is not what the log holds there",
+            channel=record.channel,
+            seq=record.seq,
+            device=record.device,
+        )
+        records.UNPROVEN.delete(turn.draft, _key(index))
+        return None
+    records.UNPROVEN.delete(turn.draft, _key(index))
+    return record
+
+
+def overdue(turn: Turn) -> None:
+    """Alarm for every entry whose time has passed: late, or against the gateway's signed promise."""
+    for key, record in list(_due(turn)):
+        kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
+        turn.alarm(
+            kind,
+            f"log entry {int.from_bytes(key, 'big')} is not under a checkpoint in time",
+            channel=record.channel,
+            seq=record.seq,
+            device=record.device,
+        )
+        late = Unproven(
+            record.leaf_hash, record.channel, record.seq, record.device, record.due, record.promised, alarmed=True
+        )
+        records.UNPROVEN.put(turn.draft, key, late)
+
+
+def _due(turn: Turn) -> Iterator[tuple[bytes, Unproven]]:
+    for key, record in records.UNPROVEN.scan(turn.draft):
+        if turn.now > record.due and not record.alarmed:
+            yield key, record

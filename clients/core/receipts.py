@@ -1,0 +1,202 @@
+"""Receipts: what this device says it has got, and what the others say.
+
+Given: coalesced ranges of a channel since the last receipt, each with the rolling hash at its end, and the newest checkpoint
+seen. "Shown" only where the channel's class asks for it, and only to senders of one's own organisation.
+
+Taken: the rolling hashes are held against this device's own history, and a checkpoint of the same size against its own. What
+disagrees is a suspicion with the other device's name: one of the two was shown another order of things. The same goes for the
+`heard` in every envelope.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from clients.core import outbox, proof, records
+from clients.core.ledger import View, at, seq_of
+from clients.core.outbox import Kept, stream_of_receipts
+from clients.core.records import AlarmKind, Channel, Claim, Fate, Given, Received
+from clients.core.trust import Trust
+from clients.core.turn import Moved, Turn
+from keys.body import RANGE_LIMIT, Range, Receipt, Seen
+from keys.canonical import encode
+from keys.envelope import Heard, Kind
+
+SPAN: Final = 10_000  # seqs that one receipt covers at most
+
+
+def spans(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Rising seqs as gap-free ranges (first, last)."""
+    found: list[tuple[int, int]] = []
+    for seq in seqs:
+        if found and found[-1][1] == seq - 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
+    return found
+
+
+def merged(old: Sequence[tuple[int, int]], new: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges that cover what either covers."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted([*old, *new]):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def covers(ranges: Sequence[tuple[int, int]], seq: int) -> bool:
+    return any(first <= seq <= last for first, last in ranges)
+
+
+# --- given ---
+
+
+def due(view: View, channel: bytes, state: Channel) -> bool:
+    """Whether there is anything of others to give a receipt for."""
+    given = records.GIVEN.get(view, channel) or Given(state.since, [])
+    if given.shown:
+        return True
+    for key, line in records.LINES.scan(view, channel, at(channel, given.upto)):
+        if seq_of(key) > state.seq:
+            break
+        if line.fate is not Fate.OWN:
+            return True
+    return False
+
+
+def give(turn: Turn, known: Trust, channel: bytes, state: Channel) -> bytes | None:
+    """Put one receipt into the outbox for all that has come since the last; gives its item, or None."""
+    given = records.GIVEN.get(turn.draft, channel) or Given(state.since, [])
+    received, decrypted, shown = list[int](), list[int](), list[int]()
+    for key, line in records.LINES.scan(turn.draft, channel, at(channel, given.upto)):
+        seq = seq_of(key)
+        if seq > state.seq or len(received) == SPAN:
+            break
+        received.append(seq)
+        if line.fate in (Fate.TAKEN, Fate.OWN):
+            decrypted.append(seq)
+    if turn.charter.policy.channel_class(state.channel_class).receipts == "shown":
+        shown = [s for s in sorted(set(given.shown)) if s <= state.seq and _ours(turn, known, channel, s)]
+    if not received and not shown:
+        records.GIVEN.put(turn.draft, channel, Given(given.upto, []))
+        return None
+    checkpoint = proof.held(turn.draft, turn.charter)
+    seen = Seen(checkpoint.size, checkpoint.root) if checkpoint else None
+    ranges = [_ranges(turn, channel, seqs) for seqs in (received, decrypted, shown)]
+    body = encode(Receipt(channel, ranges[0], ranges[1], ranges[2], seen))
+    upto = received[-1] if received else given.upto
+    records.GIVEN.put(turn.draft, channel, Given(upto, [s for s in given.shown if s > state.seq]))
+    return outbox.keep(turn, Kept(stream_of_receipts(channel), Kind.RECEIPT, body))
+
+
+def _ranges(turn: Turn, channel: bytes, seqs: Sequence[int]) -> list[Range]:
+    """At most as many ranges as a receipt holds; the oldest are joined last, so what is left out goes with the next."""
+    found = []
+    for first, last in spans(seqs)[-RANGE_LIMIT:]:
+        line = records.LINES.get(turn.draft, at(channel, last))
+        if line is not None and len(line.rolling) == 32:
+            found.append(Range(first, last, line.rolling))
+    return found
+
+
+def _ours(turn: Turn, known: Trust, channel: bytes, seq: int) -> bool:
+    """Whether the sender at this place is of this device's own organisation."""
+    message = records.MESSAGES.get(turn.draft, at(channel, seq))
+    certified = known.certified(message.certificate) if message else None
+    return certified is not None and certified.organisation == turn.me.organisation
+
+
+def shown(turn: Turn, channel: bytes, seq: int) -> None:
+    """Somebody has seen the message at this place."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is not None:
+        given = records.GIVEN.get(turn.draft, channel) or Given(state.since, [])
+        if seq not in given.shown:
+            records.GIVEN.put(turn.draft, channel, Given(given.upto, [*given.shown, seq]))
+
+
+# --- taken ---
+
+
+def take(turn: Turn, receipt: Receipt, device: bytes, time: int) -> None:
+    """A receipt whose signature holds: what it covers, and whether its author sees what this device sees."""
+    state = records.CHANNELS.get(turn.draft, receipt.channel)
+    if state is None:
+        return
+    for part in (*receipt.received, *receipt.decrypted, *receipt.shown):
+        compare(turn, receipt.channel, state, Heard(part.last, part.rolling), device, part.last)
+    if receipt.seen is not None:
+        _compare_checkpoint(turn, receipt.seen, device)
+    key = receipt.channel + device
+    before = records.RECEIVED.get(turn.draft, key) or Received([], [], 0)
+    delivered = merged(before.delivered, [(r.first, r.last) for r in receipt.decrypted])
+    seen_by = merged(before.shown, [(r.first, r.last) for r in receipt.shown])
+    records.RECEIVED.put(turn.draft, key, Received(delivered, seen_by, time))
+    turn.events.append(Moved(key))
+
+
+def compare(turn: Turn, channel: bytes, state: Channel, heard: Heard, device: bytes, seq: int) -> None:
+    """Hold what another device says the rolling hash is against this device's own; what is ahead is kept for later."""
+    if heard.seq > state.seq:
+        record = Claim(device, heard.rolling, turn.now)
+        records.CLAIMS.put(turn.draft, at(channel, heard.seq) + device, record)
+        if heard.seq > state.head:
+            records.CHANNELS.put(turn.draft, channel, replace(state, head=heard.seq))
+        return
+    line = records.LINES.get(turn.draft, at(channel, heard.seq))
+    if heard.seq < state.since or line is None or len(line.rolling) != 32:
+        return
+    if line.rolling != heard.rolling:
+        suspicion(turn, channel, heard.seq, device, seq)
+
+
+def suspicion(turn: Turn, channel: bytes, seq: int, device: bytes, said: int) -> None:
+    """Another device saw another history. Traffic goes on; people are told whose."""
+    turn.alarm(
+        AlarmKind.SUSPICION,
+        f"device {device.hex()[:8]} was shown another history up to seq {seq} (it says so at {said})",
+        channel=channel,
+        seq=seq,
+        device=device,
+    )
+
+
+def settle_claims(turn: Turn, channel: bytes, state: Channel) -> None:
+    """Hold the claims that this device has now reached against its own history."""
+    for key, claim in list(records.CLAIMS.scan(turn.draft, channel)):
+        seq = int.from_bytes(key[16:24], "big")
+        if seq > state.seq:
+            break
+        line = records.LINES.get(turn.draft, at(channel, seq))
+        if line is not None and len(line.rolling) == 32 and line.rolling != claim.rolling:
+            suspicion(turn, channel, seq, claim.device, seq)
+        records.CLAIMS.delete(turn.draft, key)
+
+
+def withheld(turn: Turn, channel: bytes, state: Channel, patience: int) -> None:
+    """Others have had for a while what does not come here."""
+    for key, claim in records.CLAIMS.scan(turn.draft, channel):
+        seq = int.from_bytes(key[16:24], "big")
+        if seq > state.seq and turn.now - claim.time > patience:
+            turn.alarm(
+                AlarmKind.WITHHELD,
+                f"device {claim.device.hex()[:8]} has the channel up to seq {seq}, this device only to {state.seq}",
+                channel=channel,
+                seq=seq,
+                device=claim.device,
+            )
+
+
+def _compare_checkpoint(turn: Turn, seen: Seen, device: bytes) -> None:
+    mine = proof.held(turn.draft, turn.charter)
+    if mine is not None and mine.size == seen.size and mine.root != seen.root:
+        turn.alarm(
+            AlarmKind.SUSPICION,
+            f"device {device.hex()[:8]} was shown another log of {seen.size} entries",
+            device=device,
+            seq=seen.size,
+        )

@@ -1,0 +1,572 @@
+"""What comes in: every check of the protocol made again, whatever the gateway has checked before.
+
+A delivered run goes through these steps, and the first that says no decides its fate:
+
+    read       canonical, made for this very channel                          MISDIRECTED
+    author     a leaf of that epoch with a certificate that counts            UNKNOWN_DEVICE
+    signature  of the run, by that leaf's key                                 FORGED
+    chain      number and previous follow on from that device's last          CHAIN (shown all the same: nothing is lost silently)
+    heard      agrees with this device's own history                          SUSPICION
+    rules      role, marking, class, life and revocation by log order         NOT_PERMITTED
+    body       the one that the header names; MLS bound to this context       UNREADABLE, MISDIRECTED
+    franking   the content is the one that the header commits to              FRANKING, and a complaint to the channel
+
+Whatever its fate, an envelope takes its place in the rolling history. What names a place, a channel and a device in an
+alarm can be shown to others: header and signature stay on the ledger.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from msgspec.structs import replace
+
+from clients.core import alerts, commits, outbox, proof, receipts, records
+from clients.core import trust as trusted
+from clients.core.cap import CapRefused
+from clients.core.content import AckText, AlertContent, Cards, Purpose, Text, read_content
+from clients.core.groups import Groups
+from clients.core.ledger import at
+from clients.core.outbox import Kept
+from clients.core.records import AlarmKind, Chain, Channel, Counter, Epoch, Fate, Line, Message, Note
+from clients.core.roster import author_in
+from clients.core.trust import Trust
+from clients.core.turn import NewMessage, Turn
+from gateway.wire import Place, Placed
+from keys.authority import read_card
+from keys.body import Complaint, read_ack, read_commit_refused, read_complaint, read_receipt
+from keys.canonical import encode
+from keys.credential import Certified
+from keys.envelope import (
+    ENCRYPTED,
+    NOTHING,
+    Claimed,
+    Envelope,
+    Kind,
+    Marking,
+    Verified,
+    check_body,
+    open_application_data,
+    read,
+    rolling,
+    verify_run,
+)
+from keys.errors import BadSignature, KeysError, Malformed
+from keys.mls.errors import MLSError
+from keys.mls.received import ApplicationReceived, peek
+from keys.policy import Verb
+
+GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A delivered envelope and its body; the body is None where it was destroyed, or where it is this device's own."""
+
+    placed: Placed
+    body: bytes | None
+
+
+class Rejected(Exception):
+    """This envelope is not taken: which alarm, and why."""
+
+    def __init__(self, kind: AlarmKind, why: str, fate: Fate = Fate.REFUSED) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.fate = fate
+
+
+@dataclass(slots=True)
+class Receiver:
+    """Takes what arrives in one turn."""
+
+    turn: Turn
+    trust: Trust
+    groups: Groups
+    given_up: AbstractSet[bytes] = frozenset()  # certificates that could not be had
+
+    def run(self, channel: bytes, arrived: Sequence[Arrived], *, ahead: bool = False) -> None:
+        """Take a whole run, in its place; or (`ahead`) before its turn, the history before it still missing.
+
+        Raises `commits.Wanting` where something has to be fetched first; nothing was changed then.
+        """
+        state = records.CHANNELS.get(self.turn.draft, channel)
+        assert state is not None, "deliveries of unknown channels are not handed in"
+        mine = [a for a in arrived if self._is_mine(a)]
+        if mine:
+            for item in arrived:
+                self._echo(channel, item, ahead=ahead)
+            return
+        if state.halted or state.left:
+            for item in arrived:
+                self._place(channel, item, Fate.UNREADABLE, ahead=ahead)
+            return
+        try:
+            verified, author = self._verify(channel, state, arrived)
+        except Rejected as rejected:
+            for item in arrived:
+                self._reject(channel, item, rejected, _device(item), ahead=ahead)
+            return
+        for item, envelope in zip(arrived, verified, strict=True):
+            self._take(channel, item, envelope, author, ahead=ahead)
+
+    # --- reading, author, signature ---
+
+    def _is_mine(self, arrived: Arrived) -> bool:
+        return _device(arrived) == self.turn.me.device
+
+    def _verify(
+        self, channel: bytes, state: Channel, arrived: Sequence[Arrived]
+    ) -> tuple[tuple[Verified, ...], Certified]:
+        try:
+            claimed = [read(Envelope(a.placed.header, a.placed.signature)) for a in arrived]
+        except Malformed as error:
+            raise Rejected(AlarmKind.GATEWAY, f"no envelope: {error}") from None
+        for one in claimed:
+            if one.context.channel != channel:
+                raise Rejected(
+                    AlarmKind.MISDIRECTED, f"made for channel {one.context.channel.hex()[:8]}, delivered here"
+                )
+        author = self._author(channel, state, claimed[0])
+        try:
+            return verify_run(claimed, author.public_key), author
+        except KeysError as error:
+            raise Rejected(AlarmKind.FORGED, str(error)) from None
+
+    def _author(self, channel: bytes, state: Channel, claimed: Claimed) -> Certified:
+        """The certificate of the author's leaf in the epoch the envelope is of."""
+        context = claimed.context
+        if context.epoch > state.epoch:
+            raise Rejected(AlarmKind.MISDIRECTED, f"of epoch {context.epoch}, while the channel is at {state.epoch}")
+        author = author_in(self.turn, self.trust, channel, context.epoch, context.device)
+        if author is None:
+            raise Rejected(
+                AlarmKind.UNKNOWN_DEVICE, f"device {context.device.hex()[:8]} had no leaf in epoch {context.epoch}"
+            )
+        return author
+
+    # --- one envelope ---
+
+    def _take(self, channel: bytes, arrived: Arrived, envelope: Verified, author: Certified, *, ahead: bool) -> None:
+        state = records.CHANNELS.get(self.turn.draft, channel)
+        assert state is not None
+        context, place = envelope.context, arrived.placed.place
+        if context.kind is Kind.COMMIT:
+            # Before anything else is written: it may have to wait for a certificate.
+            self._commit(channel, state, arrived, envelope, author, ahead=ahead)
+            return
+        if not ahead:
+            self._check_chain(channel, envelope, place.seq)
+        self._check_heard(channel, state, envelope, place.seq)
+        try:
+            self._check_rules(state, envelope, author, arrived)
+            fate = self._open(channel, state, arrived, envelope, author)
+        except Rejected as rejected:
+            self._reject(channel, arrived, rejected, context.device, ahead=ahead)
+            return
+        self._place(channel, arrived, fate, ahead=ahead)
+        proof.expect(self.turn, arrived.placed, context.device)
+
+    def _commit(
+        self, channel: bytes, state: Channel, arrived: Arrived, envelope: Verified, author: Certified, *, ahead: bool
+    ) -> None:
+        work = commits.Work(self.turn, self.trust, self.groups, self.given_up)
+        broken = ""
+        try:
+            commits.check(work, channel, state, arrived.placed, arrived.body, envelope, author)
+        except commits.CommitBroken as error:
+            broken = str(error)
+        seq = arrived.placed.place.seq
+        if not ahead:
+            self._check_chain(channel, envelope, seq)
+        self._check_heard(channel, state, envelope, seq)
+        self._place(channel, arrived, Fate.REFUSED if broken else Fate.TAKEN, ahead=ahead)
+        if broken:
+            commits.refuse(work, channel, arrived.placed, envelope, broken)
+        else:
+            proof.expect(self.turn, arrived.placed, envelope.context.device)
+            commits.apply(work, channel, arrived.placed, arrived.body)
+
+    def _check_chain(self, channel: bytes, envelope: Verified, seq: int) -> None:
+        """Numbers and hashes of one device follow on; a gap is named, and what comes after it still counts."""
+        context = envelope.context
+        key = channel + context.device
+        last = records.CHAINS.get(self.turn.draft, key)
+        wrong = ""
+        if last is None:
+            state = records.CHANNELS.get(self.turn.draft, channel)
+            since = state.since if state else 0
+            if since == 0 and context.number != 1:
+                wrong = f"its first envelope here has number {context.number}"
+        elif context.number != last.number + 1:
+            wrong = f"number {context.number} follows number {last.number}"
+        elif context.previous != last.link:
+            wrong = f"number {context.number} does not follow the envelope delivered as number {last.number}"
+        if wrong:
+            self.turn.alarm(
+                AlarmKind.CHAIN,
+                f"device {context.device.hex()[:8]}: {wrong}",
+                channel=channel,
+                seq=seq,
+                device=context.device,
+            )
+        records.CHAINS.put(self.turn.draft, key, Chain(context.number, envelope.envelope.link))
+
+    def _check_heard(self, channel: bytes, state: Channel, envelope: Verified, seq: int) -> None:
+        heard = envelope.context.heard
+        if heard.seq >= seq or (heard.seq == 0 and heard.rolling != NOTHING):
+            receipts.suspicion(self.turn, channel, heard.seq, envelope.context.device, seq)
+        else:
+            receipts.compare(self.turn, channel, state, heard, envelope.context.device, seq)
+
+    def _check_rules(self, state: Channel, envelope: Verified, author: Certified, arrived: Arrived) -> None:
+        """Role, marking, class, and whether the author's certificate was good by log order."""
+        context, place = envelope.context, arrived.placed.place
+        policy = self.turn.charter.policy
+        verb = {Kind.APPLICATION: Verb.SEND, Kind.ALERT: Verb.ALERT}.get(context.kind)
+        if verb is not None and not policy.permits(author.roles, verb):
+            raise Rejected(
+                AlarmKind.NOT_PERMITTED, f"device {author.device.hex()[:8]} has no role that may {verb.value}"
+            )
+        if context.marking > state.ceiling:
+            raise Rejected(
+                AlarmKind.NOT_PERMITTED, f"{context.marking.label} in a channel up to {Marking(state.ceiling).label}"
+            )
+        if context.kind is Kind.ALERT and not policy.channel_class(state.channel_class).alerts:
+            raise Rejected(AlarmKind.NOT_PERMITTED, f"an alert in a channel of class {state.channel_class}")
+        if author.not_after < place.time or trusted.revoked(self.turn.draft, author, place.index):
+            raise Rejected(AlarmKind.NOT_PERMITTED, "its author's certificate had ended or was revoked before")
+        if context.kind in ENCRYPTED:
+            self._check_epoch(state, context.epoch, author, arrived.placed)
+
+    def _check_epoch(self, state: Channel, epoch: int, author: Certified, placed: Placed) -> None:
+        """Of the epoch in force at its place; or of the one before, within the class's grace, unless somebody was removed."""
+        number, began = epoch_at(self.turn, placed.channel, placed.place.seq)
+        if epoch == number:
+            return
+        grace = self.turn.charter.policy.channel_class(state.channel_class).grace_seconds * 1000
+        late = began is None or began.removed or placed.place.time > began.time + grace + GRACE_SLACK
+        if epoch != number - 1 or late:
+            raise Rejected(AlarmKind.MISDIRECTED, f"of epoch {epoch}, after epoch {number} began", Fate.UNREADABLE)
+        if author_in(self.turn, self.trust, placed.channel, number, author.device) is None:
+            raise Rejected(AlarmKind.NOT_PERMITTED, f"device {author.device.hex()[:8]} was removed before")
+
+    # --- bodies ---
+
+    def _open(self, channel: bytes, state: Channel, arrived: Arrived, envelope: Verified, author: Certified) -> Fate:
+        kind, body = envelope.context.kind, arrived.body
+        if body is None:
+            return self._without_body(channel, arrived, envelope, author)
+        try:
+            check_body(envelope, body)
+        except BadSignature as error:
+            raise Rejected(AlarmKind.FORGED, str(error)) from None
+        if kind in ENCRYPTED:
+            return self._open_content(channel, state, arrived, body, envelope, author)
+        try:
+            self._statement(channel, arrived, envelope, body)
+        except Malformed as error:
+            raise Rejected(AlarmKind.GATEWAY, str(error)) from None
+        return Fate.TAKEN
+
+    def _without_body(self, channel: bytes, arrived: Arrived, envelope: Verified, author: Certified) -> Fate:
+        """Destroyed by rule, or withheld: either way the place is shown as what it is."""
+        if envelope.context.kind in ENCRYPTED:
+            self._show(channel, arrived, envelope, author, b"", b"", "its body is no longer kept")
+        return Fate.UNREADABLE
+
+    def _statement(self, channel: bytes, arrived: Arrived, envelope: Verified, body: bytes) -> None:
+        """What members say in clear."""
+        context, seq = envelope.context, arrived.placed.place.seq
+        who = context.device.hex()[:8]
+        if context.kind is Kind.ACK:
+            ack = read_ack(body)
+            alerts.answered(self.turn, ack.root, context.device, ack.option, channel, seq, arrived.placed.place.time)
+        elif context.kind is Kind.COMMIT_REFUSED:
+            refused = read_commit_refused(body)
+            self.turn.alarm(
+                AlarmKind.COMMIT_REFUSED,
+                f"device {who} can't take the commit at seq {refused.seq}: {refused.rule}",
+                channel=channel,
+                seq=refused.seq,
+                device=context.device,
+            )
+        elif context.kind is Kind.FRANKING_COMPLAINT:
+            complaint = read_complaint(body)
+            self.turn.alarm(
+                AlarmKind.FRANKING,
+                f"device {who} was sent other content at seq {complaint.seq} than its header commits to",
+                channel=channel,
+                seq=complaint.seq,
+                device=context.device,
+            )
+
+    def _open_content(
+        self,
+        channel: bytes,
+        state: Channel,
+        arrived: Arrived,
+        body: bytes,
+        envelope: Verified,
+        author: Certified,
+    ) -> Fate:
+        received = self._decrypt(channel, body, envelope, author, arrived)
+        try:
+            content = open_application_data(received.content, envelope.context.franking)
+        except BadSignature as error:
+            self._complain(channel, arrived, envelope)
+            raise Rejected(AlarmKind.FRANKING, str(error), Fate.HIDDEN) from None
+        salt = received.content[:16]
+        try:
+            self._content(channel, state, arrived, envelope, author, salt, content)
+        except Malformed as error:
+            self._show(channel, arrived, envelope, author, salt, content, "in a form that this program does not know")
+            raise Rejected(AlarmKind.UNREADABLE, f"no content: {error}", Fate.UNREADABLE) from None
+        except (BadSignature, CapRefused) as error:
+            raise Rejected(AlarmKind.FORGED, f"an alert that does not hold: {error}", Fate.HIDDEN) from None
+        return Fate.TAKEN
+
+    def _decrypt(
+        self, channel: bytes, body: bytes, envelope: Verified, author: Certified, arrived: Arrived
+    ) -> ApplicationReceived:
+        """What MLS says of the message has to be what the context says of it."""
+        context = envelope.context
+        group = self.groups.get(self.turn.draft, channel)
+        assert group is not None, "a channel that is not left has its group"
+        try:
+            outside = peek(body)
+            if (outside.group_id, outside.epoch) != (channel, context.epoch):
+                raise Rejected(AlarmKind.MISDIRECTED, "the encryption is of another channel or epoch", Fate.HIDDEN)
+            if outside.authenticated_data != context.authenticated_data():
+                raise Rejected(AlarmKind.MISDIRECTED, "the encryption is bound to another header", Fate.HIDDEN)
+            group, received = group.process(body, now_seconds=arrived.placed.place.time // 1000)
+        except MLSError as error:
+            self._show(channel, arrived, envelope, author, b"", b"", "it could not be decrypted")
+            raise Rejected(AlarmKind.UNREADABLE, f"{type(error).__name__}: {error}", Fate.UNREADABLE) from None
+        if not isinstance(received, ApplicationReceived):
+            raise Rejected(AlarmKind.MISDIRECTED, "no application message inside", Fate.HIDDEN)
+        self.groups.put(channel, group)
+        same = received.authenticated_data == context.authenticated_data() and received.epoch == context.epoch
+        if not same or trusted.certificate_of(received.credential) != author.hash:
+            raise Rejected(AlarmKind.FORGED, "sealed by another member than the one who signed it", Fate.HIDDEN)
+        return received
+
+    def _complain(self, channel: bytes, arrived: Arrived, envelope: Verified) -> None:
+        body = encode(Complaint(arrived.placed.place.seq, envelope.header_hash))
+        outbox.keep(self.turn, Kept(channel, Kind.FRANKING_COMPLAINT, body))
+
+    def _content(
+        self,
+        channel: bytes,
+        state: Channel,
+        arrived: Arrived,
+        envelope: Verified,
+        author: Certified,
+        salt: bytes,
+        data: bytes,
+    ) -> None:
+        content = read_content(data)
+        alerting = self.turn.charter.policy.channel_class(state.channel_class).alerts
+        if isinstance(content, AlertContent) != (envelope.context.kind is Kind.ALERT):
+            raise Rejected(AlarmKind.MISDIRECTED, "content of another kind than its header says", Fate.HIDDEN)
+        if isinstance(content, Text) and alerting:
+            raise Rejected(AlarmKind.NOT_PERMITTED, "talk in a channel for alerts", Fate.HIDDEN)
+        match content:
+            case AlertContent():
+                assert envelope.context.alert is not None  # keys.envelope.read
+                alerts.take(
+                    self.turn, content, envelope.context.alert, author.device, channel, arrived.placed.place.seq
+                )
+                self._show(channel, arrived, envelope, author, salt, data, "")
+            case Text():
+                self._show(channel, arrived, envelope, author, salt, data, "")
+            case Cards(cards):
+                self._cards(cards)
+            case Purpose(text):
+                self._purpose(channel, author, text)
+            case AckText(root, text):
+                alerts.words(self.turn, root, author.device, text, channel, arrived.placed.place.time)
+
+    def _cards(self, cards: Sequence[bytes]) -> None:
+        """Names count by their registrar's signature and only for a device whose certificate says the same."""
+        for data in cards:
+            try:
+                learn_card(self.turn, self.trust, data)
+            except KeysError as error:
+                self.turn.alarm(AlarmKind.FORGED, f"a card that does not hold: {error}")
+
+    def _purpose(self, channel: bytes, author: Certified, text: str) -> None:
+        state = records.CHANNELS.get(self.turn.draft, channel)
+        policy = self.turn.charter.policy
+        allowed = policy.permits(author.roles, Verb.CREATE_CHANNEL) or policy.permits(author.roles, Verb.ADD)
+        if state is not None and allowed:
+            records.CHANNELS.put(self.turn.draft, channel, replace(state, purpose=text))
+
+    # --- writing down ---
+
+    def _show(
+        self,
+        channel: bytes,
+        arrived: Arrived,
+        envelope: Verified,
+        author: Certified,
+        salt: bytes,
+        content: bytes,
+        reason: str,
+    ) -> None:
+        """There is something for people at this place, if only that it can't be read."""
+        context, place = envelope.context, arrived.placed.place
+        message = Message(
+            context.device,
+            author.hash,
+            context.kind,
+            context.epoch,
+            context.time,
+            place.time,
+            context.precedence,
+            context.marking,
+            context.expires,
+            envelope.header_hash,
+            context.alert,
+            salt,
+            content,
+            reason,
+            shown=0,
+        )
+        key = at(channel, place.seq)
+        if records.MESSAGES.get(self.turn.draft, key) is None:
+            records.MESSAGES.put(self.turn.draft, key, message)
+            records.UNSHOWN.put(self.turn.draft, key, Counter(context.precedence))
+            self.turn.events.append(NewMessage(channel, place.seq))
+
+    def _reject(self, channel: bytes, arrived: Arrived, why: Rejected, device: bytes, *, ahead: bool) -> None:
+        self.turn.alarm(why.kind, str(why), channel=channel, seq=arrived.placed.place.seq, device=device)
+        self._place(channel, arrived, why.fate, ahead=ahead)
+
+    def _place(self, channel: bytes, arrived: Arrived, fate: Fate, *, ahead: bool = False) -> None:
+        """The envelope takes its place in the history, whatever became of it."""
+        state = records.CHANNELS.get(self.turn.draft, channel)
+        assert state is not None
+        placed = arrived.placed
+        place = placed.place
+        hashed = b"" if ahead else rolling(state.rolling, placed.header)
+        line = Line(place.index, place.time, place.nonce, placed.header, placed.signature, hashed, fate)
+        if ahead:
+            records.AHEAD.put(self.turn.draft, at(channel, place.seq), line)
+            return
+        records.LINES.put(self.turn.draft, at(channel, place.seq), line)
+        after = replace(state, seq=place.seq, rolling=hashed, head=max(state.head, place.seq))
+        records.CHANNELS.put(self.turn.draft, channel, after)
+
+    def catch_up(self, channel: bytes, seq: int) -> None:
+        """An envelope that was processed before its turn takes its place: its chain is checked now."""
+        line = records.AHEAD.get(self.turn.draft, at(channel, seq))
+        assert line is not None, "the caller has seen it there"
+        placed = Placed(channel, Place(seq, line.index, line.time, line.nonce), line.header, line.signature, None)
+        claimed = read(Envelope(line.header, line.signature))
+        if line.fate is not Fate.OWN:
+            self._check_chain(channel, Verified(claimed.envelope, claimed.header, claimed.context), seq)
+        self._place(channel, Arrived(placed, None), line.fate)
+        records.AHEAD.delete(self.turn.draft, at(channel, seq))
+
+    # --- this device's own ---
+
+    def _echo(self, channel: bytes, arrived: Arrived, *, ahead: bool) -> None:
+        """An envelope of this device came back with its place: it has to be one that it sent, unchanged."""
+        placed, turn = arrived.placed, self.turn
+        header_hash = sha256(placed.header).digest()
+        known = records.OWNED.get(turn.draft, header_hash)
+        if known is None:
+            self._not_mine(channel, arrived, header_hash)
+            self._place(channel, arrived, Fate.REFUSED, ahead=ahead)
+            return
+        if known.value not in (0, placed.place.seq):
+            turn.alarm(
+                AlarmKind.RENUMBERED,
+                f"accepted as seq {known.value}, delivered as seq {placed.place.seq}",
+                channel=channel,
+                seq=placed.place.seq,
+                device=turn.me.device,
+            )
+        item = next(((k, i) for k, i in outbox.queued(turn.draft, channel) if i.header == placed.header), None)
+        if item is not None:
+            commits.own_accepted(commits.Work(turn, self.trust, self.groups), channel, [item], [placed.place])
+        self._place(channel, arrived, Fate.OWN, ahead=ahead)
+
+    def _not_mine(self, channel: bytes, arrived: Arrived, header_hash: bytes) -> None:
+        refused = records.REFUSED.get(self.turn.draft, header_hash)
+        kind = AlarmKind.FORGED if refused is None else AlarmKind.FALSE_REFUSAL
+        why = "this device did not send this" if refused is None else "the gateway signed that it would never take this"
+        if refused is not None:
+            records.EVIDENCE.put(self.turn.draft, header_hash, Note(refused.data))
+        self.turn.alarm(
+            kind, why, channel=channel, seq=arrived.placed.place.seq, device=self.turn.me.device, halts=True
+        )
+
+
+def _device(arrived: Arrived) -> bytes:
+    try:
+        return read(Envelope(arrived.placed.header, arrived.placed.signature)).context.device
+    except Malformed:
+        return b""
+
+
+def epoch_at(turn: Turn, channel: bytes, seq: int) -> tuple[int, Epoch | None]:
+    """The epoch in force at a place, and how it began."""
+    number, found = 0, None
+    for key, epoch in records.EPOCHS.scan(turn.draft, channel):
+        if epoch.seq >= seq:
+            break
+        number, found = int.from_bytes(key[16:], "big"), epoch
+    return number, found
+
+
+def learn_card(turn: Turn, known: Trust, data: bytes) -> None:
+    """Keep who a device's person is. Raises KeysError unless a registrar of the device's own organisation signed it."""
+    card = read_card(data)
+    card.verify(turn.charter)
+    for certified in known.of_device(card.device):
+        if (certified.person, certified.organisation) != (card.person, card.organisation):
+            raise BadSignature("this card names another person or organisation than the device's certificate")
+    records.CARDS.put(turn.draft, card.device, Note(data))
+
+
+def take_receipt(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None:
+    """An envelope of a receipt stream. Only signed ones count; the stream is sparse, so no chain is checked."""
+    try:
+        claimed = read(Envelope(placed.header, placed.signature))
+        if not claimed.signed or claimed.context.kind is not Kind.RECEIPT:
+            return
+        receipt = read_receipt(body)
+        if outbox.stream_of_receipts(receipt.channel) != placed.channel or claimed.context.channel != placed.channel:
+            raise Malformed("a receipt in another channel's stream")
+        keys = {c.public_key for c in known.of_device(claimed.context.device)}
+        verified = _by_any(claimed, keys)
+        check_body(verified, body)
+    except KeysError as error:
+        turn.alarm(
+            AlarmKind.FORGED,
+            f"a receipt that does not hold: {error}",
+            channel=placed.channel,
+            seq=placed.place.seq,
+            device=_device(Arrived(placed, None)),
+        )
+        return
+    state = records.CHANNELS.get(turn.draft, receipt.channel)
+    if state is not None and claimed.context.heard.seq:
+        receipts.compare(
+            turn, receipt.channel, state, claimed.context.heard, claimed.context.device, claimed.context.heard.seq
+        )
+    receipts.take(turn, receipt, claimed.context.device, placed.place.time)
+
+
+def _by_any(claimed: Claimed, keys: AbstractSet[bytes]) -> Verified:
+    """Verified by one of the device's keys: between two certificates either may have signed."""
+    for key in keys:
+        try:
+            return verify_run([claimed], key)[0]
+        except BadSignature:
+            continue
+    raise BadSignature("no key of this device signed it")

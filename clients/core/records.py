@@ -1,0 +1,418 @@
+"""The shelves of a device's ledger, and the record that stands on each. Keys are named beside the shelf.
+
+Every record is canonical msgpack, so a vault that was written half or by another hand is refused as `Malformed` rather than
+misread.
+"""
+
+from enum import IntEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from clients.core.ledger import Shelf
+from keys.canonical import Hash, Id, Millis, Positive, Record, Uint
+from keys.envelope import AlertFields, Kind, Marking, Precedence
+
+Chained = Annotated[bytes, Meta(max_length=32)]
+
+
+class Identity(Record, frozen=True, array_like=True):
+    """Who this device is. `certificate` is DER; `card` the registrar-signed card's bytes (empty for registrars)."""
+
+    device: Id
+    person: Id
+    organisation: str
+    roles: list[str]
+    certificate: bytes
+    certificate_hash: Hash
+    not_before: Millis
+    not_after: Millis
+    registrar: bool
+    card: bytes
+
+
+class Seed(Record, frozen=True, array_like=True):
+    """The seed of a signing key of this device."""
+
+    seed: Hash
+
+
+class Note(Record, frozen=True, array_like=True):
+    """Bytes that are kept as they came: a charter's note, a checkpoint, a blob to put or got."""
+
+    data: bytes
+
+
+class Enrolling(Record, frozen=True, array_like=True):
+    """An enrolment under way: the invite's link, the new key's seed, the request sent, the charter's notes."""
+
+    link: str
+    seed: Hash
+    request: bytes
+    charter: list[bytes]
+
+
+class Channel(Record, frozen=True, array_like=True):
+    """A channel as far as this device has processed it.
+
+    `since` is the seq of the commit that added this device (0 for its creator); `seq` and `rolling` stand for everything up
+    to there; `head` is the highest seq it has heard of. `epoch` is that of its group, which a FLASH may have carried beyond
+    `seq`. `halted` says in words why nothing goes on here. `left` is the seq of the commit that removed this device.
+    """
+
+    channel_class: str
+    ceiling: Marking
+    suite: int
+    since: Uint
+    seq: Uint
+    rolling: Hash
+    head: Uint
+    epoch: Uint
+    left: Uint
+    halted: str
+    purpose: str
+
+
+class Joining(Record, frozen=True, array_like=True):
+    """A welcome that this device has not used yet: the `Joined` frame, and the ratchet tree by hash once it is named."""
+
+    seq: Positive
+    epoch: Uint
+    welcome: Hash
+    length: Uint
+    rolling: Hash
+    tree: Chained
+    tree_length: Uint
+
+
+class Fetched(Record, frozen=True, array_like=True):
+    """A body on its way down: the whole length, and what of it is here."""
+
+    length: Uint
+    data: bytes
+
+    @property
+    def whole(self) -> bool:
+        return len(self.data) == self.length
+
+
+class Chain(Record, frozen=True, array_like=True):
+    """The last envelope of a sending device in a stream: its number, and the hash its next header must hold."""
+
+    number: Uint
+    link: Hash
+
+
+class Seat(Record, frozen=True, array_like=True):
+    """A member's leaf: index, device and certificate."""
+
+    leaf: Uint
+    device: Id
+    certificate: Hash
+
+
+class Roster(Record, frozen=True, array_like=True):
+    """The members from an epoch on, by leaf."""
+
+    seats: list[Seat]
+
+
+class Epoch(Record, frozen=True, array_like=True):
+    """Where an epoch began: the seq of the commit, the gateway's time (ms), and whether it removed somebody."""
+
+    seq: Uint
+    time: Millis
+    removed: bool
+
+
+class Fate(IntEnum):
+    """What became of an envelope here."""
+
+    TAKEN = 1  # verified and, where it has content, decrypted
+    UNREADABLE = 2  # verified outside, could not be opened
+    HIDDEN = 3  # opened, and not what it should be
+    REFUSED = 4  # breaks a rule
+    OWN = 5
+
+
+class Line(Record, frozen=True, array_like=True):
+    """An envelope with its place, as delivered, the rolling hash after it, and what became of it."""
+
+    index: Uint
+    time: Millis
+    nonce: Id
+    header: bytes
+    signature: bytes
+    rolling: Chained  # empty while processed ahead
+    fate: Fate
+
+
+class Message(Record, frozen=True, array_like=True):
+    """Content for people. `reason` says why there is none to show. `shown` is 0 until somebody has seen it (ms)."""
+
+    device: Id
+    certificate: Hash
+    kind: Kind
+    epoch: Uint
+    time: Millis  # sealed, by the sender's clock
+    placed: Millis  # accepted, by the gateway's clock
+    precedence: Precedence
+    marking: Marking
+    expires: Millis
+    header_hash: Hash
+    alert: AlertFields | None
+    salt: bytes
+    content: bytes
+    reason: str
+    shown: Millis
+
+
+class Item(Record, frozen=True, array_like=True):
+    """An act of this device on its way out. `number` is 0 until it is handed to the link; then `header`, `signature` and
+    `body` are fixed, and only a refusal signed by the gateway lets the number be sealed again.
+
+    `content` is what is to be encrypted, or the body of a kind that is not; `uploads` must be put in chunks before.
+    """
+
+    stream: Id
+    kind: Kind
+    precedence: Precedence
+    marking: Marking
+    expires: Millis
+    salt: bytes
+    content: bytes
+    alert: AlertFields | None
+    uploads: list[Hash]
+    composed: Millis
+    epoch: Uint
+    run: Uint
+    number: Uint
+    attempt: Uint
+    header: bytes
+    signature: bytes
+    body: bytes
+
+
+class Sent(Record, frozen=True, array_like=True):
+    """Where an item of the outbox has got to: its place once it is accepted."""
+
+    stream: Id
+    kind: Kind
+    header_hash: Chained
+    seq: Uint
+    refused: str
+    time: Millis
+
+
+class Intent(Record, frozen=True, array_like=True):
+    """A change of a channel that somebody wants; replayed in the next epoch when another commit wins."""
+
+    channel: Id
+    add: list[Id]
+    remove: list[Id]
+    renew: bool  # put this device's newest certificate into its leaf
+    rekey: bool
+    automatic: bool
+
+
+class Pending(Record, frozen=True, array_like=True):
+    """A commit of this device that is not merged yet: what it is for, its item in the outbox, and the MLS state to be."""
+
+    intent: Id
+    item: Id
+    epoch: Uint
+    commit: bytes
+
+
+class Package(Record, frozen=True, array_like=True):
+    """A KeyPackage of this device, its secrets, and the certificate whose key signed it. `not_after` in seconds."""
+
+    suite: int
+    package: bytes
+    secrets: bytes
+    certificate: Hash
+    last_resort: bool
+    not_after: Uint
+    put: bool
+    used: bool
+
+
+class Certificate(Record, frozen=True, array_like=True):
+    """A certificate with its approval's log entry; it counts once `proven`."""
+
+    der: bytes
+    device: Id
+    approver: Hash  # the approver's certificate
+    index: Uint
+    time: Millis
+    leaf_hash: Hash
+    proven: bool
+
+
+class Revocations(Record, frozen=True, array_like=True):
+    """An organisation's newest list, its log index, and the log index at which each serial first stood on one."""
+
+    der: bytes
+    index: Uint
+    number: Uint
+    this_update: Millis
+    serials: list[tuple[str, Uint]]
+
+
+class Unproven(Record, frozen=True, array_like=True):
+    """An entry that has to be under a checkpoint: sent, shown or applied here. `due` is when its absence is an alarm (ms)."""
+
+    leaf_hash: Hash
+    channel: Id
+    seq: Positive
+    device: Id
+    due: Millis
+    promised: bool
+    alarmed: bool
+
+
+class Received(Record, frozen=True, array_like=True):
+    """What another device has said it has got of a channel: the ends of gap-free ranges as (first, last)."""
+
+    delivered: list[tuple[Positive, Positive]]
+    shown: list[tuple[Positive, Positive]]
+    time: Millis
+
+
+class Claim(Record, frozen=True, array_like=True):
+    """What another device says the rolling hash is at a seq that this one has not reached."""
+
+    device: Id
+    rolling: Hash
+    time: Millis
+
+
+class Given(Record, frozen=True, array_like=True):
+    """How far this device has given receipts for a channel, and what was shown since."""
+
+    upto: Uint
+    shown: list[Positive]
+
+
+class Alert(Record, frozen=True, array_like=True):
+    """An alert that this device sent or received, by root. `places` are (channel, seq), seq 0 while not accepted."""
+
+    alert: Id
+    cap: bytes
+    options: list[int]
+    reason: str
+    not_after: Millis
+    issuer: Id
+    mine: bool
+    time: Millis
+    places: list[tuple[Id, Uint]]
+    targets: list[Id]
+
+
+class Answer(Record, frozen=True, array_like=True):
+    """What a device answered."""
+
+    channel: Id
+    seq: Uint
+    option: Uint
+    time: Millis
+    text: str
+
+
+class AlarmKind(IntEnum):
+    """What a client noticed and nobody may overlook: the closed list."""
+
+    GAP = 1  # envelopes of a channel were not delivered
+    CHAIN = 2  # a sender's numbers or hashes do not follow on
+    SUSPICION = 3  # another device's rolling hash or checkpoint disagrees with this one's
+    RENUMBERED = 4  # a place was given twice, or to another envelope than before
+    NOT_LOGGED = 5  # an entry is not where the log says
+    LATE = 6  # an entry is not under a checkpoint in time
+    PROMISE = 7  # the gateway broke a promise it signed
+    SHRUNK = 8  # a checkpoint smaller than one seen before
+    FORKED = 9  # two checkpoints that contradict each other
+    FALSE_REFUSAL = 10  # refused, and taken all the same
+    FORGED = 11  # a signature that does not hold
+    NOT_PERMITTED = 12  # the sender's role, marking or class does not allow that
+    UNKNOWN_DEVICE = 13  # a leaf without a certificate that counts
+    COMMIT_REFUSED = 14  # a commit that breaks a rule, here or at another device
+    FRANKING = 15  # content other than its header commits to
+    MISDIRECTED = 16  # made for another channel, epoch or sender
+    UNREADABLE = 17
+    STALE_LIST = 18
+    CHARTER = 19
+    TREE = 20  # a ratchet tree or welcome that does not fit
+    WITHHELD = 21  # others have it, and it does not come
+    GATEWAY = 22  # an answer that breaks the protocol
+    CLOCK = 23
+
+
+class Alarm(Record, frozen=True, array_like=True):
+    """What, where and whose; `device` and `channel` are empty where there is none."""
+
+    kind: AlarmKind
+    channel: Annotated[bytes, Meta(max_length=16)]
+    seq: Uint
+    device: Annotated[bytes, Meta(max_length=16)]
+    detail: str
+    time: Millis
+    halts: bool
+
+
+class Counter(Record, frozen=True, array_like=True):
+    value: Uint
+
+
+class Peer(Record, frozen=True, array_like=True):
+    """A device of the directory."""
+
+    person: Id
+    organisation: str
+    roles: list[str]
+    certificate: Hash
+    not_after: Millis
+    revoked: bool
+    packages: Uint
+
+
+IDENTITY: Final = Shelf("identity", Identity)  # ""
+SEEDS: Final = Shelf("seed", Seed)  # certificate hash
+ENROLLING: Final = Shelf("enrolling", Enrolling)  # ""; "renewal"
+CHARTERS: Final = Shelf("charter", Note)  # version, 8 bytes
+CHECKPOINT: Final = Shelf("checkpoint", Note)  # ""
+CHANNELS: Final = Shelf("channel", Channel)  # channel
+JOINING: Final = Shelf("joining", Joining)  # channel
+FETCHED: Final = Shelf("fetched", Fetched)  # body hash
+GROUPS: Final = "group"  # channel ‖ name of the part: bytes of keys.mls, no record
+CHAINS: Final = Shelf("chain", Chain)  # stream ‖ device
+OWN: Final = Shelf("own", Chain)  # stream: this device's last number that was handed to the link
+ROSTERS: Final = Shelf("roster", Roster)  # channel ‖ epoch
+EPOCHS: Final = Shelf("epoch", Epoch)  # channel ‖ epoch
+LINES: Final = Shelf("line", Line)  # channel ‖ seq
+AHEAD: Final = Shelf("ahead", Line)  # channel ‖ seq: processed before its turn
+MESSAGES: Final = Shelf("message", Message)  # channel ‖ seq
+UNSHOWN: Final = Shelf("unshown", Counter)  # channel ‖ seq
+OUTBOX: Final = Shelf("outbox", Item)  # item id
+SENT: Final = Shelf("sent", Sent)  # item id
+INTENTS: Final = Shelf("intent", Intent)  # intent id
+PENDING: Final = Shelf("pending", Pending)  # channel
+BLOBS: Final = Shelf("blob", Note)  # hash: to be put in chunks
+OWNED: Final = Shelf("owned", Counter)  # header hash: the seq it got, 0 before
+OUTCOMES: Final = Shelf("outcome", Note)  # intent id: why it came to nothing, UTF-8; empty where it was done
+EVIDENCE: Final = Shelf("evidence", Note)  # SHA-256: signed notes that contradict each other
+REFUSED: Final = Shelf("refused", Note)  # header hash: the gateway's signed refusal
+PACKAGES: Final = Shelf("package", Package)  # KeyPackageRef
+CERTIFICATES: Final = Shelf("certificate", Certificate)  # hash
+HOLDERS: Final = Shelf("holder", Counter)  # device ‖ certificate hash
+REVOCATIONS: Final = Shelf("revocations", Revocations)  # organisation
+UNPROVEN: Final = Shelf("unproven", Unproven)  # log index, 8 bytes
+POSITIONS: Final = Shelf("position", Counter)  # stream: control channel and receipt streams
+RECEIVED: Final = Shelf("received", Received)  # channel ‖ device
+CLAIMS: Final = Shelf("claim", Claim)  # channel ‖ seq ‖ device
+GIVEN: Final = Shelf("given", Given)  # channel
+ALERTS: Final = Shelf("alert", Alert)  # root
+ANSWERS: Final = Shelf("answer", Answer)  # root ‖ device
+ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes
+PEERS: Final = Shelf("peer", Peer)  # device
+CARDS: Final = Shelf("card", Note)  # device
+COUNTERS: Final = Shelf("counter", Counter)  # name
