@@ -11,7 +11,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta, MsgspecError, Struct
 
-from keys.errors import Malformed
+from keys.errors import Malformed, NotCanonical
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def reader(kind: type[T], *, limit: int = 65_536) -> Callable[[bytes], T]:
         except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(str(error)) from None
         if _encode(value) != data:
-            raise Malformed("not the one encoding of this value")
+            raise NotCanonical("not the one encoding of this value")
         return value
 
     return read

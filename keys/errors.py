@@ -14,6 +14,10 @@ class Malformed(KeysError):
     """The bytes are not the one encoding of such an object."""
 
 
+class NotCanonical(Malformed):
+    """They are another encoding of one: somebody's encoder is wrong, or somebody is playing with it."""
+
+
 class BadSignature(KeysError):
     """The signature, MAC or hash does not hold."""
 

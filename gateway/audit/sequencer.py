@@ -127,6 +127,7 @@ class Sequencer:
         self._swept = head.size
         self._unpublished: tuple[Edge, SignedHead] | None = None
         self._new = asyncio.Event()
+        self._finishing = False
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.head = head
         """What was signed for last, recorded and published."""
@@ -184,14 +185,14 @@ class Sequencer:
         self._new.set()
 
     async def run(self) -> None:
-        """Step for ever.
+        """Step until `finish`.
 
         Raises:
             Whatever makes it unsafe to go on: the process must stop and start anew. A full disk is waited out.
         """
         loop = asyncio.get_running_loop()
         self._new.set()  # what was accepted before the last stop
-        while True:
+        while not self._finishing:
             await self._new.wait()
             self._new.clear()
             begun = loop.time()
@@ -205,6 +206,11 @@ class Sequencer:
                 self._new.set()
                 await asyncio.sleep(RETRY)
             await asyncio.sleep(max(0.0, begun + BEAT - loop.time()))
+
+    def finish(self) -> None:
+        """Let `run` return once the step that it is in is done. It must not be cancelled: a thread may be writing."""
+        self._finishing = True
+        self._new.set()
 
     async def drain(self) -> None:
         """Step until nothing is new: the last checkpoint before a stop."""

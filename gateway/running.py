@@ -1,0 +1,277 @@
+"""The gateway as a process: opened in one place, served until it is told to stop, drained, closed.
+
+open     config, secrets, database (and its lock), log, charter: whatever is wrong stops the start
+serve    START act; hub, sequencer and listeners in one TaskGroup
+SIGHUP   the charter's successor in DIR/charter.note, the log level, the TLS certificate
+SIGTERM  no more connections, DRAINING to everybody, what is being decided is finished, STOP act, last checkpoint
+"""
+
+import asyncio
+import logging
+import shutil
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from gateway.audit.floor import FloorFile
+from gateway.audit.sequencer import Sequencer
+from gateway.audit.tiles import LogFolder, LogFolderError
+from gateway.config import Config, ConfigRefused, Tls, load
+from gateway.core import acts
+from gateway.core.errors import Refused
+from gateway.core.submit import Gateway
+from gateway.home import Keys, open_keys, tls_keys
+from gateway.store.base import DiskFull
+from gateway.store.sqlite import SqliteStore
+from gateway.web.app import App
+from gateway.web.hub import Hub
+from gateway.web.log import LogReadPath, Tokens
+from gateway.web.server import Server, listen, port_of
+from gateway.web.service import Service
+from gateway.web.socket import GOING_AWAY
+from gateway.web.tls import server_context
+from keys.body import Act
+from keys.charter import Charter
+from keys.identity import Random
+
+_log = logging.getLogger(__name__)
+METRICS_CONNECTIONS: Final = 64
+VERSION: Final = version("outrider")
+
+
+def clock() -> int:
+    """Now, in ms since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Stopped(Exception):
+    """The gateway ends itself: what has failed can't be believed any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Everything that a gateway needs, checked and held; nothing is listening yet."""
+
+    config: Config
+    keys: Keys
+    store: SqliteStore
+    folder: LogFolder
+    sequencer: Sequencer
+    tokens: Tokens
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Opened]:
+    """Open a gateway's folder, and let go of it in the end.
+
+    Raises:
+        ConfigRefused, WrongStore, LogRefused, OSError: with a sentence for the operator.
+    """
+    keys = open_keys(config)
+    key_seen = tls_keys(config)
+    tokens = Tokens(config.tokens)
+    store = SqliteStore(config.database)
+    try:
+        tokens.check()
+        folder = _log_folder(config)
+        sequencer = Sequencer.open(store, folder, FloorFile(config.floor), keys.log, clock)
+        with store.snapshot() as view:
+            charter = view.charter()
+        if charter is not None:
+            check_named(charter, keys, key_seen)
+        yield Opened(config, keys, store, folder, sequencer, tokens)
+    finally:
+        await store.close()
+
+
+def _log_folder(config: Config) -> LogFolder:
+    try:
+        return LogFolder(config.log)
+    except LogFolderError as error:
+        raise ConfigRefused(f"{error}: check `log` in gateway.toml, or make a gateway with init") from None
+
+
+def check_named(charter: Charter, keys: Keys, key_seen: bytes | None) -> None:
+    """Raises ConfigRefused unless the charter names this gateway's keys."""
+    policy = charter.policy
+    log_key = keys.log.ed25519.verifier_key.encode()
+    if (policy.gateway_key, policy.log_key, policy.log_origin) != (keys.gateway.public, log_key, keys.log.origin):
+        raise ConfigRefused("the charter names another gateway or log: give the mission this one's gateway.request")
+    if key_seen is not None and key_seen not in policy.tls_keys:
+        raise ConfigRefused(
+            "the charter does not name this TLS key: no client would trust it; sign a charter that does"
+        )
+
+
+async def install(held: Opened, note: bytes, random: Random) -> str:
+    """Install a charter, the mission's first or the successor of the one in force; gives a line for the operator.
+
+    Raises:
+        ConfigRefused: it names other keys.
+        Refused: it may not be installed.
+    """
+    keys, key_seen = held.keys, tls_keys(held.config)
+    with held.store.snapshot() as view:
+        charter = acts.next_charter(view, note)
+    check_named(charter, keys, key_seen)
+    log_key = keys.log.ed25519.verifier_key.encode()
+    done = await held.store.decide(
+        lambda view: acts.install_charter(view, note, keys.gateway, log_key, clock(), random)
+    )
+    state = "is in force already" if done is None else "is in force"
+    return f"version {charter.policy.version} of the charter of {charter.policy.mission} {state}"
+
+
+class Running:
+    """A gateway that serves."""
+
+    def __init__(self, held: Opened, random: Random, said: Callable[[str, str], None]) -> None:
+        self._held = held
+        self._random = random
+        self._said = said  # told (listening, metrics) once both are there
+        self._stop = asyncio.Event()
+        self._broken: BaseException | None = None
+        config = held.config
+        self._context = None if config.tls is Tls.PROXY else server_context(config.tls_certificate, config.tls_key)
+        self.service = Service(
+            held.store,
+            held.sequencer,
+            held.keys.gateway,
+            clock,
+            random,
+            self._break,
+            lambda: shutil.disk_usage(config.database.parent).free,
+        )
+        self.hub = Hub(self.service)
+        self.app = App(self.service, self.hub, self._read_path())
+        self._server = Server(self.app.answer, config.max_connections)
+
+    def _read_path(self) -> LogReadPath:
+        held, service = self._held, self.service
+
+        def body(digest: bytes) -> bytes | None:
+            with held.store.snapshot() as view:
+                stored = view.published(digest)
+                if stored is None:
+                    return None
+                return stored.body if stored.body is not None else view.blob(digest, 0, stored.body_length)
+
+        return LogReadPath(held.folder, held.tokens, lambda: service.charter, lambda: held.sequencer.head.size, body)
+
+    def _break(self, error: BaseException) -> None:
+        self._broken = self._broken or error
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`, or until something fails that can't be believed any more: Stopped is raised then."""
+        held = self._held
+        self.service.take_charter()
+        self._watch_metrics()
+        held.store.watch(lambda batch: (held.sequencer.wake(), self.hub.committed(batch))[0])
+        held.sequencer.listeners.append(self.hub.signed)
+        await self._act(Act.START, f"outrider {VERSION}")
+        metrics_server = Server(self.app.answer_metrics, METRICS_CONNECTIONS)
+        metrics = await listen(metrics_server, held.config.metrics.host, held.config.metrics.port, None)
+        listener = await listen(self._server, held.config.listen.host, held.config.listen.port, self._context)
+        beat = asyncio.create_task(self._kept(held.sequencer.run()))
+        tasks = [asyncio.create_task(self._kept(c)) for c in (self.hub.run(), self.hub.sweep())]
+        try:
+            scheme = "http" if self._context is None else "https"
+            host, metrics_host = held.config.listen.host, held.config.metrics.host
+            self._said(f"{scheme}://{host}:{port_of(listener)}", f"http://{metrics_host}:{port_of(metrics)}")
+            await self._stop.wait()
+            listener.close()
+            if self._broken is None:
+                await self._drain(beat)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            metrics.close()
+            for server in (self._server, metrics_server):
+                await server.shutdown(1.0)
+            held.sequencer.finish()
+            await asyncio.gather(beat, return_exceptions=True)
+        if self._broken is not None:
+            raise Stopped(f"{type(self._broken).__name__}: {self._broken}") from self._broken
+
+    async def _kept(self, work: "asyncio.Future[None] | object") -> None:
+        """One of the tasks that must not end: if it fails, the gateway does."""
+        try:
+            await work  # type: ignore[misc]
+        except Exception as error:
+            self.service.fault(error)
+            self._break(error)
+
+    async def _drain(self, beat: "asyncio.Task[None]") -> None:
+        """Whoever is told "accepted" before the end is in the last checkpoint."""
+        await self.app.drain(GOING_AWAY, self._held.config.drain_seconds)
+        await self._act(Act.STOP, f"outrider {VERSION}")
+        self._held.sequencer.finish()
+        await beat
+        if self._broken is None:
+            await self._held.sequencer.drain()
+
+    async def _act(self, what: Act, detail: str) -> None:
+        """The operator's doings are in the log as everybody's are."""
+        charter, key = self.service.charter, self._held.keys.gateway
+        if charter is None:
+            return
+        gateway = Gateway(charter, key)
+        try:
+            await self._held.store.decide(lambda view: acts.act(view, gateway, what, detail, clock(), self._random))
+        except DiskFull:
+            _log.error("the disk is full: %s is not in the log", what.name)
+
+    def _watch_metrics(self) -> None:
+        metrics, service = self.service.metrics, self.service
+        metrics.watch("outrider_sessions", "Devices in session", lambda: len(self.hub))
+        metrics.watch("outrider_connections", "Connections", lambda: len(self._server.connections))
+        metrics.watch("outrider_sessions_due", "Sessions that wait for their turn", lambda: self.hub.due)
+        metrics.watch("outrider_log_size", "Entries under the newest checkpoint", lambda: service.sequencer.head.size)
+        metrics.watch(
+            "outrider_checkpoint_age_seconds",
+            "Since the newest checkpoint was signed",
+            lambda: (service.now() - service.sequencer.signed_at) / 1000,
+        )
+        metrics.watch("outrider_disk_free_bytes", "Free on the database's disk", service.disk_free)
+
+    # ------------------------------------------------------------------ signals
+
+    async def reload(self, config: Config) -> None:
+        """SIGHUP: the charter's successor, the log level, the certificate. What is wrong is logged and nothing of it taken."""
+        logging.getLogger().setLevel(config.log_level.upper())
+        try:
+            if config.charter.is_file():
+                _log.info("%s", await install(self._held, config.charter.read_bytes(), self._random))
+            if self._context is not None and self.service.charter is not None:
+                check_named(self.service.charter, self._held.keys, tls_keys(config))
+                self._context.load_cert_chain(config.tls_certificate, config.tls_key)
+        except (ConfigRefused, Refused, OSError, ssl.SSLError, DiskFull) as error:
+            _log.error("not reloaded: %s", error)
+
+    def _on_hangup(self) -> None:
+        try:
+            config = load(self._held.config.database.parent / "gateway.toml")
+        except ConfigRefused as error:
+            _log.error("not reloaded: %s", error)
+            return
+        task = asyncio.get_running_loop().create_task(self.reload(config))
+        self._reloading = task
+
+    def take_signals(self) -> None:
+        """SIGTERM and SIGINT drain, SIGHUP reloads."""
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(signal.SIGHUP, self._on_hangup)

@@ -1,0 +1,364 @@
+"""The hub: who is connected and follows what, and one task that sends everybody what is new.
+
+After each batch the store names its envelopes. The hub marks the sessions that they concern as due, and the task serves those
+one after another, a few frames each, and lets the loop go after a few milliseconds: five thousand sessions are no reason
+to keep a sixth one waiting. A frame is encoded once and its bytes are shared. A session whose buffer is full is left alone
+until its transport says that it drains; its mail stays in the store.
+
+The hub decides nothing: `core.feed` says what goes next, `core.following` whom an envelope concerns.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final, Protocol, TypeVar
+
+from gateway import wire
+from gateway.audit.sequencer import SignedHead
+from gateway.core.answers import placed
+from gateway.core.feed import Audience, Feed, with_body
+from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
+from gateway.core.view import Identity, Member, Stored
+from gateway.web.frames import server_frame
+from gateway.web.service import Service
+from keys.canonical import encode
+from keys.envelope import Kind
+from keys.identity import ChannelId, receipt_stream
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+SLICE: Final = 0.004  # s that the task holds the loop at once
+BURST: Final = 32  # deliveries to one session before the next one has its turn
+FRAMES: Final = 4_096  # encoded deliveries kept
+FRAMES_BYTES: Final = 32 * 1024 * 1024
+PAGES: Final = 256
+AUDIENCES: Final = 4_096
+SWEEP: Final = 1.0  # s
+
+_log = logging.getLogger(__name__)
+_ROSTER: Final = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
+
+
+class Peer(Protocol):
+    """A session with a device that has proved who it is, as the hub sees it."""
+
+    feed: Feed | None
+    newest: int
+    """Highest log index that it submitted or was delivered, -1 for none."""
+    logged: int
+    """Size of the checkpoint it was told of last."""
+    joined: dict[bytes, int]
+    """Channels it follows, and the seq from which it is in."""
+
+    @property
+    def who(self) -> Identity: ...
+    @property
+    def writable(self) -> bool: ...
+    def write(self, framed: bytes) -> None: ...
+    def say(self, frame: wire.FromGateway) -> None: ...
+    def cut(self, reason: str) -> None: ...
+    def replace(self) -> None: ...
+    def sweep(self, now: float) -> None: ...
+
+
+class Hub:
+    """Everybody who is connected."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._peers: dict[bytes, Peer] = {}
+        self._followers: dict[bytes, dict[Peer, None]] = {}
+        self._batches: deque[Stored] = deque()
+        self._due: OrderedDict[Peer, None] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, bool], bytes] = OrderedDict()
+        self._frames_bytes = 0
+        self._audiences: OrderedDict[int, Audience] = OrderedDict()
+        self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
+        self._head: SignedHead | None = None
+        self._wake = asyncio.Event()
+        self._slice_ends = 0.0
+
+    # ------------------------------------------------------------------ who is there
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    @property
+    def due(self) -> int:
+        """Sessions that wait for their turn."""
+        return len(self._due)
+
+    def peers(self) -> list[Peer]:
+        """All of them now."""
+        return list(self._peers.values())
+
+    def enter(self, peer: Peer) -> None:
+        """A device has proved who it is. An older session of it ends: that one's line is most likely dead."""
+        before = self._peers.pop(peer.who.device, None)
+        if before is not None:
+            self._forget(before)
+            before.replace()
+        self._peers[peer.who.device] = peer
+
+    def leave(self, peer: Peer) -> None:
+        """Its connection has ended."""
+        if self._peers.get(peer.who.device) is peer:
+            del self._peers[peer.who.device]
+        self._forget(peer)
+
+    def _forget(self, peer: Peer) -> None:
+        self._due.pop(peer, None)
+        for channel in peer.feed.channels if peer.feed else ():
+            self._unfollow(peer, channel)
+
+    def _unfollow(self, peer: Peer, channel: bytes) -> None:
+        followers = self._followers.get(channel)
+        if followers is not None:
+            followers.pop(peer, None)
+            if not followers:
+                del self._followers[channel]
+
+    def begin(self, peer: Peer, feed: Feed) -> None:
+        """It has said where it stands: delivery begins (anew)."""
+        self._forget(peer)
+        peer.feed = feed
+        for channel in feed.channels:
+            self._followers.setdefault(channel, {})[peer] = None
+        self.ready(peer)
+
+    def ready(self, peer: Peer) -> None:
+        """There may be something to send to it, and room to send it."""
+        if peer.feed is not None and peer.feed.waiting and peer.feed.open:
+            self._due[peer] = None
+            self._wake.set()
+
+    # ------------------------------------------------------------------ what happens
+
+    def committed(self, batch: Sequence[Stored]) -> None:
+        """The store's watcher: quick, since those who submitted wait behind it."""
+        self._batches.extend(batch)
+        self._service.metrics.accepted.inc(len(batch))
+        self._wake.set()
+
+    def signed(self, head: SignedHead) -> None:
+        """The sequencer's listener."""
+        self._head = head
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._slice_ends = loop.time() + SLICE
+            while self._batches or self._due or self._head:
+                if self._batches:
+                    await self._spread(self._batches.popleft())
+                if self._due:
+                    peer, _ = self._due.popitem(last=False)
+                    self._guarded(peer, self._pump)
+                if self._head and not self._batches:
+                    head, self._head = self._head, None
+                    await self._tell(head)
+                await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let the loop go when the slice is over."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = loop.time() + SLICE
+
+    async def _spread(self, stored: Stored) -> None:
+        """One new envelope: to whom it goes, and what it changes for who is connected."""
+        if stored.kind in _ROSTER:
+            await self._follow_roster(stored)
+        elif stored.kind is Kind.CHARTER:
+            await self._follow_charter()
+        elif stored.kind is Kind.REVOCATION_LIST:
+            await self._cut_revoked()
+        followers = self._followers.get(stored.channel)
+        if not followers:
+            return
+        concerned = None if self._dense(stored) else self.audience(stored)
+        for peer in tuple(followers):
+            feed = peer.feed
+            if feed is None or not (
+                concerned is None or peer.who.device == stored.device or concerned.includes(feed.recipient)
+            ):
+                continue
+            if feed.arrived(stored) and peer.writable:
+                self._guarded(peer, self._pump)
+                await self._breathe()
+
+    def _guarded(self, peer: Peer, serve: Callable[[Peer], None]) -> None:
+        """Nobody's fault ends the delivery to all."""
+        try:
+            serve(peer)
+        except Exception as error:
+            self._service.fault(error)
+            peer.cut("fault")
+
+    def _pump(self, peer: Peer) -> None:
+        """Send one session what goes next, until it has had its turn, its window is shut or its buffer full."""
+        feed = peer.feed
+        if feed is None:
+            return
+        sent = 0
+        while sent < BURST and peer.writable:
+            stored = feed.next(self)
+            if stored is None:
+                break
+            peer.write(self.frame(stored, body=with_body(stored, feed.recipient)))
+            peer.newest = max(peer.newest, stored.index)
+            sent += 1
+        if sent:
+            self._service.metrics.delivered.inc(sent)
+        if feed.waiting and feed.open and peer.writable:
+            self._due[peer] = None
+
+    async def _tell(self, head: SignedHead) -> None:
+        """The checkpoint to those who wait for entries that it covers."""
+        framed = server_frame(encode(wire.Logged(head.bare)))
+        for peer in self.peers():
+            if peer.logged <= peer.newest and peer.writable:
+                peer.write(framed)
+                peer.logged = head.size
+                await self._breathe()
+
+    # ------------------------------------------------------------------ what changes for who is connected
+
+    async def _follow_roster(self, stored: Stored) -> None:
+        """A commit: whoever it added is told and follows the channel, whoever it removed is sent no more after it."""
+        with self._service.store.snapshot() as view:
+            members = {bytes(member.device): member for member in view.members(stored.channel)}
+        for peer in self.peers():
+            if peer.feed is None:
+                continue
+            member = members.get(peer.who.device)
+            if member is None:
+                if peer.joined.pop(stored.channel, None) is not None:
+                    self._part(peer, peer.feed, stored.channel)
+            elif peer.joined.get(stored.channel) != member.since:
+                self._join(peer, member)
+                await self._breathe()
+
+    def _join(self, peer: Peer, member: Member) -> None:
+        assert peer.feed is not None
+        peer.joined[member.channel] = member.since
+        if member.welcome:
+            peer.say(joined_frame(member))
+        with self._service.store.snapshot() as view:
+            stream = view.stream(member.channel)
+            assert stream is not None  # it has members
+            follow_channel(peer.feed, view, stream, member, {})
+        for channel in (member.channel, receipt_stream(member.channel)):
+            self._followers.setdefault(channel, {})[peer] = None
+        self.ready(peer)
+
+    def _part(self, peer: Peer, feed: Feed, channel: bytes) -> None:
+        """It is sent the commit that removed it, and nothing after it."""
+        with self._service.store.snapshot() as view:
+            member = view.member(channel, peer.who.device)
+        feed.leave(channel, member.left if member else 0)
+        receipts = receipt_stream(ChannelId(channel))
+        feed.leave(receipts, 0)
+        self._unfollow(peer, receipts)
+
+    async def _follow_charter(self) -> None:
+        """Another charter: roles may mean something else, and who is not in it any more has no session."""
+        self._service.take_charter()
+        charter = self._service.charter
+        assert charter is not None
+        registrars = {sha256(der).digest() for issuers in charter.policy.issuers for der in issuers.registrars}
+        organisations = {organisation.name for organisation in charter.policy.organisations}
+        for peer in self.peers():
+            gone = (
+                peer.who.certificate not in registrars
+                if peer.who.registrar
+                else peer.who.organisation not in organisations
+            )
+            if gone:
+                peer.cut("charter")
+                continue
+            peer.say(wire.Notice(wire.Alarm.CHARTER, "a new version of the charter is in force"))
+            if peer.feed is not None:
+                peer.feed.recipient = recipient_of(peer.who, charter)
+            await self._breathe()
+
+    async def _cut_revoked(self) -> None:
+        for peer in self.peers():
+            if peer.who.registrar:
+                continue
+            with self._service.store.snapshot() as view:
+                row = view.certificate(peer.who.certificate)
+            if row is None or row.revoked:
+                peer.cut("revoked")
+            await self._breathe()
+
+    async def sweep(self) -> None:
+        """Every second: certificates that have ended, and connections that stall."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP)
+            self._slice_ends = loop.time() + SLICE
+            now = self._service.now()
+            for peer in self.peers():
+                if now > peer.who.not_after:
+                    peer.cut("expired")
+                peer.sweep(loop.time())
+                await self._breathe()
+
+    # ------------------------------------------------------------------ what feeds read (`core.feed.Backlog`)
+
+    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        """A page; full ones are kept for a while, since after a restart everybody asks for the same."""
+        page = self._pages.get((channel, after))
+        if page is None:
+            with self._service.store.snapshot() as view:
+                page = view.envelopes(channel, after, limit)
+            if len(page) == limit:
+                _keep(self._pages, (channel, after), page, PAGES)
+        return page
+
+    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        """What may overtake, and the commits before it."""
+        with self._service.store.snapshot() as view:
+            return view.landmarks(channel, after, limit)
+
+    def audience(self, stored: Stored) -> Audience:
+        """Whom an envelope of a sparse stream concerns: found once, for all sessions."""
+        found = self._audiences.get(stored.index)
+        if found is None:
+            with self._service.store.snapshot() as view:
+                stream = view.stream(stored.channel)
+                assert stream is not None  # it holds this envelope
+                found = audience(view, stream, stored)
+            _keep(self._audiences, stored.index, found, AUDIENCES)
+        return found
+
+    def _dense(self, stored: Stored) -> bool:
+        charter = self._service.charter
+        return stored.kind is not Kind.RECEIPT and charter is not None and stored.channel != charter.control_channel
+
+    def frame(self, stored: Stored, *, body: bool) -> bytes:
+        """The encoded Deliver, as WebSocket bytes."""
+        key = (stored.index, body)
+        framed = self._frames.get(key)
+        if framed is None:
+            framed = server_frame(encode(wire.Deliver(placed(stored, body=body))))
+            self._frames[key] = framed
+            self._frames_bytes += len(framed)
+            while len(self._frames) > FRAMES or self._frames_bytes > FRAMES_BYTES:
+                self._frames_bytes -= len(self._frames.popitem(last=False)[1])
+        return framed
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
+    kept[key] = value
+    if len(kept) > limit:
+        kept.popitem(last=False)

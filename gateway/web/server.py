@@ -1,0 +1,95 @@
+"""Connections: aiohttp's low-level server with a guard before its WebSocket reader, a bound on connections, and timeouts.
+
+There is no router and no middleware: `App` gets the raw path of every request and knows all of them.
+"""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from aiohttp import web
+
+from gateway.web.guard import Guard, Reader
+
+HANDSHAKE_SECONDS: Final = 5.0  # TLS handshake, and the headers of a request
+BACKLOG: Final = 1_024
+UNSENT: Final = 64 * 1024  # bytes that the system may hold unsent, so that a FLASH does not wait behind a full buffer
+WRITE_HIGH: Final = 64 * 1024
+WRITE_LOW: Final = 16 * 1024
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connection(web.RequestHandler):
+    """One connection. `guard` is there once it has become a WebSocket."""
+
+    __slots__ = ("guard", "on_writable")
+
+    def __init__(self, manager: "Server", **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.guard: Guard | None = None
+        self.on_writable: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        server = cast(Server, self._manager)
+        if len(server.connections) >= server.limit:
+            cast(asyncio.Transport, transport).abort()
+            return
+        super().connection_made(transport)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
+        if (raw := transport.get_extra_info("socket")) is not None and sys.platform == "linux":
+            with suppress(OSError):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """From here on the bytes are WebSocket frames: the guard sees them first."""
+        self.guard = Guard(cast(Reader, parser), self._loop.time)
+        super().set_parser(cast(Any, self.guard), data_received_cb)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
+
+
+class Server(web.Server):
+    """Makes a `Connection` for each, up to `limit`."""
+
+    def __init__(self, handler: Handler, limit: int) -> None:
+        super().__init__(cast(Any, handler), handler_cancellation=False)
+        self.limit = limit
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(
+            self,
+            loop=self._loop,
+            keepalive_timeout=HANDSHAKE_SECONDS,  # also the time for a request's headers to come
+            lingering_time=0.0,
+            access_log=None,
+            max_line_size=1_024,
+            max_field_size=4_096,
+            max_headers=64,
+        )
+
+
+async def listen(server: Server, host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
+    """Start listening; raises OSError where the address is taken."""
+    seconds = HANDSHAKE_SECONDS if context else None
+    return await asyncio.get_running_loop().create_server(
+        cast(Callable[[], asyncio.Protocol], server),
+        host,
+        port,
+        ssl=context,
+        backlog=BACKLOG,
+        ssl_handshake_timeout=seconds,
+        ssl_shutdown_timeout=seconds,
+    )
+
+
+def port_of(listener: asyncio.Server) -> int:
+    """The port that was taken."""
+    return int(listener.sockets[0].getsockname()[1])

@@ -1,0 +1,406 @@
+"""One device's conversation over /v1/socket: bytes to frames, frames to decisions and answers, and what comes back.
+
+One task reads. Frames that write are decided in the order in which they came and answered when they are durable, so a device
+may send the next before it has the answer, up to IN_FLIGHT; then it is not read any further. Deliveries are written by the
+hub. Nothing here decides: `core.session` says who this is, `core.requests` and `core.answers` what is done and told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from aiohttp import WSMsgType, web
+
+from gateway import wire
+from gateway.audit.prove import prove
+from gateway.core import answers, limits, requests
+from gateway.core.errors import Refused
+from gateway.core.feed import Feed
+from gateway.core.following import fetch, follow
+from gateway.core.session import Session, State
+from gateway.core.submit import Gateway
+from gateway.core.view import Identity, View
+from gateway.store.base import Broken
+from gateway.web.frames import server_frame
+from gateway.web.guard import POLICY_VIOLATION, Fault
+from gateway.web.hub import Hub
+from gateway.web.refusals import ANSWERED, refusal
+from gateway.web.server import Connection
+from gateway.web.service import Service
+from gateway.wire import FRAME_LIMIT, Alarm, Refusal
+from keys.canonical import encode
+from keys.errors import Malformed
+
+IN_FLIGHT: Final = 64  # requests of one session that are being decided
+GREETING_SECONDS: Final = 5.0  # to the first frame, and from Hello to Proof
+STRANGER_SECONDS: Final = 60.0  # a stranger's silence, while it waits for its enrolment
+STRANGER_FRAMES: Final = 1_000
+FRAME_SECONDS: Final = 15.0
+HEARTBEAT: Final = 60.0  # s of silence until a ping; half of it until its pong
+SLOW_SECONDS: Final = 20.0
+BUFFER_LIMIT: Final = 1024 * 1024
+CURSOR_SECONDS: Final = 1.0
+DRAIN_RETRY: Final = 5_000  # ms
+
+GOING_AWAY: Final = 1001
+UNSUPPORTED: Final = 1003
+FAULT: Final = 1011
+CUT_OFF: Final = 4003
+REPLACED: Final = 4009
+
+_log = logging.getLogger(__name__)
+
+
+class Conversation:
+    """A connection, from its first frame to its last; after the proof also the hub's `Peer`."""
+
+    def __init__(self, socket: web.WebSocketResponse[Any], connection: Connection, service: Service, hub: Hub) -> None:
+        self._socket = socket
+        self._connection = connection
+        transport = connection.transport
+        assert transport is not None  # the handshake is done
+        self._transport = transport
+        self._service = service
+        self._hub = hub
+        self._session = Session()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._heard = 0
+        self._cursors: dict[bytes, int] = {}
+        self._stalled: tuple[float, int] | None = None
+        self._ending = False
+        self._again = asyncio.Event()
+        self.proved: Callable[[], None] = lambda: None
+        """Called once, when the device has proved who it is."""
+        self.feed: Feed | None = None
+        self.newest = -1
+        self.logged = 0
+        self.joined: dict[bytes, int] = {}
+
+    @property
+    def who(self) -> Identity:
+        assert self._session.identity is not None  # only the hub asks, and only after the proof
+        return self._session.identity
+
+    async def run(self) -> None:
+        """Converse until either side ends it."""
+        guard = self._connection.guard
+        assert guard is not None  # the handshake is done
+        guard.on_fault = self._on_fault
+        self._connection.on_writable = self._on_writable
+        try:
+            if guard.fault is not None:
+                self._on_fault(guard.fault)
+            while await self._hear():
+                pass
+        finally:
+            self._connection.on_writable = None
+            if self._session.identity is not None:
+                self._hub.leave(self)
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """What was asked is still decided; only the answers have nobody to go to."""
+        self._flush_cursors()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _hear(self) -> bool:
+        """Take one message; False when the conversation is over."""
+        try:
+            message = await self._socket.receive(self._patience())
+        except TimeoutError:
+            await self.end(POLICY_VIOLATION, "silence")
+            return False
+        if message.type is WSMsgType.BINARY:
+            return await self._take(cast(bytes, message.data))
+        if message.type is WSMsgType.PING:
+            await self._socket.pong(cast(bytes, message.data))
+            return True
+        if message.type is WSMsgType.PONG:
+            return True
+        if message.type is WSMsgType.TEXT:
+            await self.end(UNSUPPORTED, "text")
+        return False
+
+    def _patience(self) -> float | None:
+        """How long the next message may take to come; a session that is ready is watched by its heartbeat."""
+        if self._session.state is State.READY:
+            return None
+        return STRANGER_SECONDS if self._heard and self._session.state is State.GREETING else GREETING_SECONDS
+
+    async def _take(self, data: bytes) -> bool:
+        try:
+            frame = wire.read_from_device(data)
+        except Malformed as error:
+            self._refuse(refusal(0, error))
+            await self.end(POLICY_VIOLATION, "frame")
+            return False
+        self._heard += 1
+        if self._session.state is not State.READY and self._heard > STRANGER_FRAMES:
+            await self.end(POLICY_VIOLATION, "stranger")
+            return False
+        await self._drained()
+        return await self._guarded(frame)
+
+    async def _drained(self) -> None:
+        """A device that does not read its answers is not heard any further."""
+        while self._connection.writing_paused and not self._transport.is_closing():
+            self._again.clear()
+            with suppress(TimeoutError):  # nobody says so when the connection dies meanwhile
+                await asyncio.wait_for(self._again.wait(), 1.0)
+
+    def _on_writable(self) -> None:
+        self._again.set()
+        if self._session.identity is not None:
+            self._hub.ready(self)
+
+    async def _guarded(self, frame: wire.FromDevice) -> bool:
+        request = getattr(frame, "id", 0)
+        try:
+            await self._dispatch(frame)
+        except Broken as error:
+            self._service.stop(error)
+            await self.end(FAULT, "broken")
+            return False
+        except ANSWERED as error:
+            self._refuse(refusal(request, error))
+            if isinstance(frame, (wire.Hello, wire.Proof)):
+                await self.end(POLICY_VIOLATION, "proof")
+                return False
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            self._service.fault(error)
+            await self.end(FAULT, "fault")
+            return False
+        return True
+
+    async def _dispatch(self, frame: wire.FromDevice) -> None:
+        if isinstance(frame, (wire.Hello, wire.Proof)):
+            self._greet(frame)
+            return
+        who = self._session.identity
+        special = SPECIAL.get(type(frame))
+        if who is not None and special is not None:
+            await special(self, frame)
+        elif type(frame) in answers.ANSWERS:
+            with self._service.store.snapshot() as view:
+                answer = answers.answer(view, who, frame)
+            self.say(answer)
+        else:
+            await self._write(who, frame)
+
+    # ------------------------------------------------------------------ who is this
+
+    def _greet(self, frame: wire.Hello | wire.Proof) -> None:
+        service, charter = self._service, self._service.charter
+        if charter is None:
+            raise Refused(Refusal.CHARTER, "no charter is installed at this gateway yet")
+        if isinstance(frame, wire.Hello):
+            self._session, answer = self._session.greet(frame, charter, service.random(32), service.now())
+            self.say(answer)
+            return
+        with service.store.snapshot() as view:
+            self._session, ready = self._session.prove(frame, view, charter, service.key, service.now())
+        self.proved()
+        self._hub.enter(self)
+        self.say(ready)
+
+    # ------------------------------------------------------------------ delivery
+
+    async def _follow(self, frame: wire.Follow) -> None:
+        charter = self._service.charter
+        assert charter is not None  # there is a session
+        with self._service.store.snapshot() as view:
+            following = follow(view, self.who, charter, frame)
+            low = self._packages_low(view)
+        self.joined = {state.channel: state.since for state in following.channels.channels}
+        self.say(following.channels)
+        for joined in following.joined:
+            self.say(joined)
+        if low:
+            self.say(wire.Notice(Alarm.LOW_KEY_PACKAGES, "few KeyPackages are left: put more"))
+        self._hub.begin(self, following.feed)
+
+    def _packages_low(self, view: View) -> bool:
+        return not self.who.registrar and view.packages_left(self.who.device) < limits.KEY_PACKAGES_LOW
+
+    async def _fetch(self, frame: wire.Fetch) -> None:
+        charter = self._service.charter
+        assert charter is not None  # there is a session
+        with self._service.store.snapshot() as view:
+            rows = fetch(view, self.who, charter, frame)
+        for stored in rows:
+            await self._drained()
+            body = stored.device != self.who.device and stored.body_length <= wire.CHUNK
+            self.write(self._hub.frame(stored, body=body))
+            self.newest = max(self.newest, stored.index)
+        self.say(wire.Done(frame.id, len(rows)))
+
+    async def _cursor(self, frame: wire.Cursor) -> None:
+        """Opens the window at once; becomes durable with the next sweep, since the device keeps the truth of it."""
+        position = frame.position
+        self._cursors[position.channel] = max(position.seq, self._cursors.get(position.channel, 0))
+        if self.feed is not None:
+            self.feed.stored(position.channel, position.seq)
+            self._hub.ready(self)
+
+    def _flush_cursors(self) -> None:
+        cursors, self._cursors = self._cursors, {}
+        for channel, seq in cursors.items():
+            self._spawn(self._decide(self._session.identity, wire.Cursor(wire.Position(channel, seq))))
+
+    # ------------------------------------------------------------------ requests
+
+    async def _prove(self, frame: wire.Prove) -> None:
+        with self._service.store.snapshot() as view:
+            log_size = view.log_size()
+        await self._room.acquire()
+        self._spawn(self._answer_proof(frame, log_size), room=True)
+
+    async def _answer_proof(self, frame: wire.Prove, log_size: int) -> None:
+        try:
+            self.say(await prove(self._service.sequencer, frame, log_size))
+        except Refused as error:
+            self._refuse(refusal(frame.id, error))
+
+    async def _write(self, who: Identity | None, frame: wire.FromDevice) -> None:
+        if self._service.draining:
+            raise Refused(Refusal.BUSY, "the gateway is about to stop", DRAIN_RETRY)
+        if self._service.charter is None:
+            raise Refused(Refusal.CHARTER, "no charter is installed at this gateway yet")
+        await self._room.acquire()
+        self._spawn(self._decide(who, frame), room=True)
+
+    async def _decide(self, who: Identity | None, frame: wire.FromDevice) -> None:
+        """Decide in the store's order of calls, answer once it is durable."""
+        service = self._service
+        begun = asyncio.get_running_loop().time()
+
+        def decision(view: View) -> Any:
+            charter = view.charter()
+            assert charter is not None  # `_write` has looked, and a charter never goes
+            return requests.decide(view, who, frame, Gateway(charter, service.key), service.now(), service.random)
+
+        try:
+            answer = await service.store.decide(decision)
+        except Broken as error:
+            service.stop(error)
+            return
+        except ANSWERED as error:
+            if not isinstance(frame, wire.Cursor):
+                self._refuse(refusal(getattr(frame, "id", 0), error))
+            return
+        service.metrics.decided.observe(asyncio.get_running_loop().time() - begun)
+        if answer is not None:
+            self._answered(answer)
+
+    def _answered(self, answer: wire.FromGateway) -> None:
+        if isinstance(answer, wire.Accepted):
+            self.newest = max(self.newest, answer.places[-1].index)
+        if isinstance(answer, wire.Refused):
+            self._refuse(answer)
+        else:
+            self.say(answer)
+
+    def _spawn(self, coroutine: Any, *, room: bool = False) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done_with_room if room else self._done)
+
+    def _done_with_room(self, task: asyncio.Task[None]) -> None:
+        self._room.release()
+        self._done(task)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._service.fault(error)
+            self.cut("fault")
+
+    # ------------------------------------------------------------------ saying and ending
+
+    @property
+    def writable(self) -> bool:
+        return not (self._connection.writing_paused or self._ending or self._transport.is_closing())
+
+    def write(self, framed: bytes) -> None:
+        """Put a whole WebSocket frame on the wire, or into the buffer."""
+        if not self._transport.is_closing() and not self._ending:
+            self._transport.write(framed)
+
+    def say(self, frame: wire.FromGateway) -> None:
+        """Send a frame. One that has grown over the limit is a request for too much."""
+        data = encode(frame)
+        if len(data) > FRAME_LIMIT:
+            self._refuse(
+                wire.Refused(getattr(frame, "id", 0), Refusal.LIMIT, "the answer is too long: ask for less", 0, None)
+            )
+            return
+        self.write(server_frame(data))
+
+    def _refuse(self, refused: wire.Refused) -> None:
+        self._service.metrics.refused.labels(refused.refusal.name).inc()
+        self.say(refused)
+
+    async def end(self, code: int, reason: str) -> None:
+        """Close, with a code of RFC 6455 section 7.4 or of PROTOCOL.md."""
+        if not self._ending:
+            self._ending = True
+            self._service.metrics.cut.labels(reason).inc()
+        await self._socket.close(code=code, message=reason.encode())
+
+    def _end_soon(self, code: int, reason: str) -> None:
+        if not self._ending:
+            self._spawn(self.end(code, reason))
+
+    def _on_fault(self, fault: Fault) -> None:
+        _log.info("connection closed: %s", fault.reason)
+        self._end_soon(fault.code, "frames")
+
+    def cut(self, reason: str) -> None:
+        """End the session: the device may not have one any more."""
+        if not self._ending:
+            self.say(wire.Notice(Alarm.CUT_OFF, reason))
+        self._end_soon(FAULT if reason == "fault" else CUT_OFF, reason)
+
+    def replace(self) -> None:
+        """The same device has come in by another connection."""
+        self._end_soon(REPLACED, "replaced")
+
+    @property
+    def tasks(self) -> frozenset["asyncio.Task[None]"]:
+        """What is still being decided."""
+        return frozenset(self._tasks)
+
+    def drain(self) -> None:
+        """The gateway is about to stop."""
+        self.say(wire.Notice(Alarm.DRAINING, "the gateway is about to stop: come again in a moment"))
+
+    def sweep(self, now: float) -> None:
+        """Once a second: what takes too long. `now` is the loop's time."""
+        guard = self._connection.guard
+        if guard is not None and guard.begun is not None and now - guard.begun > FRAME_SECONDS:
+            self._end_soon(POLICY_VIOLATION, "frame too slow")
+        self._flush_cursors()
+        waiting = self._transport.get_write_buffer_size()
+        if waiting < BUFFER_LIMIT and not self._connection.writing_paused:
+            self._stalled = None
+        elif self._stalled is None or (waiting < BUFFER_LIMIT and waiting != self._stalled[1]):
+            self._stalled = now, waiting  # it still moves
+        elif now - self._stalled[0] > SLOW_SECONDS:
+            self._service.metrics.cut.labels("slow").inc()
+            self._ending = True
+            self._transport.abort()  # its mail stays in the store
+
+
+SPECIAL: Final[Mapping[type, Any]] = {
+    wire.Follow: Conversation._follow,
+    wire.Fetch: Conversation._fetch,
+    wire.Cursor: Conversation._cursor,
+    wire.Prove: Conversation._prove,
+}
+"""What only a session may ask, and what is answered here and not by the core's front doors."""
