@@ -77,15 +77,15 @@ def info_for(group: Group, tree: Tree, *, signer: int | None = None) -> GroupInf
     return sign_group_info(group.suite, context, (), honest.confirmation_tag, own, group.signature_private_key)
 
 
-def info_with(group: Group, extensions: tuple[Extension, ...] = (), **context: Any) -> bytes:
-    """A GroupInfo with a changed context or other extensions, signed by this member."""
+def info_with(group: Group, beside: tuple[Extension, ...] = (), **context: Any) -> bytes:
+    """A GroupInfo with a changed context or other extensions beside it, signed by this member."""
     honest = read_group_info(group.group_info())
     changed = replace(honest.group_context, **context)
     return MLSMessage.wrap(
         sign_group_info(
             group.suite,
             changed,
-            extensions,
+            beside,
             honest.confirmation_tag,
             group.own_leaf_index,
             group.signature_private_key,
