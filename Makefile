@@ -40,5 +40,11 @@ coverage: $(VENV)/test      ## the fast suite again as a gate: branches of keys 
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
 
+chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
+	$(BIN)/python -m tests.e2e.chaos --rounds 200
+
+bench: $(VENV)/test         ## the workloads, with server CPU per message, by hand
+	$(BIN)/python -m tests.bench
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist

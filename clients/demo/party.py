@@ -40,8 +40,10 @@ async def until(look: Callable[[], Any], what: str) -> Any:
     """Wait until `look` gives something true."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not (seen := look()):
+            seen = look()
+            while not seen:  # a vault rings no bell
                 await asyncio.sleep(PAUSE)
+                seen = look()
     except TimeoutError:
         raise TimeoutError(f"waited {PATIENCE:.0f} s in vain until {what}") from None
     return seen

@@ -1,0 +1,215 @@
+"""A mission on real processes: a gateway process in its own folder, its charter, registrars and stations in this process.
+
+async with RealMission.found(tmp_path) as mission:
+    chen = await mission.enrol("officer", "Chen")
+    mission.kill(); await mission.start()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clients.registrar import Registrar
+from clients.station import Station
+
+from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
+from clients.authority.house import OrganisationFile, found_house
+from clients.vault import CHEAP, Vault
+from keys.charter import sign
+from keys.envelope import Marking
+from keys.policy import render
+from keys.request import read_request
+
+DAY = 86_400_000
+PASSPHRASE = "correct horse battery staple"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+async def gateway_command(*arguments: object) -> str:
+    """Run `outrider-gateway` to its end; its stdout."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway.main",
+        *map(str, arguments),
+        cwd=REPOSITORY,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, f"{arguments}: {err.decode()}"
+    return out.decode()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def until(look: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """Wait until `look` gives something true; fails naming what never came."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        await asyncio.sleep(0.02)
+    return seen
+
+
+class RealMission:
+    """A gateway process and everybody around it."""
+
+    def __init__(self, folder: Path, tap: Callable[[str, bytes], None] | None = None) -> None:
+        self.folder = folder
+        self.tap = tap
+        self.process: asyncio.subprocess.Process | None = None
+        self.stations: dict[str, Station] = {}
+        self.links: dict[str, asyncio.Task[None]] = {}
+        self.registrars: dict[str, list[Registrar]] = {}
+
+    @property
+    def gateway(self) -> Path:
+        return self.folder / "gateway"
+
+    @property
+    def config(self) -> Path:
+        return self.gateway / "gateway.toml"
+
+    @property
+    def log(self) -> Path:
+        return self.gateway / "log"
+
+    @classmethod
+    @asynccontextmanager
+    async def found(cls, folder: Path) -> AsyncIterator[RealMission]:
+        mission = cls(folder)
+        try:
+            await mission._found()
+            yield mission
+        finally:
+            await mission.close()
+
+    async def _found(self) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        await gateway_command("init", "--dir", self.gateway, "--listen", address, "--url", f"https://{address}")
+        request = read_request((self.gateway / "gateway.request").read_text())
+        plan = Plan("Meridian Mission", "Meridian", not_after=now() + 365 * DAY, auditors=("gita",))
+        founding = found_mission(request, plan, now(), os.urandom)
+        partner = found_house("Hostpol", now(), os.urandom)
+        signers = [a.signer for a in founding.authorities[:2]]
+        public = OrganisationFile(partner.name, partner.root_der, [r.der for r in partner.registrars])
+        policy = with_partner(founding.charter.policy, public, Marking.AMBER, now() + 90 * DAY, ["guest"])
+        policy = replace(policy, version=2)
+        second = sign(render(policy), signers)
+        assert len(signed_by(second, policy)) == 2
+        self.notes = [founding.charter.note, second]
+        for n, note in enumerate(self.notes, 1):
+            path = self.folder / f"charter-{n}.note"
+            path.write_bytes(note)
+            await gateway_command("charter", path, "--config", self.config)
+        await self.start()
+        for house in (founding.home, partner):
+            self.registrars[house.name] = []
+            for n, registrar in enumerate(house.registrars, 1):
+                vault = Vault.create(self.folder / "seats" / f"{house.name}-{n}", PASSPHRASE, cost=CHEAP)
+                vault.set_secret(f"registrar:{n}:key", registrar.key.seed)
+                vault.set_secret(f"registrar:{n}:der", registrar.der)
+                self.registrars[house.name].append(Registrar.open(vault, n, self.notes))
+            await self.registrars[house.name][0].publish_revocations([])
+
+    async def start(self) -> None:
+        """Start the gateway's process and wait until it listens."""
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.main",
+            "run",
+            "--config",
+            str(self.config),
+            cwd=REPOSITORY,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=(self.folder / "gateway.err").open("ab"),
+        )
+        assert self.process.stdout is not None
+        line = (await asyncio.wait_for(self.process.stdout.readline(), 20)).decode()
+        assert line.startswith("listening "), (self.folder / "gateway.err").read_text()
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM: the gateway drains."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        await asyncio.wait_for(self.process.wait(), 20)
+
+    async def enrol(self, role: str, name: str, house: str = "Meridian", *, life_days: int = 30) -> Station:
+        """A new person's station, enrolled and with its link up."""
+        first, second = self.registrars[house]
+        station = Station.create(self.folder / "profiles" / name, PASSPHRASE, cost=CHEAP, tap=self.tap)
+        invite = first.invite(role, expires=now() + 600_000)
+        await first.put_invite(invite)
+        joining = asyncio.create_task(station.enrol(invite.link(), timeout=30))
+        while not any(p.invite == invite.id for p in await first.pending_enrolments()):
+            await asyncio.sleep(0.02)
+        await first.grant(invite, name, name.upper(), life_days=life_days)
+        await second.approve(invite.id)
+        enrolled = await joining
+        assert enrolled.done
+        self.stations[name] = station
+        await self.online(name)
+        return station
+
+    async def online(self, name: str) -> None:
+        if name not in self.links:
+            self.links[name] = asyncio.create_task(self.stations[name].run())
+
+    async def offline(self, name: str) -> None:
+        link = self.links.pop(name, None)
+        if link is not None:
+            link.cancel()
+            await asyncio.gather(link, return_exceptions=True)
+
+    async def channel(self, owner: str, kind: str, marking: Marking, *members: str) -> bytes:
+        """A channel with these members, all of whom have joined."""
+        station = self.stations[owner]
+        channel = station.create_channel(kind, marking, f"{kind} {secrets.token_hex(4)}")
+        if members:
+            intent = station.add(channel, [self.stations[m].device for m in members])
+            await until(lambda: station.outcome(intent) is not None, "the members are added")
+            assert station.outcome(intent) == ""
+        for name in members:
+            await until(lambda n=name: any(c.id == channel and c.epoch for c in self.stations[n].channels()), name)
+        return channel
+
+    async def close(self) -> None:
+        for name in list(self.links):
+            await self.offline(name)
+        for station in self.stations.values():
+            station.close()
+        for registrars in self.registrars.values():
+            for registrar in registrars:
+                registrar.close()
+        if self.process is not None and self.process.returncode is None:
+            await self.stop()
