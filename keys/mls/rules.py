@@ -66,8 +66,7 @@ class Checker:
                 key_package.verify(suite, self.auth, self.now_seconds)
             case Update(leaf):
                 old = self.tree.leaf(sent.sender)
-                if old is None:
-                    raise InvalidProposal("an Update by nobody")
+                assert old is not None  # its signature was checked with that leaf's key
                 place = Place(self.context.group_id, sent.sender)
                 verify_replacement(suite, old, leaf, place, FromUpdate, self.auth)
             case Remove(removed):

@@ -49,8 +49,6 @@ class SignatureScheme(Protocol):
 
     def public_key(self, private_key: bytes) -> bytes: ...
 
-    def check_public(self, public_key: bytes) -> None: ...
-
     def sign(self, private_key: bytes, content: bytes) -> bytes: ...
 
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None: ...
@@ -70,15 +68,12 @@ class Ed25519:
     def public_key(self, private_key: bytes) -> bytes:
         return self._load(private_key).public_key().public_bytes_raw()
 
-    def check_public(self, public_key: bytes) -> None:
-        if len(public_key) != 32:
-            raise BadKey(f"Ed25519 public key of {len(public_key)} bytes")
-
     def sign(self, private_key: bytes, content: bytes) -> bytes:
         return self._load(private_key).sign(content)
 
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
-        self.check_public(public_key)
+        if len(public_key) != 32:
+            raise BadKey(f"Ed25519 public key of {len(public_key)} bytes")
         if len(signature) != 64:
             raise BadSignature(f"Ed25519 signature of {len(signature)} bytes")
         try:  # libsodium: twice as fast as the other library, and refuses keys of small order
@@ -110,9 +105,6 @@ class Ecdsa:
     def public_key(self, private_key: bytes) -> bytes:
         public = load_scalar(self._curve, private_key, self._size).public_key()
         return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-    def check_public(self, public_key: bytes) -> None:
-        load_point(self._curve, public_key, 2 * self._size + 1)
 
     def sign(self, private_key: bytes, content: bytes) -> bytes:
         return load_scalar(self._curve, private_key, self._size).sign(content, ec.ECDSA(self._algorithm))

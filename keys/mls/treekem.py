@@ -17,7 +17,7 @@ from keys.mls.codec import vector_bytes
 from keys.mls.errors import InvalidCommit, InvalidTree
 from keys.mls.hpke import Random
 from keys.mls.messages import GroupContext, UpdatePath, UpdatePathNode
-from keys.mls.nodes import Extension, FromCommit, LeafNode, ParentNode
+from keys.mls.nodes import Extension, LeafNode, ParentNode
 from keys.mls.suites import CipherSuite
 from keys.mls.tree import Tree
 
@@ -159,8 +159,6 @@ def merge_path(tree: Tree, sender: int, path: UpdatePath, joiners: frozenset[int
     for key in fresh:
         tree.suite.hpke.kem.check_public(key)
     after, parent_hash = set_path(tree, sender, [node.encryption_key for node in path.nodes])
-    if not isinstance(path.leaf_node.leaf_node_source, FromCommit):
-        raise InvalidCommit("the path's leaf does not come from a commit (section 7.3)")
     if path.leaf_node.parent_hash != parent_hash:
         raise InvalidCommit("the path's leaf vouches for another path (section 7.9.2)")
     return set_leaf(after, sender, path.leaf_node)

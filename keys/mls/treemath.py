@@ -50,16 +50,6 @@ def direct_path(node: int, leaves: int) -> list[int]:
     return path
 
 
-def copath(node: int, leaves: int) -> list[int]:
-    """The siblings of `node` and of each node on its direct path but the root, from the bottom up."""
-    top = root(leaves)
-    path = []
-    while node != top:
-        path.append(sibling(node))
-        node = parent(node)
-    return path
-
-
 def span(node: int) -> tuple[int, int]:
     """First and last node of the subtree under `node`."""
     reach = (1 << level(node)) - 1

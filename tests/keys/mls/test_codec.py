@@ -201,6 +201,11 @@ def _sample() -> bytes:
 FLIPPED = _sample()
 
 
+def test_names_of_parts_are_plain() -> None:
+    with pytest.raises(DecodeError, match="ASCII"):
+        split_parts(b"\x03\x01\xff\x00")
+
+
 def test_extensions_keep_their_bytes() -> None:
     extension = Extension(0x0A0A, b"\xff\x00")
     assert Extension.decode(extension.encode()) == extension
