@@ -50,7 +50,15 @@ class Device:
 class Mission:
     """A founded mission: `charter`, the keys behind it, and `device(...)` for more people."""
 
-    def __init__(self, seed: int = 1, *, tls_key: bytes = bytes(32), url: str = "https://127.0.0.1:8440") -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        tls_key: bytes = bytes(32),
+        url: str = "https://127.0.0.1:8440",
+        now: int = NOW,
+    ) -> None:
+        self.now = now
         self.random: Random = _random.Random(seed).randbytes
         self.gateway = SigningKey.generate(self.random)
         self.log = Ed25519Signer.from_seed("log.test/meridian", self.random(32))
@@ -60,7 +68,7 @@ class Mission:
         self.policy = Policy(
             mission="Meridian Mission",
             version=1,
-            not_after=NOW + 365 * DAY,
+            not_after=self.now + 365 * DAY,
             authority_keys=tuple(a.verifier_key.encode() for a in self.authorities),
             quorum=2,
             log_origin="log.test/meridian",
@@ -81,11 +89,13 @@ class Mission:
 
     def house(self, name: str, *, home: bool, roles: frozenset[str]) -> House:
         root = SigningKey.generate(self.random)
-        root_der = issue_root(root, (NOW - DAY, NOW + 3650 * DAY), self.random)
+        root_der = issue_root(root, (self.now - DAY, self.now + 3650 * DAY), self.random)
         registrars = []
         for _ in range(2):
             key, person, device = SigningKey.generate(self.random), PersonId(self.random(16)), DeviceId(self.random(16))
-            der = issue_registrar(root_der, root, key.public, person, device, (NOW - DAY, NOW + 365 * DAY), self.random)
+            der = issue_registrar(
+                root_der, root, key.public, person, device, (self.now - DAY, self.now + 365 * DAY), self.random
+            )
             registrars.append(Registrar(key, der, person, device))
         organisation = Organisation(
             name=name,
@@ -94,16 +104,17 @@ class Mission:
             registrars=tuple(r.der for r in registrars),
             roles=roles,
             ceiling=Marking.RED if home else Marking.AMBER,
-            until=0 if home else NOW + 90 * DAY,
+            until=0 if home else self.now + 90 * DAY,
         )
         return House(organisation, root, registrars)
 
     def device(
-        self, *roles: str, house: House | None = None, person: bytes | None = None, life: tuple[int, int] = LIFE
+        self, *roles: str, house: House | None = None, person: bytes | None = None, life: tuple[int, int] | None = None
     ) -> Device:
         house = house or self.home
         key = SigningKey.generate(self.random)
         registrar = house.registrars[0]
+        life = life or (self.now - DAY, self.now + 30 * DAY)
         who, device = PersonId(person or self.random(16)), DeviceId(self.random(16))
         der = issue_device(registrar.der, registrar.key, key.public, who, device, frozenset(roles), life, self.random)
         return Device(key, self.charter.verify_certificate(der))
