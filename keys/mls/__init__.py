@@ -8,7 +8,8 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
     schedule  secrettree                      the secrets of an epoch and of each message
     messages  keypackages  framing  private   what travels
     rules  public                             what a Commit may do, judged without secrets
-    commits  welcoming  group                 a member's steps
+    beginning  commits  welcoming  group      a member's steps
+    received                                  what a message turned out to be
     parts  state                              a group at rest
 
 Not done here, and refused with `Unsupported`: external commits and proposals, ReInit, branching, resumption PSKs.

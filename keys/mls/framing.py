@@ -121,6 +121,12 @@ class AuthenticatedContent:
     framed: FramedContent
     auth: AuthData
 
+    @property
+    def sender_leaf(self) -> int:
+        """The leaf index of the member that sent it; outsiders are refused before this is asked."""
+        assert isinstance(self.framed.sender, MemberSender)
+        return self.framed.sender.leaf_index
+
     def encode(self) -> bytes:
         return self.wire_format.to_bytes(2) + self.framed.encode() + self.auth.encode()
 

@@ -15,13 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 
-from keys.mls import rules, schedule, treemath
+from keys.mls import beginning, rules, schedule
 from keys.mls.commits import Advance, Identity, OwnUpdate, Participant
 from keys.mls.errors import (
     BadTag,
-    InvalidGroupInfo,
     InvalidMessage,
-    InvalidTree,
     Misuse,
     OwnMessage,
     Removed,
@@ -32,28 +30,22 @@ from keys.mls.framing import (
     APPLICATION,
     ApplicationData,
     AuthenticatedContent,
-    MemberSender,
     MLSMessage,
     PrivateMessage,
     ProposalContent,
     PublicMessage,
-    interim_transcript_hash,
 )
 from keys.mls.hpke import Random
-from keys.mls.keypackages import KeyPackageSecrets, new_leaf
+from keys.mls.keypackages import KeyPackageSecrets
 from keys.mls.leaves import (
     AuthenticationService,
     Member,
     Place,
-    check_extensions,
-    fits_group,
     new_capabilities,
     renewed,
-    verify_leaf,
 )
 from keys.mls.messages import GroupContext, KeyPackage, Proposal, Update
 from keys.mls.nodes import (
-    MLS10,
     RATCHET_TREE,
     Capabilities,
     Credential,
@@ -61,20 +53,19 @@ from keys.mls.nodes import (
     FromUpdate,
     LeafNode,
     Lifetime,
-    find_extension,
 )
 from keys.mls.parts import join_parts, split_parts
 from keys.mls.private import MessageKeys
-from keys.mls.public import Evolution, PublicGroup, read_group_info
-from keys.mls.received import ApplicationReceived, CommitReceived, ProposalReceived, Received
+from keys.mls.public import PublicGroup, read_group_info
+from keys.mls.received import ProposalReceived, Received, application, committed
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits, SecretTree
 from keys.mls.state import KeptCommit, group_parts, load_member
-from keys.mls.suites import CipherSuite, cipher_suite
+from keys.mls.suites import CipherSuite
 from keys.mls.tree import Tree
-from keys.mls.treekem import PrivateKeys, join_path
-from keys.mls.welcoming import make_welcome, open_welcome, sign_group_info
+from keys.mls.treekem import PrivateKeys
+from keys.mls.welcoming import make_welcome, sign_group_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +133,10 @@ class Group:
             types = tuple(extension.extension_type for extension in extensions)
             capabilities = new_capabilities(suite, credential, types)
         lifetime = Lifetime(not_before, not_after)
-        leaf, leaf_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
-        check_extensions(extensions)
-        verify_leaf(suite, leaf, Place(group_id, 0), None)
-        fits_group(leaf, extensions)
-        auth.validate(credential, leaf.signature_key)
-        tree = Tree.of_one(suite, leaf)
-        context = GroupContext(MLS10, suite.id, group_id, 0, tree.hash(), b"", extensions)
-        epoch = schedule.from_epoch_secret(suite, random(suite.hash_length))
-        tag = suite.mac(epoch.confirmation_key, b"")
-        interim = interim_transcript_hash(suite, b"", tag)
-        public = PublicGroup(suite, auth, context, tree, tag, interim, {})
-        secret_tree = SecretTree.start(1, epoch.encryption_secret)
-        return cls(
-            public, 0, signature_private_key, {0: leaf_private}, epoch.secrets, secret_tree, (), {}, limits, False
+        advance = beginning.found(
+            suite, group_id, credential, signature_private_key, auth, lifetime, extensions, capabilities, random
         )
+        return cls._in(advance, 0, (), limits)
 
     @classmethod
     def join(
@@ -177,27 +157,26 @@ class Group:
         Whether the group id is new to this client is the caller's to see. With `now_seconds` a leaf whose KeyPackage
         has run out is refused, which a member of long standing may be. Raises `MLSError` and below.
         """
-        suite = cipher_suite(key_package.cipher_suite)
-        opened = open_welcome(suite, welcome, key_package, secrets, psks or {})
-        tree_bytes = find_extension(opened.info.extensions, RATCHET_TREE) if ratchet_tree is None else ratchet_tree
-        if tree_bytes is None:
-            raise Misuse("the Welcome has no ratchet tree inside and none was given (section 12.4.3.3)")
-        public = PublicGroup.from_info(suite, opened.info, tree_bytes, auth, now_seconds)
-        own = next((index for index, leaf in public.tree.members() if leaf == key_package.leaf_node), None)
-        if own is None or own == opened.info.signer:
-            raise InvalidGroupInfo("our leaf is not in the tree as a joiner's (section 12.4.3.1)")
-        _check_own_keys(suite, key_package, secrets, signature_private_key)
-        private: PrivateKeys = {2 * own: secrets.encryption_private_key}
-        if opened.path_secret is not None:
-            private = join_path(
-                public.tree, own, opened.info.signer, opened.path_secret, secrets.encryption_private_key
-            )
-        _check_invariant(public.tree, own, private)
-        epoch = schedule.new_epoch(suite, opened.member_secret, public.context)
-        confirmed = public.context.confirmed_transcript_hash
-        suite.verify_mac(epoch.confirmation_key, confirmed, public.confirmation_tag)
-        secret_tree = SecretTree.start(public.tree.leaves, epoch.encryption_secret)
-        return cls(public, own, signature_private_key, private, epoch.secrets, secret_tree, (), {}, limits, False)
+        own, advance = beginning.join(
+            welcome, key_package, secrets, signature_private_key, auth, ratchet_tree, psks or {}, now_seconds
+        )
+        return cls._in(advance, own, (), limits)
+
+    @classmethod
+    def _in(cls, advance: Advance, own: int, past: tuple[MessageKeys, ...], limits: Limits) -> "Group":
+        """A group at the beginning of an epoch."""
+        return cls(
+            public=advance.public,
+            own_leaf_index=own,
+            signature_private_key=advance.signature_private_key,
+            private=advance.private,
+            secrets=advance.epoch.secrets,
+            secret_tree=SecretTree.start(advance.public.tree.leaves, advance.epoch.encryption_secret),
+            past=past,
+            own_updates={},
+            limits=limits,
+            removed=False,
+        )
 
     # At rest
 
@@ -442,7 +421,7 @@ class Group:
         content, secret_tree = self._keys().open(message, self.own_leaf_index, self.limits)
         group = replace(self, secret_tree=secret_tree)
         if isinstance(content.framed.content, ApplicationData):
-            return group, _application(content, self.tree.leaf(_sender(content)))
+            return group, application(content, self.tree.leaf(content.sender_leaf))
         self._must_be_member()
         return group._process_handshake(content, now_seconds, psks)
 
@@ -453,13 +432,13 @@ class Group:
                 content, secret_tree = keys.open(message, self.own_leaf_index, self.limits)
                 after = replace(keys, secret_tree=secret_tree)
                 group = replace(self, past=(*self.past[:place], after, *self.past[place + 1 :]))
-                return group, _application(content, keys.leaves[_sender(content)])
+                return group, application(content, keys.leaves[content.sender_leaf])
         raise WrongEpoch(message.epoch, self.epoch)
 
     def _process_handshake(
         self, content: AuthenticatedContent, now_seconds: int | None, psks: Mapping[bytes, bytes]
     ) -> "tuple[Group, Received]":
-        sender, framed = _sender(content), content.framed
+        sender, framed = content.sender_leaf, content.framed
         if sender == self.own_leaf_index:
             raise OwnMessage("a handshake message of ours")
         if isinstance(framed.content, ProposalContent):
@@ -469,9 +448,9 @@ class Group:
             return group, ProposalReceived(sender, proposal, reference, framed.authenticated_data)
         evolution = self.public.evolve(content, now_seconds)
         if any(gone.leaf_index == self.own_leaf_index for gone in evolution.applied.removed):
-            return self._removed(), _commit(self, content, evolution, self_removed=True)
+            return self._removed(), committed(self.public, content, evolution, self_removed=True)
         advance = self._participant().follow(content, evolution, self.own_updates, psks)
-        return self._advanced(advance), _commit(self, content, evolution, self_removed=False)
+        return self._advanced(advance), committed(self.public, content, evolution, self_removed=False)
 
     # The steps
 
@@ -507,80 +486,9 @@ class Group:
 
     def _advanced(self, advance: Advance) -> "Group":
         """The group in its next epoch; of the old one only what opens late messages stays (section 9.2)."""
-        epoch = advance.epoch
         past: tuple[MessageKeys, ...] = ()
         if self.limits.past_epochs:
             over = self._keys()
             over = replace(over, secret_tree=over.secret_tree.without(self.suite, self.own_leaf_index))
             past = (over, *self.past)[: self.limits.past_epochs]
-        return Group(
-            public=advance.public,
-            own_leaf_index=self.own_leaf_index,
-            signature_private_key=advance.signature_private_key,
-            private=advance.private,
-            secrets=epoch.secrets,
-            secret_tree=SecretTree.start(advance.public.tree.leaves, epoch.encryption_secret),
-            past=past,
-            own_updates={},
-            limits=self.limits,
-            removed=False,
-        )
-
-
-def _sender(content: AuthenticatedContent) -> int:
-    assert isinstance(content.framed.sender, MemberSender)
-    return content.framed.sender.leaf_index
-
-
-def _application(content: AuthenticatedContent, leaf: LeafNode | None) -> ApplicationReceived:
-    assert leaf is not None
-    assert isinstance(content.framed.content, ApplicationData)
-    return ApplicationReceived(
-        _sender(content),
-        leaf.credential,
-        leaf.signature_key,
-        content.framed.epoch,
-        content.framed.authenticated_data,
-        content.framed.content.application_data,
-    )
-
-
-def _commit(
-    before: Group, content: AuthenticatedContent, evolution: Evolution, *, self_removed: bool
-) -> CommitReceived:
-    applied, committer = evolution.applied, evolution.committer
-    old, new = before.public.member(committer), evolution.next.member(committer)
-    assert old is not None
-    assert new is not None
-    by_path = ((old, new),) if old != new else ()
-    return CommitReceived(
-        committer,
-        evolution.next.epoch,
-        tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
-        applied.removed,
-        (*applied.updated, *by_path),
-        applied.new_extensions,
-        content.framed.authenticated_data,
-        self_removed,
-    )
-
-
-def _check_own_keys(
-    suite: CipherSuite, key_package: KeyPackage, secrets: KeyPackageSecrets, signature_private_key: bytes
-) -> None:
-    """Raise `Misuse` unless the private keys are those of the KeyPackage."""
-    leaf, public_key = key_package.leaf_node, suite.hpke.kem.public_key
-    if (
-        public_key(secrets.init_private_key) != key_package.init_key
-        or public_key(secrets.encryption_private_key) != leaf.encryption_key
-        or suite.signature_public_key(signature_private_key) != leaf.signature_key
-    ):
-        raise Misuse("these are not the private keys of the KeyPackage")
-
-
-def _check_invariant(tree: Tree, own: int, private: PrivateKeys) -> None:
-    """We hold the keys of just those parents above us at which we are not unmerged (section 4.2)."""
-    for node in treemath.direct_path(2 * own, tree.leaves):
-        parent = tree.parent_node(node)
-        if parent is not None and (node in private) == (own in parent.unmerged_leaves):
-            raise InvalidTree(f"the Welcome's path secret does not fit node {node} (section 12.4.3.1)")
+        return Group._in(advance, self.own_leaf_index, past, self.limits)

@@ -28,7 +28,6 @@ from keys.mls.errors import (
 from keys.mls.framing import (
     GROUP_INFO,
     AuthenticatedContent,
-    MemberSender,
     MLSMessage,
     ProposalContent,
     PublicMessage,
@@ -223,9 +222,8 @@ class PublicGroup:
         framed = content.framed
         if not isinstance(framed.content, ProposalContent):
             raise InvalidMessage("not a proposal")
-        assert isinstance(framed.sender, MemberSender)
         reference = content.proposal_ref(self.suite)
-        sent = SentProposal(framed.content.proposal, framed.sender.leaf_index, reference)
+        sent = SentProposal(framed.content.proposal, content.sender_leaf, reference)
         self.checker(now_seconds).check(sent)
         return replace(self, proposals={**self.proposals, reference: sent})
 
@@ -303,8 +301,7 @@ class PublicGroup:
 
     def verify_content(self, content: AuthenticatedContent) -> None:
         """Raise unless a member signed this in this epoch (section 6.1)."""
-        assert isinstance(content.framed.sender, MemberSender)
-        leaf = self.tree.leaf(content.framed.sender.leaf_index)
+        leaf = self.tree.leaf(content.sender_leaf)
         if leaf is None:
             raise InvalidMessage("a sender that is not a member (section 6)")
         content.verify_signature(self.suite, self.context, leaf.signature_key)
@@ -334,8 +331,7 @@ class PublicGroup:
         commit = content.framed.content
         if not isinstance(commit, Commit):
             raise InvalidMessage("not a Commit")
-        assert isinstance(content.framed.sender, MemberSender)
-        committer = content.framed.sender.leaf_index
+        committer = content.sender_leaf
         applied = rules.apply(self.checker(now_seconds), self.resolve(commit, committer), committer)
         tree = applied.tree
         if commit.path is not None:

@@ -8,6 +8,8 @@ from keys.mls.framing import (
     PRIVATE_MESSAGE,
     PUBLIC_MESSAGE,
     WELCOME,
+    ApplicationData,
+    AuthenticatedContent,
     MemberSender,
     MLSMessage,
     PrivateMessage,
@@ -15,7 +17,8 @@ from keys.mls.framing import (
 )
 from keys.mls.leaves import Member
 from keys.mls.messages import GroupInfo, Proposal, Welcome
-from keys.mls.nodes import Credential
+from keys.mls.nodes import Credential, LeafNode
+from keys.mls.public import Evolution, PublicGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,41 @@ class CommitReceived:
 
 
 Received = ApplicationReceived | ProposalReceived | CommitReceived
+
+
+def application(content: AuthenticatedContent, leaf: LeafNode | None) -> ApplicationReceived:
+    """Application data that was opened and whose signature was checked with this leaf."""
+    assert leaf is not None
+    assert isinstance(content.framed.content, ApplicationData)
+    return ApplicationReceived(
+        content.sender_leaf,
+        leaf.credential,
+        leaf.signature_key,
+        content.framed.epoch,
+        content.framed.authenticated_data,
+        content.framed.content.application_data,
+    )
+
+
+def committed(
+    before: PublicGroup, content: AuthenticatedContent, evolution: Evolution, *, self_removed: bool
+) -> CommitReceived:
+    """A Commit that was followed, or that put us out."""
+    applied, committer = evolution.applied, evolution.committer
+    old, new = before.member(committer), evolution.next.member(committer)
+    assert old is not None
+    assert new is not None
+    by_path = ((old, new),) if old != new else ()
+    return CommitReceived(
+        committer,
+        evolution.next.epoch,
+        tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
+        applied.removed,
+        (*applied.updated, *by_path),
+        applied.new_extensions,
+        content.framed.authenticated_data,
+        self_removed,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,13 +225,14 @@ class Tree:
 class Edit:
     """A tree being changed, inside one step; `finish` makes the value."""
 
-    __slots__ = ("_free", "hashes", "nodes", "suite")
+    __slots__ = ("_free", "_joined", "hashes", "nodes", "suite")
 
     def __init__(self, suite: CipherSuite, nodes: list[Node | None], hashes: list[bytes | None]) -> None:
         self.suite = suite
         self.nodes = nodes
         self.hashes = hashes
         self._free = 0
+        self._joined: list[int] = []
 
     @property
     def leaves(self) -> int:
@@ -268,7 +269,7 @@ class Edit:
             del self.hashes[keep:]
 
     def add_leaf(self, leaf: LeafNode) -> int:
-        """Put a new member at the leftmost blank leaf and say where (section 12.1.1)."""
+        """Put a new member at the leftmost blank leaf and say where (section 12.1.1); the last thing to do."""
         while self._free < self.leaves and self.nodes[2 * self._free] is not None:
             self._free += 1
         leaf_index = self._free
@@ -278,14 +279,24 @@ class Edit:
             grown = len(self.nodes) + 1
             self.nodes += [None] * grown
             self.hashes += [None] * grown
-        for above in treemath.direct_path(2 * leaf_index, self.leaves):
-            value = self.nodes[above]
-            if isinstance(value, ParentNode):
-                unmerged = tuple(sorted((*value.unmerged_leaves, leaf_index)))
-                self.nodes[above] = ParentNode(value.encryption_key, value.parent_hash, unmerged)
+        self._joined.append(leaf_index)
         self.set(2 * leaf_index, leaf)
         return leaf_index
 
+    def _mark_unmerged(self) -> None:
+        """Name each new member at the parents above it, which hold keys it does not have (section 12.1.1)."""
+        new: dict[int, list[int]] = {}
+        for leaf_index in self._joined:
+            for above in treemath.direct_path(2 * leaf_index, self.leaves):
+                new.setdefault(above, []).append(leaf_index)
+        for above, joined in new.items():
+            value = self.nodes[above]
+            if isinstance(value, ParentNode):
+                unmerged = tuple(sorted((*value.unmerged_leaves, *joined)))
+                self.nodes[above] = ParentNode(value.encryption_key, value.parent_hash, unmerged)
+        self._joined.clear()
+
     def finish(self) -> Tree:
         """The new tree."""
+        self._mark_unmerged()
         return Tree(self.suite, tuple(self.nodes), self.hashes)
