@@ -39,6 +39,11 @@ def test_golden(kind: type, read: Read) -> None:
     check_golden("bodies.json", kind.__name__, encode(sample(kind)))
 
 
+def test_terms_are_written_as_the_extension_has_them() -> None:
+    terms = body.ChannelTerms(3, "detail", body.Marking.AMBER_STRICT)
+    assert body.read_terms(terms.encode()) == terms
+
+
 @pytest.mark.parametrize(("kind", "read"), [case for case in BODIES if case.id != "receipt"])
 @given(data=st.data())
 def test_every_value_comes_back(kind: type, read: Read, data: st.DataObject) -> None:

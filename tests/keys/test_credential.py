@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,9 @@ PERSON, ID = CERTIFIED.person, CERTIFIED.device
 ED25519 = der.ED25519
 X25519 = der.sequence(der.identifier("1.3.101.110"))
 ED25519_NULL = der.sequence(der.identifier("1.3.101.112"), b"\x05\x00")
+P256 = (
+    ec.derive_private_key(7, ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+)
 BASIC, USAGE, NAME, ROLES = "2.5.29.19", "2.5.29.15", "2.5.29.17", ROLES_OID.dotted_string
 
 
@@ -214,6 +218,7 @@ NOT_OF_THE_PROFILE = [
         written(key=der.sequence(ED25519_NULL, der.bits(DEVICE.key.public))), id="a key whose algorithm has a parameter"
     ),
     pytest.param(written(key=der.sequence(X25519, der.bits(DEVICE.key.public))), id="an X25519 key"),
+    pytest.param(written(key=P256), id="a P-256 key"),
     pytest.param(written(key=der.sequence(ED25519, der.bits(DEVICE.key.public[:31]))), id="a key of 31 bytes"),
     pytest.param(written(ids=der.tagged(0x81, b"\x00", b"id")), id="an issuer's unique id"),
     pytest.param(written(ids=der.tagged(0x82, b"\x00", b"id")), id="a subject's unique id"),

@@ -34,6 +34,7 @@ OTHER_LABELS = [
     "gateway refusal",
     "gateway promise",
     "gateway request",
+    "organisation",
 ]
 
 
@@ -94,6 +95,15 @@ FORGED = [
 def test_forged(key: bytes, label: str, content: bytes, signature: bytes) -> None:
     with pytest.raises(BadSignature):
         verify(key, label, content, signature)
+
+
+def test_a_signature_never_borrows_its_last_byte_from_the_label() -> None:
+    """63 bytes that are a whole signature together with the first byte of what is signed."""
+    contents = (n.to_bytes(2, "big") for n in range(1_000))
+    tried = ((content, KEY._key.sign(signed_content("card", content)[1:]).signature) for content in contents)
+    content, whole = next(found for found in tried if found[1][63] == signed_content("card", found[0])[0])
+    with pytest.raises(BadSignature):
+        verify(KEY.public, "card", content, whole[:63])
 
 
 @given(st.binary(max_size=40), st.binary(max_size=70), st.binary(max_size=20))
