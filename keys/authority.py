@@ -208,7 +208,8 @@ class Renewal(Record, frozen=True, array_like=True):
     signature: Signature  # by the present key
 
 
-_read_renewal = reader(Renewal, limit=1_024)
+read_renewal = reader(Renewal, limit=1_024)
+"""What a renewal claims; only `check_renewal` says that it holds. Raises Malformed."""
 
 
 def renewal_id(device: bytes) -> bytes:
@@ -231,7 +232,7 @@ def check_renewal(data: bytes, present: Certified) -> Renewal:
         Malformed: no renewal.
         BadSignature: not asked for by the holder of both keys.
     """
-    renewal = _read_renewal(data)
+    renewal = read_renewal(data)
     content = present.hash + renewal.public_key
     if renewal.certificate != present.hash:
         raise BadSignature("this renewal is of another certificate")

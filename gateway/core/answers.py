@@ -3,16 +3,23 @@
 `answer` is the front door for everything that only reads.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused, denied
-from gateway.core.view import CertificateRow, Identity, Stored, View
+from gateway.core.session import check_standing
+from gateway.core.view import RENEWAL, CertificateRow, Identity, Stored, View
 from gateway.wire import Refusal
+from keys.authority import renewal_id
+from keys.canonical import encode
 from keys.charter import Charter
+from keys.errors import BadSignature
+from keys.identity import verify
 from keys.policy import Verb
+
+T = TypeVar("T")
 
 
 def placed(stored: Stored, *, body: bool = True) -> wire.Placed:
@@ -26,14 +33,34 @@ def placed(stored: Stored, *, body: bool = True) -> wire.Placed:
     )
 
 
+def fitting(items: Iterable[T], size: Callable[[T], int]) -> list[T]:
+    """As many of them, from the first on, as one frame holds: the asker asks for the rest again."""
+    taken: list[T] = []
+    room = limits.ANSWER_BYTES
+    for item in items:
+        room -= size(item) + 32
+        if room < 0:
+            break
+        taken.append(item)
+    return taken
+
+
+def knows_all(who: Identity, charter: Charter) -> bool:
+    """Officers and registrars know the whole directory."""
+    return who.registrar or charter.policy.permits(who.roles, Verb.DIRECTORY)
+
+
 def may_know(view: View, who: Identity, device: bytes, charter: Charter) -> bool:
-    """Officers and registrars know the whole directory, everybody else those with whom they share a channel."""
-    if who.device == device or who.registrar or charter.policy.permits(who.roles, Verb.DIRECTORY):
-        return True
-    return view.share_channel(who.device, device)
+    """Everybody else knows those with whom it shares a channel."""
+    return who.device == device or knows_all(who, charter) or view.share_channel(who.device, device)
 
 
-def charter(view: View, _: Identity | None, frame: wire.GetCharter) -> wire.CharterNote:
+def _may_check(view: View, who: Identity, device: bytes, charter: Charter) -> bool:
+    """Certificates may be fetched of those too who were in a channel at the same time: their messages are still to be read."""
+    return who.device == device or knows_all(who, charter) or view.shared_channel(who.device, device)
+
+
+def charter(view: View, _: Identity | None, frame: wire.GetCharter, _now: int) -> wire.CharterNote:
     """A version of the charter: public, strangers need it to trust this gateway at all."""
     notes = view.charter_notes()
     version = frame.version or len(notes)
@@ -42,10 +69,13 @@ def charter(view: View, _: Identity | None, frame: wire.GetCharter) -> wire.Char
     return wire.CharterNote(frame.id, notes[version - 1])
 
 
-def enrolment(view: View, _: Identity | None, frame: wire.AwaitEnrolment) -> wire.Enrolment:
-    """How far an enrolment is. The id is a hash of the invite's secret: who knows it is the invitee or the registrar."""
+def enrolment(view: View, who: Identity | None, frame: wire.AwaitEnrolment, _now: int) -> wire.Enrolment:
+    """How far an enrolment is. The id is a hash of the invite's secret: who knows it is the invitee or the registrar.
+
+    A renewal's is made from the device id, which others know too: only the device itself is told.
+    """
     held = view.invitation(frame.invite)
-    if held is None:
+    if held is None or (held.role == RENEWAL and (who is None or renewal_id(who.device) != held.id)):
         raise denied()
     if not held.seq:
         return wire.Enrolment(frame.id, b"", None)
@@ -55,16 +85,16 @@ def enrolment(view: View, _: Identity | None, frame: wire.AwaitEnrolment) -> wir
     return wire.Enrolment(frame.id, held.answer, placed(entry) if entry else None)
 
 
-def body(view: View, who: Identity, frame: wire.GetBody) -> wire.BodyChunk:
+def body(view: View, who: Identity, frame: wire.GetBody, _now: int) -> wire.BodyChunk:
     """A chunk of a Welcome, GroupInfo, tree or long body that was given to this device or to a channel of its."""
     upload = view.upload(frame.hash)
-    if upload is None or upload.held < upload.length or not view.may_read(frame.hash, who.device):
+    if upload is None or not upload.whole or not view.may_read(frame.hash, who.device):
         raise denied()
     data = view.blob(frame.hash, frame.offset, wire.CHUNK) or b""
     return wire.BodyChunk(frame.id, upload.length, frame.offset, data)
 
 
-def tree(view: View, who: Identity, frame: wire.GetTree) -> wire.Named:
+def tree(view: View, who: Identity, frame: wire.GetTree, _now: int) -> wire.Named:
     """The ratchet tree after a commit, for the members of then."""
     member = view.member(frame.channel, who.device)
     found = view.tree(frame.channel, frame.seq)
@@ -73,44 +103,60 @@ def tree(view: View, who: Identity, frame: wire.GetTree) -> wire.Named:
     return wire.Named(frame.id, found[0], found[1])
 
 
-def certificates(view: View, who: Identity, frame: wire.GetCertificates) -> wire.Certificates:
-    """The log entries by which these certificates count, approvers' first."""
+def certificates(view: View, who: Identity, frame: wire.GetCertificates, _now: int) -> wire.Certificates:
+    """The log entries by which these certificates count, approvers' first: of as many, from the first on, as fit an answer."""
     current = view.charter()
     assert current is not None
-    wanted: dict[bytes, CertificateRow] = {}
+    rows = []
     for certificate in frame.hashes:
         row = view.certificate(certificate)
-        if row is None or not may_know(view, who, row.device, current):
+        if row is None or not _may_check(view, who, row.device, current):
             raise denied()
-        _with_approvers(view, current, row, wanted, 0)
-    entries = [view.envelope(current.control_channel, row.seq) for row in wanted.values()]
-    return wire.Certificates(frame.id, [placed(e) for e in entries if e is not None][: limits.CERTIFICATES_LISTED])
+        rows.append(row)
+    entries: dict[bytes, wire.Placed] = {}
+    for row in rows:
+        more = dict(entries)
+        _with_approvers(view, current, row, more, 0)
+        whole = fitting(more.values(), _size)
+        if len(whole) < len(more) or len(more) > limits.CERTIFICATES_LISTED:
+            break
+        entries = more
+    return wire.Certificates(frame.id, list(entries.values()))
+
+
+def _size(entry: wire.Placed) -> int:
+    return len(entry.header) + len(entry.signature) + len(entry.body or b"") + 64
 
 
 def _with_approvers(
-    view: View, current: Charter, row: CertificateRow, wanted: dict[bytes, CertificateRow], depth: int
+    view: View, current: Charter, row: CertificateRow, entries: dict[bytes, wire.Placed], depth: int
 ) -> None:
     """Put the certificate that approved this one before it; a registrar's stands in the charter and ends the way."""
-    if row.hash in wanted or depth > limits.CERTIFICATE_DEPTH:
+    if row.hash in entries or depth > limits.CERTIFICATE_DEPTH:
         return
     entry = view.envelope(current.control_channel, row.seq)
-    if entry is not None:
-        earlier = [c for c in view.certificates(entry.device) if c.seq < row.seq]
-        if earlier:
-            _with_approvers(view, current, earlier[0], wanted, depth + 1)
-    wanted[row.hash] = row
+    assert entry is not None  # a certificate counts by its entry
+    signer = next((c for c in view.certificates(entry.device) if c.seq < row.seq and _signed(entry, c)), None)
+    if signer is not None:
+        _with_approvers(view, current, signer, entries, depth + 1)
+    entries[row.hash] = placed(entry)
 
 
-def directory(view: View, who: Identity, frame: wire.GetDirectory) -> wire.Directory:
+def _signed(entry: Stored, row: CertificateRow) -> bool:
+    try:
+        verify(row.public_key, entry.kind.label, entry.header, entry.signature)
+    except BadSignature:
+        return False
+    return True
+
+
+def directory(view: View, who: Identity, frame: wire.GetDirectory, _now: int) -> wire.Directory:
     """The devices this one may know of, page by page."""
     current = view.charter()
     assert current is not None
-    people: list[wire.Person] = []
-    after = frame.after
-    while len(people) < limits.LISTED and (page := view.directory(after, limits.LISTED)):
-        people += [_person(view, row) for row in page if may_know(view, who, row.device, current)]
-        after = page[-1].device
-    return wire.Directory(frame.id, people[: limits.LISTED])
+    rows = view.directory(frame.after, limits.LISTED, None if knows_all(who, current) else who.device)
+    people = (_person(view, row) for row in rows)
+    return wire.Directory(frame.id, fitting(people, lambda p: len(encode(p))))
 
 
 def _person(view: View, row: CertificateRow) -> wire.Person:
@@ -126,22 +172,24 @@ def _person(view: View, row: CertificateRow) -> wire.Person:
     )
 
 
-def enrolments(view: View, who: Identity, frame: wire.GetEnrolments) -> wire.Enrolments:
-    """Pending ones: a registrar's own organisation's, and those granted for officers who may approve."""
+def enrolments(view: View, who: Identity, frame: wire.GetEnrolments, now: int) -> wire.Enrolments:
+    """Pending ones: of its own organisation for a registrar; granted ones, for a while beyond the invite's end, for officers who
+    may approve (of their organisation; of partners' too for the home organisation's)."""
     current = view.charter()
     assert current is not None
     officer = current.policy.permits(who.roles, Verb.APPROVE_ENROLMENT)
     if not who.registrar and not officer:
         raise Refused(Refusal.ROLE, "enrolments are seen by registrars, and by officers who may approve them")
-    pending = [
-        wire.Pending(i.id, i.organisation, i.role, i.request, i.certificate)
-        for i in view.pending(limits.PENDING_ENROLMENTS)
-        if (who.registrar and i.organisation == who.organisation) or i.certificate
-    ]
-    return wire.Enrolments(frame.id, pending)
+    home = who.organisation == current.policy.home.name
+    organisation = None if home and officer else who.organisation
+    listed = [*view.pending(organisation, True, now - limits.INVITE_LIFE, limits.PENDING_ENROLMENTS)]
+    if who.registrar:
+        listed += view.pending(organisation, False, now, limits.PENDING_ENROLMENTS)
+    pending = [wire.Pending(i.id, i.organisation, i.role, i.request, i.certificate) for i in listed]
+    return wire.Enrolments(frame.id, fitting(pending[: limits.PENDING_ENROLMENTS], lambda p: len(encode(p))))
 
 
-Reading = Callable[[View, Any, Any], wire.FromGateway]
+Reading = Callable[[View, Any, Any, int], wire.FromGateway]
 OPEN: Final[Mapping[type, Reading]] = {wire.GetCharter: charter, wire.AwaitEnrolment: enrolment}
 """Told to strangers too."""
 
@@ -155,13 +203,17 @@ ANSWERS: Final[Mapping[type, Reading]] = {
 }
 
 
-def answer(view: View, who: Identity | None, frame: wire.FromDevice) -> wire.FromGateway:
+def answer(view: View, who: Identity | None, frame: wire.FromDevice, now: int) -> wire.FromGateway:
     """Answer a request that only reads.
 
     Raises:
-        Refused: DENIED to strangers for all but what is open; SCHEMA for a frame that asks for something else.
+        Refused: DENIED to strangers for all but what is open; SCHEMA for a frame that asks for something else; REVOKED or
+            EXPIRED to a device whose certificate is.
     """
     reading = (OPEN if who is None else ANSWERS).get(type(frame))
     if reading is None:
         raise denied() if who is None else Refused(Refusal.SCHEMA, f"{type(frame).__name__} is not a question")
-    return reading(view, who, frame)
+    current = view.charter()
+    if who is not None and current is not None:
+        check_standing(view, who, current, now)
+    return reading(view, who, frame, now)

@@ -12,7 +12,7 @@ from gateway.wire import Refusal
 from keys.authority import check_approval, check_newer, read_revocation_list, renewal_id
 from keys.charter import Charter
 from keys.credential import Certified
-from keys.errors import KeysError, Malformed, NotPermitted, NotTrusted, Revoked
+from keys.errors import Expired, KeysError, Malformed, NotPermitted, NotTrusted, Revoked
 from keys.policy import Verb
 
 
@@ -34,16 +34,19 @@ def certificate(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         raise denied()
     if not run.who.registrar:
         check_verb(run, Verb.APPROVE_ENROLMENT)
+    approver = _approver(view, run)
     try:
-        check_approval(certified, _approver(view, run), run.charter)
+        check_approval(certified, approver, run.charter)
+        approver.check_time(run.now)  # everybody who reads the log will ask it of this entry's time
     except NotPermitted as error:
         raise Refused(Refusal.ROLE, str(error)) from None
+    except Expired as error:
+        raise Refused(Refusal.EXPIRED, str(error)) from None
     if run.now > certified.not_after:
         raise Refused(Refusal.EXPIRED, "this certificate has already ended")
     _check_not_revoked(view, run, certified)
     before = view.certificates(certified.device)
-    if before and (before[0].person, before[0].organisation) != (certified.person, certified.organisation):
-        raise denied()
+    _check_device(run.charter, certified, before)
     row = CertificateRow(
         hash=certified.hash,
         der=der,
@@ -66,6 +69,17 @@ def certificate(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     if granted is not None:
         effects.append(PutInvitation(replace(granted, seq=run.stream.seq + 1)))
     return run.stream, effects
+
+
+def _check_device(charter: Charter, certified: Certified, before: Sequence[CertificateRow]) -> None:
+    """The device id is new, or this is a renewal: same person, organisation and roles (`keys.authority.check_renewed`)."""
+    posts = {charter.gateway_device}
+    posts |= {i.verify_registrar(der).device for i in charter.policy.issuers for der in i.registrars}
+    if certified.device in posts:
+        raise denied()
+    now = (certified.person, certified.organisation, certified.roles)
+    if before and (before[0].person, before[0].organisation, before[0].roles) != now:
+        raise Refused(Refusal.ROLE, "a renewal keeps device, person, organisation and roles: enrol anew to change them")
 
 
 def _approver(view: View, run: Run) -> Certified:
@@ -112,13 +126,16 @@ def revocation_list(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         raise Refused(Refusal.ROLE, "revocation lists come from registrars")
     try:
         listed = read_revocation_list(der, run.charter.policy.issuers)
-        check_newer(view.revocations(listed.organisation), listed)
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
-    except NotTrusted as error:
-        raise Refused(Refusal.REPLAY, str(error)) from None
+    except NotTrusted:
+        raise denied() from None
     if listed.organisation != run.who.organisation:
         raise denied()
+    try:
+        check_newer(view.revocations(listed.organisation), listed)
+    except NotTrusted as error:
+        raise Refused(Refusal.REPLAY, str(error)) from None
     if listed.this_update > run.now + limits.CLOCK_AHEAD:
         raise Refused(Refusal.CLOCK, "this list is from the future: set the registrar's clock")
     return run.stream, (PutRevocations(listed, run.stream.seq + 1),)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.core.view import CertificateRow, Invitation, Member, Stored, Stream
+from gateway.wire import Refusal
 from keys.authority import RevocationList
 
 T = TypeVar("T")
@@ -34,12 +35,14 @@ class PutChain:
 
 @dataclass(frozen=True, slots=True)
 class RememberRefusal:
-    """These numbers may be sealed again with the next attempt."""
+    """These numbers may be sealed again with the next attempt; the same run once more hears the same statement."""
 
     channel: bytes
     device: bytes
-    numbers: tuple[int, ...]
-    attempt: int
+    attempts: tuple[tuple[int, int], ...]  # number and the attempt refused
+    refusal: Refusal
+    header_hash: bytes  # of the header that closed the run
+    statement: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +130,22 @@ class DropPackages:
 
 
 @dataclass(frozen=True, slots=True)
+class DropEndedPackages:
+    """A device's KeyPackages that have ended, those handed out included."""
+
+    device: bytes
+    now: int  # s
+
+
+@dataclass(frozen=True, slots=True)
 class TakePackage:
-    """Handed out: gone, unless it is the last resort."""
+    """Handed out: gone, unless it is the last resort. Claims before `since` count no longer."""
 
     row: int
+    device: bytes
     claimer: bytes
     time: int
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +162,18 @@ class PutPiece:
 
 @dataclass(frozen=True, slots=True)
 class DropUpload:
-    """What was put of a body that turned out to be another."""
+    """What was put of a body that turned out to be another, or that nobody came back for."""
 
     hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class GiveBlob:
-    """A blob may be read by a channel's members, or by one device."""
+    """A blob may be read by those who are or were a channel's members at `seq`, or by one device."""
 
     hash: bytes
     channel: bytes = b""
+    seq: int = 0
     device: bytes = b""
 
 
@@ -187,6 +201,7 @@ Effect = (
     | DropInvitation
     | PutPackage
     | DropPackages
+    | DropEndedPackages
     | TakePackage
     | PutPiece
     | DropUpload

@@ -5,42 +5,65 @@ the envelopes themselves. It raises `Refused`, and then nothing has happened.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final
+from hashlib import sha256
+from typing import Final, TypeVar
 
 from gateway.core import control, limits, roster
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
-from gateway.core.run import Run, check_channel, check_expiry, check_list_age, check_marking, check_member, check_verb
-from gateway.core.view import Stream, StreamKind, View
+from gateway.core.run import (
+    Run,
+    channel_class,
+    check_agreement,
+    check_channel,
+    check_expiry,
+    check_list_age,
+    check_verb,
+)
+from gateway.core.view import Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import Range, read_ack, read_commit_refused, read_complaint, read_receipt
-from keys.envelope import Kind
+from keys.envelope import ENCRYPTED, Kind
 from keys.errors import Malformed
-from keys.identity import receipt_stream
 from keys.mls import APPLICATION, PRIVATE_MESSAGE, peek
 from keys.mls.errors import MLSError
-from keys.policy import Verb
+from keys.policy import ChannelClass, Verb
 
+T = TypeVar("T")
 Rule = Callable[[View, Run], tuple[Stream, Sequence[Effect]]]
 
 
 def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """Messages: of this epoch (or of the one before, within the grace), by a member with the role, up to the ceiling."""
     check_channel(run)
-    check_member(view, run)
-    kind = run.charter.policy.channel_class(run.stream.channel_class)
-    if run.kind is Kind.ALERT and not kind.alerts:
-        raise Refused(Refusal.ROLE, f"channels of class {kind.name} carry no alerts")
-    check_verb(run, Verb.ALERT if run.kind is Kind.ALERT else Verb.SEND)
-    check_marking(run)
-    check_expiry(run)
-    if run.kind is not Kind.ALERT:
+    kind = channel_class(run)
+    if run.kind is Kind.ALERT:
+        check_verb(run, Verb.ALERT)
+        _check_alert(run, kind)
+    else:
+        check_verb(run, Verb.SEND)
         check_list_age(view, run, run.who.organisation, run.charter.policy.crl_message_hours)
+    check_agreement(run)
+    check_expiry(run, kind.retention_days)
     _check_epoch(run)
     for verified, body in zip(run.verified, run.bodies, strict=True):
         _check_private_message(body, run, verified.context.epoch, verified.context.authenticated_data())
     return run.stream, ()
+
+
+def _check_alert(run: Run, kind: ChannelClass) -> None:
+    """An alert goes to an alert channel, has not ended, and is one officer's only where the charter allows break-glass."""
+    if not kind.alerts:
+        raise Refused(Refusal.ROLE, f"channels of class {kind.name} carry no alerts")
+    verified, _ = run.one()
+    alert = verified.context.alert
+    assert alert is not None  # keys.envelope.read
+    if run.now > alert.not_after:
+        raise Refused(Refusal.EXPIRED, "this alert has ended")
+    if not alert.alone:
+        raise Refused(Refusal.SCHEMA, "an alert by two people names their approval, which no header can hold yet")
+    if not run.charter.policy.break_glass:
+        raise Refused(Refusal.ROLE, "the charter lets nobody send an alert alone")
 
 
 def _check_epoch(run: Run) -> None:
@@ -70,29 +93,21 @@ def _check_private_message(body: bytes, run: Run, epoch: int, authenticated_data
 
 def receipt(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """Receipts: in the stream beside a channel that the author is or was in, about that channel, within what it has been sent."""
-    parents = set()
+    member = run.member
+    parent = view.stream(run.stream.parent)
+    if run.stream.kind is not StreamKind.RECEIPTS or parent is None or member is None:
+        raise denied()
+    last = member.left or parent.seq
     for verified, body in zip(run.verified, run.bodies, strict=True):
         try:
             receipt = read_receipt(body)
         except Malformed as error:
             raise Refused(Refusal.SCHEMA, str(error)) from None
-        parent = view.stream(receipt.channel)
-        member = view.member(receipt.channel, run.who.device)
-        if (
-            verified.context.epoch
-            or receipt_stream(parent.id if parent else run.stream.id) != run.stream.id
-            or parent is None
-        ):
+        if verified.context.epoch or receipt.channel != parent.id:
             raise denied()
-        if member is None:
-            raise denied()
-        last = member.left or parent.seq
         for part in (*receipt.received, *receipt.decrypted, *receipt.shown):
             _check_range(part, member.since, last)
-        parents.add(parent.id)
-    if len(parents) != 1 or run.stream.kind is not StreamKind.RECEIPTS:
-        raise denied()
-    return replace(run.stream, parent=parents.pop()), ()
+    return run.stream, ()
 
 
 def _check_range(part: Range, since: int, last: int) -> None:
@@ -100,20 +115,43 @@ def _check_range(part: Range, since: int, last: int) -> None:
         raise Refused(Refusal.SCHEMA, f"a receipt covers up to {limits.RECEIPT_SPAN} places that this device was sent")
 
 
-def member_statement(read: Callable[[bytes], object]) -> Rule:
-    """A rule for what any member may say of a channel in clear: its body reads, and its author is in."""
+def _statement(run: Run, read: Callable[[bytes], T]) -> tuple[Member, T]:
+    """What any member may say of a channel in clear: its author is in, its epoch has begun, and its body reads."""
+    member = check_channel(run)
+    verified, body = run.one()
+    if verified.context.epoch > run.stream.epoch:
+        raise Refused(Refusal.SCHEMA, f"epoch {verified.context.epoch} has not begun")
+    try:
+        return member, read(body)
+    except Malformed as error:
+        raise Refused(Refusal.SCHEMA, str(error)) from None
 
-    def rule(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
-        check_channel(run)
-        check_member(view, run)
-        _, body = run.one()
-        try:
-            read(body)
-        except Malformed as error:
-            raise Refused(Refusal.SCHEMA, str(error)) from None
-        return run.stream, ()
 
-    return rule
+def ack(_: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """A person's answer: of any member."""
+    _statement(run, read_ack)
+    return run.stream, ()
+
+
+def commit_refused(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """A member can't process a commit that it was sent."""
+    member, said = _statement(run, read_commit_refused)
+    _check_named(view, member, said.seq, said.header_hash, frozenset({Kind.COMMIT}))
+    return run.stream, ()
+
+
+def complaint(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """A member was sent content that is not what its header commits to."""
+    member, said = _statement(run, read_complaint)
+    _check_named(view, member, said.seq, said.header_hash, ENCRYPTED)
+    return run.stream, ()
+
+
+def _check_named(view: View, member: Member, seq: int, header_hash: bytes, kinds: frozenset[Kind]) -> None:
+    """A statement about an envelope names one of the right kind that its author was sent."""
+    named = view.envelope(member.channel, seq) if seq > member.since else None
+    if named is None or named.kind not in kinds or sha256(named.header).digest() != header_hash:
+        raise Refused(Refusal.SCHEMA, "this statement names no such envelope")
 
 
 RULES: Final[Mapping[Kind, Rule]] = {
@@ -122,9 +160,9 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.ALERT: application,
     Kind.COMMIT: roster.commit,
     Kind.PROPOSAL: roster.proposal,
-    Kind.COMMIT_REFUSED: member_statement(read_commit_refused),
-    Kind.FRANKING_COMPLAINT: member_statement(read_complaint),
-    Kind.ACK: member_statement(read_ack),
+    Kind.COMMIT_REFUSED: commit_refused,
+    Kind.FRANKING_COMPLAINT: complaint,
+    Kind.ACK: ack,
     Kind.RECEIPT: receipt,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,

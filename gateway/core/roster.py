@@ -6,26 +6,43 @@ organisation may see the channel; removes by who may remove, or by anybody of a 
 membership and confirmation tags or path ciphertexts; a member that finds one wrong says so (COMMIT_REFUSED).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Final
 
 from gateway.core import limits
-from gateway.core.effects import ChangeLeaf, Effect, EndMember, GiveBlob, PutGroup, PutMember, PutTree
+from gateway.core.effects import ChangeLeaf, Effect, EndMember, GiveBlob, PutGroup, PutMember, PutStream, PutTree
 from gateway.core.errors import Refused, denied
-from gateway.core.run import Run, check_channel, check_list_age, check_member, check_verb
-from gateway.core.view import CertificateRow, Member, Stream, StreamKind, View
+from gateway.core.run import Run, channel_class, check_channel, check_list_age, check_verb
+from gateway.core.view import CertificateRow, End, Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys import body
 from keys.authority import CharterAuthentication
-from keys.envelope import Marking, Verified, rolling
+from keys.envelope import NOTHING, Marking, Verified, rolling
 from keys.errors import CharterRefused, Malformed
-from keys.mls import Extension, PublicGroup, StagedPublicCommit, cipher_suite
+from keys.identity import receipt_stream
+from keys.mls import (
+    REQUIRED_CAPABILITIES,
+    WELCOME,
+    Add,
+    Extension,
+    GroupContextExtensions,
+    PublicGroup,
+    Remove,
+    StagedPublicCommit,
+    Update,
+    cipher_suite,
+    peek,
+)
 from keys.mls import Member as MLSMember
 from keys.mls.errors import MLSError, WrongEpoch
 from keys.mls.framing import MemberSender
 from keys.mls.public import read_group_info
 from keys.policy import Verb
+
+_PROPOSALS: Final = frozenset(p.TYPE for p in (Add, Update, Remove, GroupContextExtensions))
+"""Nobody here holds a pre-shared key of MLS: a commit that names one would strand all members."""
 
 
 def authentication(view: View, run: Run) -> CharterAuthentication:
@@ -33,8 +50,12 @@ def authentication(view: View, run: Run) -> CharterAuthentication:
     return CharterAuthentication(run.charter, lambda certificate: view.certificate(certificate) is not None)
 
 
-def terms_of(extensions: Iterable[Extension]) -> body.ChannelTerms:
-    """The channel's terms in its GroupContext; Refused when they are not there."""
+def terms_of(extensions: Sequence[Extension]) -> body.ChannelTerms:
+    """The channel's terms in its GroupContext; Refused when they are not there, or anything that nobody has agreed on is."""
+    if any(e.extension_type not in (body.TERMS_EXTENSION, REQUIRED_CAPABILITIES) for e in extensions):
+        raise Refused(
+            Refusal.SCHEMA, "a channel's GroupContext holds its terms and required capabilities, nothing more"
+        )
     for extension in extensions:
         if extension.extension_type == body.TERMS_EXTENSION:
             try:
@@ -47,9 +68,12 @@ def terms_of(extensions: Iterable[Extension]) -> body.ChannelTerms:
 def channel_created(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A new channel with one member, its creator, on terms that the charter has."""
     verified, data = run.one()
-    if run.stream.seq or verified.context.epoch or run.stream.kind is not StreamKind.CHANNEL:
+    receipts = receipt_stream(run.stream.id)
+    if run.stream.seq or run.stream.kind is not StreamKind.CHANNEL or view.stream(receipts) is not None:
         raise denied()
-    check_verb(run, Verb.CREATE_CHANNEL)
+    if verified.context.epoch or verified.context.expires:
+        raise Refused(Refusal.SCHEMA, "a channel begins at epoch 0, and its beginning is kept as long as the log")
+    _check_room(view, run.who.device)
     check_list_age(view, run, run.who.organisation, run.charter.policy.crl_hours)
     group = _founded(view, run, data)
     terms = terms_of(group.context.extensions)
@@ -58,6 +82,9 @@ def channel_created(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     row = _row_of(view, leaf)
     if len(group.members) != 1 or row.device != run.who.device or group.group_id != run.stream.id or group.epoch:
         raise Refused(Refusal.SCHEMA, "a channel begins at epoch 0 with its creator alone")
+    _check_alive(row, run.now)
+    if verified.context.marking > terms.ceiling:
+        raise Refused(Refusal.TLP, "the beginning of a channel is marked above its ceiling")
     stream = replace(
         run.stream,
         channel_class=terms.channel_class,
@@ -66,7 +93,19 @@ def channel_created(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         expires=row.not_after,
     )
     member = Member(run.stream.id, run.who.device, leaf.leaf_index, row.hash, 0, 0)
-    return stream, (PutGroup(run.stream.id, group.parts()), PutMember(member))
+    # Its receipt stream begins with it, so that nobody can found another channel under that stream's id.
+    beside = Stream(receipts, StreamKind.RECEIPTS, 0, NOTHING, parent=run.stream.id)
+    return stream, (PutGroup(run.stream.id, group.parts()), PutMember(member), PutStream(beside))
+
+
+def _check_room(view: View, device: bytes) -> None:
+    if view.channels_of(device) >= limits.CHANNELS_PER_DEVICE:
+        raise Refused(Refusal.QUOTA, f"a device is in at most {limits.CHANNELS_PER_DEVICE} channels")
+
+
+def _check_alive(row: CertificateRow, now: int) -> None:
+    if row.revoked or now > row.not_after:
+        raise Refused(Refusal.REVOKED, "a leaf would get a certificate that is revoked or has ended")
 
 
 def _founded(view: View, run: Run, data: bytes) -> PublicGroup:
@@ -84,7 +123,7 @@ def _founded(view: View, run: Run, data: bytes) -> PublicGroup:
 
 
 def _check_terms(run: Run, terms: body.ChannelTerms, suite: int) -> None:
-    """The class is the charter's, and so are suite and ceiling; the creator's organisation may see what goes there."""
+    """The class is the charter's, and so are suite and ceiling; the author's organisation may see what goes there."""
     policy = run.charter.policy
     if terms.charter_version != policy.version:
         raise Refused(Refusal.CHARTER, f"charter version {policy.version} is in force: fetch it")
@@ -112,16 +151,18 @@ def _group(view: View, run: Run) -> PublicGroup:
 
 def proposal(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A proposal by reference: valid in this epoch; who may commit it is asked when somebody does."""
-    check_channel(run)
-    member = check_member(view, run)
+    member = check_channel(run)
     verified, data = run.one()
     _check_current(run, verified)
     group = _group(view, run)
+    if len(group.proposals) >= limits.PROPOSALS_PER_EPOCH:
+        raise Refused(Refusal.QUOTA, f"at most {limits.PROPOSALS_PER_EPOCH} proposals wait for a commit")
     try:
-        after = group.proposal(data, run.now // 1000)
-        framed = group.open_public(data)[0].framed
+        content, _ = group.open_public(data)
+        after = group.with_proposal(content, run.now // 1000)
     except MLSError as error:
         raise Refused(Refusal.SCHEMA, f"not a proposal of this epoch: {error}") from None
+    framed = content.framed
     sender = framed.sender.leaf_index if isinstance(framed.sender, MemberSender) else None
     if sender != member.leaf or framed.authenticated_data != verified.context.authenticated_data():
         raise denied()
@@ -130,12 +171,8 @@ def proposal(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
 
 def _check_current(run: Run, verified: Verified) -> None:
     """Compare-and-set: the first commit of an epoch wins, all others learn which epoch it is now."""
-    epoch = verified.context.epoch
-    if epoch == run.stream.epoch:
-        return
-    if epoch < run.stream.epoch:
+    if verified.context.epoch != run.stream.epoch:
         raise Refused(Refusal.EPOCH_CONFLICT, f"the channel is at epoch {run.stream.epoch}: process it, then try again")
-    raise Refused(Refusal.SCHEMA, f"epoch {epoch} has not begun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +187,7 @@ class _Change:
 
 def commit(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """The commit that ends the current epoch, if it is the first, is valid, and the charter allows all that it does."""
-    check_channel(run)
-    member = check_member(view, run)
+    member = check_channel(run)
     verified, data = run.one()
     _check_current(run, verified)
     group = _group(view, run)
@@ -175,6 +211,8 @@ def _stage(view: View, run: Run, group: PublicGroup, data: bytes) -> _Change:
         raise denied() from None  # the context's epoch was right: the two contradict each other
     except (Malformed, MLSError) as error:
         raise Refused(Refusal.SCHEMA, f"not a valid commit: {error}") from None
+    if not _PROPOSALS.issuperset(staged.proposal_types):
+        raise Refused(Refusal.SCHEMA, "a commit here adds, updates, removes, or changes the terms")
     added = tuple((m, _row_of(view, m)) for m in staged.added)
     return _Change(staged, message, added, tuple(_row_of(view, m) for m in staged.removes))
 
@@ -198,9 +236,12 @@ def _check_adds(view: View, run: Run, change: _Change) -> None:
             raise Refused(Refusal.TLP, f"the agreement with {row.organisation} does not reach this channel's ceiling")
     devices = [row.device for _, row in change.added]
     gone = {row.device for row in change.removed}
-    present = [m for d in devices if (m := view.member(run.stream.id, d)) is not None and not m.left]
-    if len(set(devices)) != len(devices) or any(m.device not in gone for m in present):
+    present = view.ends(run.stream.id)
+    if len(set(devices)) != len(devices) or any(d in present and d not in gone for d in devices):
         raise Refused(Refusal.SCHEMA, "a device is in a channel once")
+    for device in devices:
+        if device not in present:
+            _check_room(view, device)
 
 
 def _check_removes(run: Run, change: _Change) -> None:
@@ -213,9 +254,7 @@ def _check_removes(run: Run, change: _Change) -> None:
 def _check_leaves(view: View, run: Run, staged: StagedPublicCommit) -> None:
     """A leaf that is replaced stays the same device (the group has asked), with a certificate that is alive."""
     for leaf in (staged.new_leaf, *(after for _, after in staged.updates)):
-        row = _row_of(view, leaf)
-        if row.revoked or run.now > row.not_after:
-            raise Refused(Refusal.REVOKED, "a leaf would get a certificate that is revoked or has ended")
+        _check_alive(_row_of(view, leaf), run.now)
 
 
 def _check_extensions(run: Run, staged: StagedPublicCommit) -> None:
@@ -234,20 +273,31 @@ def _check_attachments(view: View, change: _Change) -> int:
     message = change.message
     if (message.welcome is not None) != bool(change.added):
         raise Refused(Refusal.SCHEMA, "a Welcome stands exactly with a commit that adds")
-    info = view.upload(message.group_info)
-    data = view.blob(message.group_info, 0, info.length) if info else None
-    if data is None:
-        raise Refused(Refusal.GAP, "put the GroupInfo first")
+    data = _blob(view, message.group_info, "GroupInfo")
     try:
         change.staged.next.check_group_info(data, signer=change.staged.sender_leaf)
     except MLSError as error:
         raise Refused(Refusal.SCHEMA, f"the GroupInfo is not that of the new epoch: {error}") from None
     if message.welcome is None:
         return 0
-    welcome = view.upload(message.welcome)
-    if welcome is None or welcome.held < welcome.length:
-        raise Refused(Refusal.GAP, "put the Welcome first")
-    return welcome.length
+    welcome = _blob(view, message.welcome, "Welcome")
+    suite = change.staged.next.suite
+    try:
+        seen = peek(welcome)
+    except MLSError as error:
+        raise Refused(Refusal.SCHEMA, f"not a Welcome: {error}") from None
+    joiners = sorted(package.ref(suite) for package in change.staged.adds)
+    if seen.wire_format != WELCOME or seen.cipher_suite != suite.id or sorted(seen.key_package_refs) != joiners:
+        raise Refused(Refusal.SCHEMA, "the Welcome is for exactly those whom the commit adds")
+    return len(welcome)
+
+
+def _blob(view: View, blob_hash: bytes, what: str) -> bytes:
+    held = view.upload(blob_hash)
+    data = view.blob(blob_hash, 0, held.length) if held else None
+    if data is None:
+        raise Refused(Refusal.GAP, f"put the {what} first")
+    return data
 
 
 def _after(
@@ -259,8 +309,9 @@ def _after(
     hashed = rolling(stream.rolling, verified.envelope.header)
     effects: list[Effect] = [PutGroup(stream.id, _changed(group, staged.next))]
     effects += [EndMember(stream.id, row.device, seq) for row in change.removed]
-    effects += [ChangeLeaf(stream.id, _row_of(view, m).device, _row_of(view, m).hash) for m in _replaced(staged)]
-    effects.append(GiveBlob(change.message.group_info, channel=stream.id))
+    replaced = [_row_of(view, m) for m in _replaced(staged)]
+    effects += [ChangeLeaf(stream.id, row.device, row.hash) for row in replaced]
+    effects.append(GiveBlob(change.message.group_info, stream.id, seq))
     for leaf, row in change.added:
         welcome = change.message.welcome
         assert welcome is not None  # _check_attachments
@@ -283,15 +334,18 @@ def _after(
     if change.added:
         tree = staged.next.tree_bytes()
         effects.append(PutTree(stream.id, seq, sha256(tree).digest(), tree))
-    rows = [_row_of(view, m) for m in staged.next.members]
-    kind = run.charter.policy.channel_class(stream.channel_class)
+    ends = {**view.ends(stream.id)}
+    for row in change.removed:
+        del ends[row.device]
+    ends |= {row.device: End(row.not_after, row.revoked) for row in (*replaced, *(r for _, r in change.added))}
+    kind = channel_class(run)
     grace = 0 if change.removed else min(kind.grace_seconds * 1000, limits.GRACE_LIMIT)
     after = replace(
         stream,
         epoch=staged.next.epoch,
         grace_until=run.now + grace if grace else 0,
-        expires=min(row.not_after for row in rows),
-        blocked=sum(row.revoked for row in rows),
+        expires=min(end.not_after for end in ends.values()),
+        blocked=sum(end.revoked for end in ends.values()),
     )
     return after, effects
 

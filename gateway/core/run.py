@@ -1,15 +1,17 @@
 """A verified run on its way to its rules, and the checks that several kinds share."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.core.errors import Refused, denied
 from gateway.core.view import Identity, Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.charter import Charter
-from keys.envelope import Kind, Marking, Verified
-from keys.policy import Verb
+from keys.envelope import ENCRYPTED, Kind, Marking, Verified
+from keys.errors import CharterRefused
+from keys.policy import ChannelClass, Verb
 
-HOUR = 3_600_000  # ms
+HOUR: Final = 3_600_000  # ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Run:
     verified: tuple[Verified, ...]
     bodies: list[bytes]
     stream: Stream
+    member: Member | None
+    """The author in the channel, or in the channel whose receipts these are (then perhaps in it no longer)."""
     who: Identity
     charter: Charter
     now: int  # ms
@@ -34,24 +38,27 @@ class Run:
         return self.verified[0], self.bodies[0]
 
 
-def check_channel(run: Run) -> None:
-    """This kind stands in a channel, and there is one."""
-    if run.stream.kind is not StreamKind.CHANNEL or not run.stream.seq:
+def check_channel(run: Run) -> Member:
+    """This kind stands in a channel, its author in it, and its marking is not above the channel's ceiling.
+
+    What is not content is kept as long as the log and names no end of its own.
+    """
+    if run.stream.kind is not StreamKind.CHANNEL or run.member is None:
         raise denied()
+    ceiling = run.stream.ceiling
+    for context in (v.context for v in run.verified):
+        if context.marking > ceiling:
+            label = Marking(ceiling).label
+            raise Refused(Refusal.TLP, f"{context.marking.label} may not go to a channel up to {label}")
+        if context.expires and context.kind not in ENCRYPTED:
+            raise Refused(Refusal.SCHEMA, f"an envelope of kind {context.kind.name} has no end of its own")
+    return run.member
 
 
 def check_control(run: Run) -> None:
     """This kind stands in the control channel, at epoch 0."""
     if run.stream.kind is not StreamKind.CONTROL or any(v.context.epoch for v in run.verified):
         raise denied()
-
-
-def check_member(view: View, run: Run) -> Member:
-    """The author is in the channel now; DENIED to everybody else, be there such a channel or not."""
-    member = view.member(run.stream.id, run.who.device)
-    if member is None or member.left:
-        raise denied()
-    return member
 
 
 def check_verb(run: Run, verb: Verb) -> None:
@@ -61,19 +68,22 @@ def check_verb(run: Run, verb: Verb) -> None:
         raise Refused(Refusal.ROLE, f"{held}: the charter does not allow {verb.value}")
 
 
-def check_marking(run: Run) -> None:
-    """No content above the channel's ceiling, and none for an organisation whose agreement has ended."""
-    for verified in run.verified:
-        if verified.context.marking > run.stream.ceiling:
-            ceiling = Marking(run.stream.ceiling).label
-            raise Refused(Refusal.TLP, f"{verified.context.marking.label} may not go to a channel up to {ceiling}")
+def check_agreement(run: Run) -> None:
+    """No content by an organisation whose agreement has ended."""
     if not run.charter.policy.may_see(run.who.organisation, Marking(run.stream.ceiling), run.now):
         raise Refused(Refusal.TLP, f"the agreement with {run.who.organisation} does not cover this channel now")
 
 
-def check_expiry(run: Run) -> None:
+def channel_class(run: Run) -> ChannelClass:
+    """The class of the run's channel, as the charter in force has it."""
+    try:
+        return run.charter.policy.channel_class(run.stream.channel_class)
+    except CharterRefused as error:
+        raise Refused(Refusal.CHARTER, f"{error} any more: create another channel") from None
+
+
+def check_expiry(run: Run, days: int) -> None:
     """A body's end lies ahead, and within the retention of the channel's class."""
-    days = run.charter.policy.channel_class(run.stream.channel_class).retention_days
     for verified in run.verified:
         expires = verified.context.expires
         if expires and not run.now < expires <= run.now + days * 24 * HOUR:
@@ -82,8 +92,8 @@ def check_expiry(run: Run) -> None:
 
 def check_list_age(view: View, run: Run, organisation: str, hours: int) -> None:
     """The organisation's revocation list is young enough for this."""
-    listed = view.revocations(organisation)
-    if listed is None or run.now > listed.this_update + hours * HOUR:
+    made = view.list_made(organisation)
+    if made is None or run.now > made + hours * HOUR:
         raise Refused(
             Refusal.STALE_LIST,
             f"the revocation list of {organisation} is missing or older than {hours} h: a registrar renews it",

@@ -18,6 +18,7 @@ from gateway.core.errors import Refused, denied
 from gateway.core.view import Identity, View
 from gateway.wire import Refusal
 from keys.charter import Charter
+from keys.credential import Certified
 from keys.errors import BadSignature, KeysError
 from keys.identity import DeviceId, SigningKey, verify
 
@@ -64,53 +65,86 @@ class Session:
         """
         if self.state is not State.PROVING or self.device is None:
             raise Refused(Refusal.SCHEMA, "a Proof answers a Challenge")
-        identity, revoked = _identify(view, charter, self.device, proof.certificate)
+        identity = _identify(view, charter, self.device, proof.certificate)
         transcript = wire.Transcript(
             self.device, self.device_nonce, self.gateway_nonce, key.public, proof.tls_key, proof.certificate
         ).content()
         try:
-            # A stranger's proof is verified too, against a key that nobody holds: it takes as long.
+            # A stranger's proof is verified too, against the gateway's own key: it takes as long, and then is refused.
             verify(identity.public_key if identity else key.public, "session", transcript, proof.signature)
         except BadSignature:
             raise denied() from None
         if identity is None or proof.tls_key not in charter.policy.tls_keys:
             raise denied()
-        if revoked:
-            raise Refused(Refusal.REVOKED, "this device was revoked: ask a registrar for a new enrolment")
-        if now > identity.not_after:
-            raise Refused(Refusal.EXPIRED, "this device's certificate has ended: ask a registrar for a new enrolment")
+        check_standing(view, identity, charter, now)
         after = replace(self, state=State.READY, identity=identity)
         return after, wire.Ready(key.sign("session answer", transcript), now)
 
 
-def _identify(view: View, charter: Charter, device: DeviceId, certificate: bytes) -> tuple[Identity | None, bool]:
-    """The identity that this certificate gives this device, and whether it was revoked."""
+def check_standing(view: View, who: Identity, charter: Charter, now: int) -> None:
+    """A session outlives nobody's certificate, and nobody's organisation, role or office in the charter in force.
+
+    Asked at the proof and again with each request: revocation takes effect with the transaction that logs it.
+
+    Raises:
+        Refused: REVOKED, EXPIRED; DENIED where the charter no longer stands behind this identity.
+    """
+    if who.registrar:
+        certified = _registrar(charter, who.device, who.certificate)
+        listed = view.revocations(who.organisation)
+        if certified is None:
+            raise denied()
+        revoked = listed is not None and certified.serial in listed.serials
+    else:
+        row = view.certificate(who.certificate)
+        if row is None or not _granted(charter, row.organisation, row.roles):
+            raise denied()
+        revoked = row.revoked
+    if revoked:
+        raise Refused(Refusal.REVOKED, "this device was revoked: ask a registrar for a new enrolment")
+    if now > who.not_after:
+        raise Refused(Refusal.EXPIRED, "this device's certificate has ended: ask a registrar for a new enrolment")
+
+
+def _granted(charter: Charter, organisation: str, roles: frozenset[str]) -> bool:
+    """Whether the charter still names the organisation, and lets its root grant these roles."""
+    return any(o.name == organisation and roles <= o.roles for o in charter.policy.organisations)
+
+
+def _identify(view: View, charter: Charter, device: DeviceId, certificate: bytes) -> Identity | None:
+    """The identity that this certificate gives this device."""
     row = view.certificate(certificate)
     if row is not None and row.device == device:
-        identity = Identity(
+        try:
+            charter.verify_certificate(row.der)  # a successor charter may have dropped its registrar
+        except KeysError:
+            return None
+        return Identity(
             device, row.person, row.organisation, row.roles, row.hash, row.public_key, row.not_after, registrar=False
         )
-        return identity, row.revoked
-    return registrar_identity(charter, device, certificate), False
+    return registrar_identity(charter, device, certificate)
 
 
 def registrar_identity(charter: Charter, device: bytes, certificate: bytes) -> Identity | None:
     """A registrar that the charter names, by its device id and its certificate's hash."""
+    registrar = _registrar(charter, device, certificate)
+    if registrar is None:
+        return None
+    return Identity(
+        registrar.device,
+        registrar.person,
+        registrar.organisation,
+        frozenset(),
+        registrar.hash,
+        registrar.public_key,
+        registrar.not_after,
+        registrar=True,
+    )
+
+
+def _registrar(charter: Charter, device: bytes, certificate: bytes) -> Certified | None:
     for issuers in charter.policy.issuers:
-        for der in issuers.registrars:
-            try:
-                registrar = issuers.verify_registrar(der)
-            except KeysError:
-                continue
+        for registrar in map(issuers.verify_registrar, issuers.registrars):
             if registrar.device == device and registrar.hash == certificate:
-                return Identity(
-                    registrar.device,
-                    registrar.person,
-                    registrar.organisation,
-                    frozenset(),
-                    registrar.hash,
-                    registrar.public_key,
-                    registrar.not_after,
-                    registrar=True,
-                )
+                return registrar
     return None

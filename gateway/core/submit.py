@@ -1,8 +1,10 @@
 """What happens to a run of envelopes: checked, given its places, or refused.
 
-    read         canonical, one device, one channel, bodies as the headers name them
-    place        chain and number, or the same run once more, or a number already used
-    verify       the run's one signature, by the key that counts for this device here
+    read         canonical, one device, one channel
+    again        the same run once more, or a number already used
+    author       in the channel, and by which key; DENIED to everybody else, be there such a channel or not
+    place        chain, number and attempt
+    verify       the run's one signature, and the bodies as the headers name them
     rules        one function a kind (`gateway.core.kinds`): roles, marking, epoch, roster
     append       the next seqs of the stream and the next indices of the log, all or none
 
@@ -12,20 +14,22 @@ raises `Refused` and leaves nothing behind, but for the three that let a device 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Final
 
 from gateway import wire
 from gateway.core import limits
-from gateway.core.effects import Append, Effect, Outcome, PutChain, PutStream, RememberRefusal
+from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutChain, PutStream, RememberRefusal
 from gateway.core.errors import Refused, denied
 from gateway.core.kinds import rule_for
 from gateway.core.run import Run
-from gateway.core.view import Chain, Identity, Stored, Stream, StreamKind, View
+from gateway.core.view import Chain, Identity, Member, RefusedAttempt, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.charter import Charter
-from keys.envelope import NOTHING, Claimed, Envelope, Kind, Verified, check_body, read, rolling, verify_run
-from keys.errors import BadSignature, Malformed
+from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, rolling, verify_run
+from keys.errors import BadSignature, Malformed, NotCanonical
 from keys.identity import ChannelId, DeviceId, Random, SigningKey
+from keys.policy import Verb
 from keys.statement import PROMISE_WINDOW, GatewayRefusal, Promise, sign_promise, sign_refusal
 from keys.tlog.merkle import leaf_hash
 
@@ -61,41 +65,53 @@ def decide_submit(
     Raises:
         Refused: nothing was taken and nothing remembered.
     """
-    claimed, bodies = _read(view, frame)
+    claimed = _read(frame, who)
     first = claimed[0].context
-    channel, device = ChannelId(first.channel), DeviceId(first.device)
-    if device != who.device:
-        raise denied()
-    stream = _stream(view, first.channel, first.kind, gateway.charter)
-    chain = view.chain(channel, device)
+    chain = view.chain(first.channel, who.device)
     if first.number <= chain.number:
         return Outcome(_again(view, frame.id, claimed, gateway))
-    _check_place(view, claimed, chain)
+    author = _author(view, who, first, gateway.charter)
+    told = _check_place(view, claimed, chain)
+    if told is not None:
+        return Outcome(_told_again(frame.id, told))
     run = Run(
-        verified=_verify(view, who, stream, claimed),
-        bodies=bodies,
-        stream=stream,
+        verified=_verify(claimed, author.key),
+        bodies=_bodies(view, claimed, frame.run),
+        stream=author.stream,
+        member=author.member,
         who=who,
         charter=gateway.charter,
         now=now,
     )
     try:
-        _check_alive(view, who, now)
         _check_clock(run)
         after, effects = rule_for(run.kind)(view, run)
     except Refused as refusal:
         if refusal.refusal not in SEALED_AGAIN:
             raise
         return _refuse(frame.id, run, refusal, gateway, now)
-    return append(view, frame.id, run.verified, bodies, after, effects, gateway, now, random)
+    return append(view, frame.id, run.verified, run.bodies, after, effects, gateway, now, random)
 
 
-def _read(view: View, frame: wire.Submit) -> tuple[list[Claimed], list[bytes]]:
+def _read(frame: wire.Submit, who: Identity) -> list[Claimed]:
     try:
         claimed = [read(Envelope(s.header, s.signature)) for s in frame.run]
     except Malformed as error:
-        raise Refused(Refusal.CANON, str(error)) from None
-    return claimed, [_body(view, c, s.body) for c, s in zip(claimed, frame.run, strict=True)]
+        refusal = Refusal.CANON if isinstance(error, NotCanonical) else Refusal.SCHEMA
+        raise Refused(refusal, str(error)) from None
+    channel = claimed[0].context.channel
+    for context in (c.context for c in claimed):
+        if context.device != who.device:
+            raise denied()
+        if context.channel != channel:
+            raise Refused(Refusal.SCHEMA, "a run has one channel")
+    return claimed
+
+
+def _bodies(view: View, claimed: Sequence[Claimed], run: Sequence[wire.Sealed]) -> list[bytes]:
+    if sum(c.header.body_length for c in claimed) > limits.RUN_BYTES:
+        raise Refused(Refusal.LIMIT, f"the bodies of a run have at most {limits.RUN_BYTES} bytes together")
+    return [_body(view, c, s.body) for c, s in zip(claimed, run, strict=True)]
 
 
 def _body(view: View, claimed: Claimed, inline: bytes | None) -> bytes:
@@ -114,18 +130,43 @@ def _body(view: View, claimed: Claimed, inline: bytes | None) -> bytes:
     return inline
 
 
-def _stream(view: View, channel: bytes, kind: Kind, charter: Charter) -> Stream:
-    """The stream an envelope is for. Channels begin with CHANNEL_CREATED, receipt streams with their first receipt."""
-    stream = view.stream(channel)
-    if stream is not None:
-        return stream
-    if kind is Kind.CHANNEL_CREATED:
-        return Stream(ChannelId(channel), StreamKind.CHANNEL, 0, NOTHING)
-    if channel == charter.control_channel:
-        return Stream(ChannelId(channel), StreamKind.CONTROL, 0, NOTHING)
-    if kind is Kind.RECEIPT:
-        return Stream(ChannelId(channel), StreamKind.RECEIPTS, 0, NOTHING)
-    raise denied()
+@dataclass(frozen=True, slots=True)
+class _Author:
+    """Where an envelope is to go, whose it is there, and the key that counts for it."""
+
+    stream: Stream
+    member: Member | None
+    key: bytes
+
+
+def _author(view: View, who: Identity, context: Context, charter: Charter) -> _Author:
+    """In a channel the key of the device's leaf counts, elsewhere that of the session's certificate.
+
+    Whoever may create channels learns that an id is taken; whoever may not is told so before it is looked for.
+    """
+    founding = context.kind is Kind.CHANNEL_CREATED
+    if founding and not charter.policy.permits(who.roles, Verb.CREATE_CHANNEL):
+        raise Refused(Refusal.ROLE, f"the charter does not allow {Verb.CREATE_CHANNEL.value} to this device")
+    stream = view.stream(context.channel)
+    if stream is None and founding:
+        return _Author(Stream(ChannelId(context.channel), StreamKind.CHANNEL, 0, NOTHING), None, who.public_key)
+    if stream is None:
+        raise denied()
+    if stream.kind is StreamKind.CONTROL:
+        return _Author(stream, None, who.public_key)
+    if stream.kind is StreamKind.RECEIPTS:
+        member = view.member(stream.parent, who.device)
+        if member is None:
+            raise denied()
+        return _Author(stream, member, who.public_key)
+    member = view.member(stream.id, who.device)
+    if member is None or member.left:
+        raise denied()
+    if member.certificate == who.certificate:
+        return _Author(stream, member, who.public_key)
+    leaf = view.certificate(member.certificate)
+    assert leaf is not None  # a member's certificate counts
+    return _Author(stream, member, leaf.public_key)
 
 
 def _again(view: View, request: int, claimed: Sequence[Claimed], gateway: Gateway) -> wire.Accepted:
@@ -139,7 +180,8 @@ def _again(view: View, request: int, claimed: Sequence[Claimed], gateway: Gatewa
     return _accepted(request, places, gateway)
 
 
-def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> None:
+def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> RefusedAttempt | None:
+    """The run follows on, each number by its next attempt. Gives what was said of this very run, if it was refused before."""
     first = claimed[0].context
     if first.number != chain.number + 1:
         raise Refused(Refusal.GAP, f"the next number is {chain.number + 1}: send what is missing first")
@@ -147,36 +189,31 @@ def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> None:
         raise Refused(
             Refusal.GAP, f"number {first.number} does not follow the envelope accepted as number {chain.number}"
         )
-    refused = view.refused_attempts(first.channel, first.device, first.number, first.number + len(claimed) - 1)
+    last = claimed[-1]
+    refused = view.refused_attempts(first.channel, first.device, first.number, last.context.number)
+    told = refused.get(last.context.number)
+    if told is not None and told.header_hash == sha256(last.envelope.header).digest():
+        return told
     for context in (c.context for c in claimed):
-        if context.attempt != refused.get(context.number, -1) + 1:
+        before = refused.get(context.number)
+        if context.attempt != (before.attempt + 1 if before else 0):
             raise Refused(Refusal.REPLAY, f"number {context.number} is not to be sealed as attempt {context.attempt}")
+    return None
 
 
-def _verify(view: View, who: Identity, stream: Stream, claimed: Sequence[Claimed]) -> tuple[Verified, ...]:
-    """In a channel the key of the device's leaf counts, elsewhere that of the session's certificate."""
-    key = who.public_key
-    if stream.kind is StreamKind.CHANNEL and stream.seq:
-        member = view.member(stream.id, who.device)
-        certificate = view.certificate(member.certificate) if member and not member.left else None
-        if certificate is None:
-            raise denied()
-        key = certificate.public_key
+def _told_again(request: int, told: RefusedAttempt) -> wire.Refused:
+    """Whoever did not hear the refusal hears it now: what was refused once is never taken."""
+    detail = "refused before: seal it again with the next attempt"
+    return wire.Refused(request, told.refusal, detail, 0, told.statement)
+
+
+def _verify(claimed: Sequence[Claimed], key: bytes) -> tuple[Verified, ...]:
     try:
         return verify_run(claimed, key)
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
     except BadSignature:
         raise denied() from None
-
-
-def _check_alive(view: View, who: Identity, now: int) -> None:
-    """A session outlives nobody's certificate."""
-    if now > who.not_after:
-        raise Refused(Refusal.EXPIRED, "this device's certificate has ended")
-    row = view.certificate(who.certificate)
-    if row is not None and row.revoked:
-        raise Refused(Refusal.REVOKED, "this device was revoked")
 
 
 def _check_clock(run: Run) -> None:
@@ -192,7 +229,12 @@ def _refuse(
     last = run.verified[-1]
     statement = sign_refusal(GatewayRefusal(last.header_hash, refusal.refusal, run.stream.epoch, now), gateway.key)
     remember = RememberRefusal(
-        run.stream.id, run.who.device, tuple(v.context.number for v in run.verified), last.context.attempt
+        channel=run.stream.id,
+        device=run.who.device,
+        attempts=tuple((v.context.number, v.context.attempt) for v in run.verified),
+        refusal=refusal.refusal,
+        header_hash=last.header_hash,
+        statement=statement,
     )
     return Outcome(wire.Refused(request, refusal.refusal, refusal.detail, 0, statement), (remember,))
 
@@ -210,13 +252,15 @@ def append(
 ) -> Outcome[wire.Accepted | wire.Refused]:
     """Give verified envelopes the next places of `stream` and of the log."""
     seq, hashed, index = stream.seq, stream.rolling, view.log_size()
-    places = []
+    places, given = [], []
     for verified, body in zip(run, bodies, strict=True):
         seq, hashed = seq + 1, rolling(hashed, verified.envelope.header)
         places.append(_stored(stream, seq, index, now, random(16), verified, body))
         index += 1
+        if len(body) > wire.CHUNK:
+            given.append(GiveBlob(verified.header.body_hash, stream.id, seq))
     last = run[-1]
-    done: list[Effect] = [PutStream(replace(stream, seq=seq, rolling=hashed)), *map(Append, places)]
+    done: list[Effect] = [PutStream(replace(stream, seq=seq, rolling=hashed)), *map(Append, places), *given]
     done.append(PutChain(stream.id, last.context.device, last.context.number, last.envelope.link))
     return Outcome(_accepted(request, places, gateway), (*done, *effects))
 

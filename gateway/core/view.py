@@ -7,8 +7,9 @@ sees what the decisions before it in the same transaction have done.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
+from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.canonical import encode
 from keys.charter import Charter
@@ -53,6 +54,16 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedAttempt:
+    """The last attempt of a number that was refused so that its device may seal it again, and what it was told."""
+
+    attempt: int
+    refusal: Refusal
+    header_hash: bytes  # of the header that closed the run
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An envelope with its place, as the store has it. `body` is None where it is kept apart or destroyed."""
 
@@ -90,6 +101,14 @@ class Member:
     welcome: bytes = b""
     welcome_length: int = 0
     rolling: bytes = b""  # of the channel after the commit that added it
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How long a member's certificate lasts."""
+
+    not_after: int
+    revoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +157,16 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A body put in chunks: how much of it is here. Complete when held == length."""
+    """A body put in chunks: how much of it is here, and since when (ms). Complete when held == length."""
 
     hash: bytes
     length: int
     held: int
+    time: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return self.held == self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +183,9 @@ class Identity:
     registrar: bool
 
 
+RENEWAL: Final = "renewal"  # the role of an invitation that a device has made for itself
+
+
 class View(Protocol):
     """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
 
@@ -166,7 +193,7 @@ class View(Protocol):
     def charter_notes(self) -> Sequence[bytes]: ...
     def stream(self, channel: bytes) -> Stream | None: ...
     def chain(self, channel: bytes, device: bytes) -> Chain: ...
-    def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, int]:
+    def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, RefusedAttempt]:
         """The last refused attempt of each of these numbers that a signed refusal lets the device seal again."""
         ...
 
@@ -185,7 +212,18 @@ class View(Protocol):
         """Of every channel the device is or was in: its latest membership."""
         ...
 
-    def share_channel(self, device: bytes, other: bytes) -> bool: ...
+    def share_channel(self, device: bytes, other: bytes) -> bool:
+        """Whether both are in one channel now."""
+        ...
+
+    def shared_channel(self, device: bytes, other: bytes) -> bool:
+        """Whether both are or were in one channel at the same time."""
+        ...
+
+    def channels_of(self, device: bytes) -> int:
+        """How many channels the device is in."""
+        ...
+
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         """Commits, proposals, alerts and whatever is FLASH, by seq: what a FLASH may have to jump, and what it needs."""
         ...
@@ -202,8 +240,8 @@ class View(Protocol):
         """Hash and length of the ratchet tree after the commit at `seq`, if it is still kept."""
         ...
 
-    def earliest_end(self, channel: bytes) -> int | None:
-        """When the first certificate of a present member ends, in ms."""
+    def ends(self, channel: bytes) -> Mapping[bytes, End]:
+        """When the certificate in each present member's leaf ends, by device id."""
         ...
 
     def certificate(self, certificate_hash: bytes) -> CertificateRow | None: ...
@@ -211,35 +249,57 @@ class View(Protocol):
         """All of a device's, the newest first."""
         ...
 
-    def directory(self, after: bytes, limit: int) -> Sequence[CertificateRow]:
-        """The newest certificate of each device, by device id."""
+    def directory(self, after: bytes, limit: int, near: bytes | None = None) -> Sequence[CertificateRow]:
+        """The newest certificate of each device, by device id; of those that share a channel with `near`, where it is given."""
         ...
 
     def revocations(self, organisation: str) -> RevocationList | None: ...
+    def list_made(self, organisation: str) -> int | None:
+        """When the organisation's newest revocation list was made, in ms."""
+        ...
+
     def invitation(self, invite: bytes) -> Invitation | None: ...
     def granted(self, certificate: bytes) -> Invitation | None:
         """The invitation for which a registrar has granted this certificate."""
         ...
 
-    def pending(self, limit: int) -> Sequence[Invitation]:
-        """Those with a request and no logged certificate yet."""
+    def invites_open(self, organisation: str, now: int) -> int:
+        """How many of its invites have not ended and not been used."""
         ...
 
-    def package(self, device: bytes, suite: int) -> Package | None:
-        """The next one to hand out: a one-time KeyPackage, or the last-resort one when there is none."""
+    def pending(self, organisation: str | None, granted: bool | None, ends: int, limit: int) -> Sequence[Invitation]:
+        """Those with a request and no logged certificate yet, of one organisation or of all, whose end is not before `ends`;
+        only those granted, or only those not, where `granted` is given."""
         ...
 
-    def packages_left(self, device: bytes, suite: int | None = None) -> int: ...
-    def claims_since(self, device: bytes, since: int) -> int: ...
+    def package(self, device: bytes, suite: int, now_seconds: int) -> Package | None:
+        """The next one to hand out that has not ended: a one-time KeyPackage, or the last-resort one when there is none."""
+        ...
+
+    def package_known(self, package_hash: bytes) -> bool:
+        """Whether this KeyPackage is there, or was and has been handed out."""
+        ...
+
+    def packages_left(self, device: bytes, suite: int | None = None, now_seconds: int = 0) -> int:
+        """One-time KeyPackages that have not ended."""
+        ...
+
+    def claims_since(self, claimer: bytes, since: int, device: bytes | None = None) -> int:
+        """How many KeyPackages it has claimed, of one device or of all."""
+        ...
+
     def upload(self, body_hash: bytes) -> Upload | None: ...
-    def uploads_open(self, device: bytes) -> int: ...
+    def uploads_open(self, device: bytes) -> Sequence[Upload]:
+        """Bodies that the device has begun to put and that nobody was given yet, the oldest first."""
+        ...
+
     def partial(self, body_hash: bytes) -> bytes:
         """What has been put of a body that is not whole yet."""
         ...
 
     def blob(self, body_hash: bytes, offset: int, length: int) -> bytes | None: ...
     def may_read(self, body_hash: bytes, device: bytes) -> bool:
-        """Whether this blob was given to the device, or to a channel it is in."""
+        """Whether this blob was given to the device, to a channel that it was in at that place, or to everybody."""
         ...
 
     def published(self, body_hash: bytes) -> Stored | None:

@@ -1,6 +1,7 @@
 """Effects to rows: one function an effect, in a table. They run inside the transaction of the decision that asked for them."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 import apsw
@@ -67,9 +68,11 @@ def _put_chain(db: apsw.Connection, effect: e.PutChain) -> None:
 
 
 def _remember_refusal(db: apsw.Connection, effect: e.RememberRefusal) -> None:
+    said = (int(effect.refusal), effect.header_hash, effect.statement)
     db.executemany(
-        "INSERT INTO refusals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET attempt = excluded.attempt",
-        [(effect.channel, effect.device, number, effect.attempt) for number in effect.numbers],
+        "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET attempt = excluded.attempt,"
+        " refusal = excluded.refusal, header_hash = excluded.header_hash, statement = excluded.statement",
+        [(effect.channel, effect.device, number, attempt, *said) for number, attempt in effect.attempts],
     )
 
 
@@ -90,11 +93,11 @@ def _put_tree(db: apsw.Connection, effect: e.PutTree) -> None:
         (effect.channel, effect.seq, effect.hash, len(effect.data)),
     )
     db.execute(
-        "INSERT INTO blobs VALUES (?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+        "INSERT INTO blobs VALUES (?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
         (effect.hash, effect.channel, len(effect.data), len(effect.data)),
     )
     db.execute("INSERT INTO pieces VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (effect.hash, effect.data))
-    _give_blob(db, e.GiveBlob(effect.hash, channel=effect.channel))
+    _give_blob(db, e.GiveBlob(effect.hash, effect.channel, effect.seq))
 
 
 def _put_member(db: apsw.Connection, effect: e.PutMember) -> None:
@@ -144,8 +147,17 @@ def _put_certificate(db: apsw.Connection, effect: e.PutCertificate) -> None:
 def _put_revocations(db: apsw.Connection, effect: e.PutRevocations) -> None:
     listed = effect.revocations
     db.execute(
-        "INSERT INTO revocations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET der = excluded.der, seq = excluded.seq",
-        (listed.organisation, listed.der, effect.seq),
+        "INSERT OR REPLACE INTO revocations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            listed.organisation,
+            listed.der,
+            listed.number,
+            listed.this_update,
+            listed.next_update,
+            b"".join(serial.to_bytes(16) for serial in sorted(listed.serials)),
+            f"{listed.signer:x}",
+            effect.seq,
+        ),
     )
     db.executemany(
         "UPDATE certificates SET revoked = 1 WHERE organisation = ? AND serial = ?",
@@ -179,27 +191,41 @@ def _put_package(db: apsw.Connection, effect: e.PutPackage) -> None:
             "DELETE FROM packages WHERE device = ? AND suite = ? AND last_resort = 1", (effect.device, effect.suite)
         )
     db.execute(
-        "INSERT INTO packages (device, suite, data, last_resort, not_after) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (effect.device, effect.suite, effect.data, int(effect.last_resort), effect.not_after),
+        "INSERT INTO packages (device, suite, hash, data, last_resort, not_after, taken) VALUES (?, ?, ?, ?, ?, ?, 0)"
+        " ON CONFLICT DO NOTHING",
+        (
+            effect.device,
+            effect.suite,
+            sha256(effect.data).digest(),
+            effect.data,
+            int(effect.last_resort),
+            effect.not_after,
+        ),
     )
 
 
 def _drop_packages(db: apsw.Connection, effect: e.DropPackages) -> None:
-    db.execute("DELETE FROM packages WHERE device = ?", (effect.device,))
+    db.execute("DELETE FROM packages WHERE device = ? AND taken = 0", (effect.device,))
+
+
+def _drop_ended_packages(db: apsw.Connection, effect: e.DropEndedPackages) -> None:
+    db.execute("DELETE FROM packages WHERE device = ? AND not_after < ?", (effect.device, effect.now))
 
 
 def _take_package(db: apsw.Connection, effect: e.TakePackage) -> None:
-    db.execute("DELETE FROM packages WHERE n = ? AND last_resort = 0", (effect.row,))
-    db.execute("INSERT INTO claims (claimer, time) VALUES (?, ?)", (effect.claimer, effect.time))
+    db.execute("UPDATE packages SET taken = 1, data = x'' WHERE n = ? AND last_resort = 0", (effect.row,))
+    db.execute("DELETE FROM claims WHERE claimer = ? AND time <= ?", (effect.claimer, effect.since))
+    db.execute(
+        "INSERT INTO claims (claimer, device, time) VALUES (?, ?, ?)", (effect.claimer, effect.device, effect.time)
+    )
 
 
 def _put_piece(db: apsw.Connection, effect: e.PutPiece) -> None:
     db.execute(
-        "INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET held = excluded.held, time = excluded.time",
+        "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET held = excluded.held, time = excluded.time",
         (effect.hash, effect.device, effect.length, effect.offset + len(effect.data), effect.time),
     )
-    if effect.data:
-        db.execute("INSERT INTO pieces VALUES (?, ?, ?)", (effect.hash, effect.offset, effect.data))
+    db.execute("INSERT INTO pieces VALUES (?, ?, ?)", (effect.hash, effect.offset, effect.data))
 
 
 def _drop_upload(db: apsw.Connection, effect: e.DropUpload) -> None:
@@ -209,8 +235,10 @@ def _drop_upload(db: apsw.Connection, effect: e.DropUpload) -> None:
 
 def _give_blob(db: apsw.Connection, effect: e.GiveBlob) -> None:
     db.execute(
-        "INSERT INTO readers VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (effect.hash, effect.channel, effect.device)
+        "INSERT INTO readers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (effect.hash, effect.channel, effect.seq, effect.device),
     )
+    db.execute("UPDATE blobs SET open = 0 WHERE hash = ?", (effect.hash,))
 
 
 def _move_cursor(db: apsw.Connection, effect: e.MoveCursor) -> None:
@@ -237,6 +265,7 @@ CHANGES: Final[dict[type, Change]] = {
     e.DropInvitation: _drop_invitation,
     e.PutPackage: _put_package,
     e.DropPackages: _drop_packages,
+    e.DropEndedPackages: _drop_ended_packages,
     e.TakePackage: _take_package,
     e.PutPiece: _put_piece,
     e.DropUpload: _drop_upload,

@@ -7,15 +7,18 @@ import apsw
 from gateway.core.view import (
     CertificateRow,
     Chain,
+    End,
     Invitation,
     Member,
     Package,
+    RefusedAttempt,
     Stored,
     Stream,
     StreamKind,
     Upload,
 )
-from keys.authority import RevocationList, read_revocation_list
+from gateway.wire import Refusal
+from keys.authority import RevocationList
 from keys.charter import Charter, reopen
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId, PersonId
@@ -82,19 +85,11 @@ class Parsed:
 
     def __init__(self) -> None:
         self._charters: dict[bytes, Charter] = {}
-        self._lists: dict[tuple[bytes, bytes], RevocationList] = {}
 
     def charter(self, note: bytes) -> Charter:
         if note not in self._charters:
             self._charters = {note: reopen(note)}
         return self._charters[note]
-
-    def revocations(self, der: bytes, charter: Charter) -> RevocationList:
-        key = (der, charter.note)
-        if key not in self._lists:
-            kept = list(self._lists.items())[-63:]  # one an organisation; a few thousand bytes each
-            self._lists = {**dict(kept), key: read_revocation_list(der, charter.policy.issuers)}
-        return self._lists[key]
 
 
 class SqliteView:
@@ -129,15 +124,16 @@ class SqliteView:
         row = self._row("SELECT number, link FROM chains WHERE stream = ? AND device = ?", channel, device)
         return Chain(*row) if row else Chain(0, NOTHING)
 
-    def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, int]:
+    def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, RefusedAttempt]:
         rows = self._rows(
-            "SELECT number, attempt FROM refusals WHERE stream = ? AND device = ? AND number BETWEEN ? AND ?",
+            "SELECT number, attempt, refusal, header_hash, statement FROM refusals"
+            " WHERE stream = ? AND device = ? AND number BETWEEN ? AND ?",
             channel,
             device,
             first,
             last,
         )
-        return dict(rows)
+        return {row[0]: RefusedAttempt(row[1], Refusal(row[2]), row[3], row[4]) for row in rows}
 
     def envelope_at(self, channel: bytes, device: bytes, number: int) -> Stored | None:
         row = self._row(_WITH_BODY + "WHERE s.id = ? AND e.device = ? AND e.number = ?", channel, device, number)
@@ -192,6 +188,21 @@ class SqliteView:
             is not None
         )
 
+    def shared_channel(self, device: bytes, other: bytes) -> bool:
+        return (
+            self._row(
+                "SELECT 1 FROM members a JOIN members b ON b.stream = a.stream WHERE a.device = ? AND b.device = ?"
+                " AND (b.left_at = 0 OR a.since < b.left_at) AND (a.left_at = 0 OR b.since < a.left_at) LIMIT 1",
+                device,
+                other,
+            )
+            is not None
+        )
+
+    def channels_of(self, device: bytes) -> int:
+        row = self._row("SELECT count(*) FROM members WHERE device = ? AND left_at = 0", device)
+        return int(row[0]) if row else 0
+
     def group(self, channel: bytes) -> Mapping[str, bytes]:
         return dict(self._rows("SELECT part, value FROM groups WHERE stream = ?", channel))
 
@@ -199,13 +210,13 @@ class SqliteView:
         row = self._row("SELECT hash, length FROM trees WHERE stream = ? AND seq = ?", channel, seq)
         return (row[0], row[1]) if row else None
 
-    def earliest_end(self, channel: bytes) -> int | None:
-        row = self._row(
-            "SELECT min(c.not_after) FROM members m JOIN certificates c ON c.hash = m.certificate"
+    def ends(self, channel: bytes) -> Mapping[bytes, End]:
+        rows = self._rows(
+            "SELECT m.device, c.not_after, c.revoked FROM members m JOIN certificates c ON c.hash = m.certificate"
             " WHERE m.stream = ? AND m.left_at = 0",
             channel,
         )
-        return row[0] if row else None
+        return {device: End(not_after, bool(revoked)) for device, not_after, revoked in rows}
 
     def certificate(self, certificate_hash: bytes) -> CertificateRow | None:
         row = self._row(_CERTIFICATE + "WHERE hash = ?", certificate_hash)
@@ -214,19 +225,27 @@ class SqliteView:
     def certificates(self, device: bytes) -> Sequence[CertificateRow]:
         return [_certificate(r) for r in self._rows(_CERTIFICATE + "WHERE device = ? ORDER BY idx DESC", device)]
 
-    def directory(self, after: bytes, limit: int) -> Sequence[CertificateRow]:
+    def directory(self, after: bytes, limit: int, near: bytes | None = None) -> Sequence[CertificateRow]:
         sql = _CERTIFICATE + (
-            "WHERE device > ? AND idx = (SELECT max(idx) FROM certificates c WHERE c.device = certificates.device)"
-            " ORDER BY device LIMIT ?"
+            "WHERE device > ?1 AND idx = (SELECT max(idx) FROM certificates c WHERE c.device = certificates.device)"
+            " AND (?3 IS NULL OR device = ?3 OR device IN (SELECT b.device FROM members a JOIN members b"
+            " ON b.stream = a.stream WHERE a.device = ?3 AND a.left_at = 0 AND b.left_at = 0)) ORDER BY device LIMIT ?2"
         )
-        return [_certificate(row) for row in self._rows(sql, after, limit)]
+        return [_certificate(row) for row in self._rows(sql, after, limit, near)]
 
     def revocations(self, organisation: str) -> RevocationList | None:
-        row = self._row("SELECT der FROM revocations WHERE organisation = ?", organisation)
-        charter = self.charter()
-        if row is None or charter is None:
+        row = self._row(
+            "SELECT der, number, this_update, next_update, serials, signer FROM revocations WHERE organisation = ?",
+            organisation,
+        )
+        if row is None:
             return None
-        return self._parsed.revocations(row[0], charter)
+        serials = frozenset(int.from_bytes(row[4][at : at + 16]) for at in range(0, len(row[4]), 16))
+        return RevocationList(row[0], organisation, row[1], row[2], row[3], serials, int(row[5], 16))
+
+    def list_made(self, organisation: str) -> int | None:
+        row = self._row("SELECT this_update FROM revocations WHERE organisation = ?", organisation)
+        return row[0] if row else None
 
     def invitation(self, invite: bytes) -> Invitation | None:
         row = self._row(_INVITATION + "WHERE id = ?", invite)
@@ -236,38 +255,66 @@ class SqliteView:
         row = self._row(_INVITATION + "WHERE certificate = ? AND seq = 0", certificate)
         return Invitation(*row) if row else None
 
-    def pending(self, limit: int) -> Sequence[Invitation]:
-        rows = self._rows(_INVITATION + "WHERE length(request) > 0 AND seq = 0 ORDER BY expires LIMIT ?", limit)
+    def invites_open(self, organisation: str, now: int) -> int:
+        row = self._row(
+            "SELECT count(*) FROM invitations WHERE organisation = ? AND role != 'renewal' AND seq = 0 AND expires >= ?",
+            organisation,
+            now,
+        )
+        return int(row[0]) if row else 0
+
+    def pending(self, organisation: str | None, granted: bool | None, ends: int, limit: int) -> Sequence[Invitation]:
+        rows = self._rows(
+            _INVITATION + "WHERE length(request) > 0 AND seq = 0 AND (?1 IS NULL OR organisation = ?1)"
+            " AND (?2 IS NULL OR (length(certificate) > 0) = ?2) AND expires >= ?3 ORDER BY expires, id LIMIT ?4",
+            organisation,
+            granted,
+            ends,
+            limit,
+        )
         return [Invitation(*row) for row in rows]
 
-    def package(self, device: bytes, suite: int) -> Package | None:
+    def package(self, device: bytes, suite: int, now_seconds: int) -> Package | None:
         row = self._row(
-            "SELECT n, device, suite, data, last_resort FROM packages WHERE device = ? AND suite = ?"
-            " ORDER BY last_resort, n LIMIT 1",
+            "SELECT n, device, suite, data, last_resort FROM packages WHERE device = ? AND suite = ? AND taken = 0"
+            " AND not_after >= ? ORDER BY last_resort, n LIMIT 1",
             device,
             suite,
+            now_seconds,
         )
         return Package(row[0], DeviceId(row[1]), row[2], row[3], bool(row[4])) if row else None
 
-    def packages_left(self, device: bytes, suite: int | None = None) -> int:
+    def package_known(self, package_hash: bytes) -> bool:
+        return self._row("SELECT 1 FROM packages WHERE hash = ?", package_hash) is not None
+
+    def packages_left(self, device: bytes, suite: int | None = None, now_seconds: int = 0) -> int:
         row = self._row(
-            "SELECT count(*) FROM packages WHERE device = ? AND last_resort = 0 AND (?2 IS NULL OR suite = ?2)",
+            "SELECT count(*) FROM packages WHERE device = ?1 AND taken = 0 AND last_resort = 0"
+            " AND (?2 IS NULL OR suite = ?2) AND not_after >= ?3",
             device,
             suite,
+            now_seconds,
         )
         return int(row[0]) if row else 0
 
-    def claims_since(self, device: bytes, since: int) -> int:
-        row = self._row("SELECT count(*) FROM claims WHERE claimer = ? AND time > ?", device, since)
+    def claims_since(self, claimer: bytes, since: int, device: bytes | None = None) -> int:
+        row = self._row(
+            "SELECT count(*) FROM claims WHERE claimer = ?1 AND time > ?2 AND (?3 IS NULL OR device = ?3)",
+            claimer,
+            since,
+            device,
+        )
         return int(row[0]) if row else 0
 
     def upload(self, body_hash: bytes) -> Upload | None:
-        row = self._row("SELECT hash, length, held FROM blobs WHERE hash = ?", body_hash)
+        row = self._row("SELECT hash, length, held, time FROM blobs WHERE hash = ?", body_hash)
         return Upload(*row) if row else None
 
-    def uploads_open(self, device: bytes) -> int:
-        row = self._row("SELECT count(*) FROM blobs WHERE device = ? AND held < length", device)
-        return int(row[0]) if row else 0
+    def uploads_open(self, device: bytes) -> Sequence[Upload]:
+        rows = self._rows(
+            "SELECT hash, length, held, time FROM blobs WHERE device = ? AND open = 1 ORDER BY time", device
+        )
+        return [Upload(*row) for row in rows]
 
     def partial(self, body_hash: bytes) -> bytes:
         pieces = self._rows("SELECT data FROM pieces WHERE hash = ? ORDER BY start", body_hash)
@@ -277,21 +324,20 @@ class SqliteView:
         upload = self.upload(body_hash)
         if upload is None or upload.held < upload.length:
             return None
-        pieces = self._rows(
-            "SELECT start, data FROM pieces WHERE hash = ? AND start < ? ORDER BY start", body_hash, offset + length
+        pieces = self._rows(  # length() of a blob reads its header alone, so pieces before the offset cost nothing
+            "SELECT start, data FROM pieces WHERE hash = ?1 AND start < ?3 AND start + length(data) > ?2 ORDER BY start",
+            body_hash,
+            offset,
+            offset + length,
         )
-        wanted = [
-            data[max(0, offset - start) : offset + length - start]
-            for start, data in pieces
-            if start + len(data) > offset
-        ]
-        return b"".join(wanted)
+        return b"".join(data[max(0, offset - start) : offset + length - start] for start, data in pieces)
 
     def may_read(self, body_hash: bytes, device: bytes) -> bool:
         return (
             self._row(
-                "SELECT 1 FROM readers r WHERE r.hash = ?1 AND (r.device = ?2 OR EXISTS"
-                " (SELECT 1 FROM members m WHERE m.stream = r.stream AND m.device = ?2)) LIMIT 1",
+                "SELECT 1 FROM readers r WHERE r.hash = ?1 AND (r.device = ?2 OR EXISTS (SELECT 1 FROM members m"
+                " WHERE m.stream = r.stream AND m.device = ?2 AND m.since <= r.seq AND (m.left_at = 0 OR r.seq <= m.left_at))"
+                " OR EXISTS (SELECT 1 FROM streams s WHERE s.id = r.stream AND s.kind = 1)) LIMIT 1",
                 body_hash,
                 device,
             )

@@ -188,7 +188,7 @@ class Conversation:
             await special(self, frame)
         elif type(frame) in answers.ANSWERS:
             with self._service.store.snapshot() as view:
-                answer = answers.answer(view, who, frame)
+                answer = answers.answer(view, who, frame, self._service.now())
             self.say(answer)
         else:
             await self._write(who, frame)

@@ -46,12 +46,15 @@ CREATE TABLE chains (
     PRIMARY KEY (stream, device)
 ) WITHOUT ROWID;
 
--- Numbers that a signed refusal lets a device seal again, with the last attempt refused.
+-- Numbers that a signed refusal lets a device seal again: the last attempt refused, and what was said of it.
 CREATE TABLE refusals (
-    stream  BLOB NOT NULL,
-    device  BLOB NOT NULL,
-    number  INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
+    stream      BLOB NOT NULL,
+    device      BLOB NOT NULL,
+    number      INTEGER NOT NULL,
+    attempt     INTEGER NOT NULL,
+    refusal     INTEGER NOT NULL,
+    header_hash BLOB NOT NULL,            -- of the header that closed the run
+    statement   BLOB NOT NULL,
     PRIMARY KEY (stream, device, number)
 ) WITHOUT ROWID;
 
@@ -107,6 +110,11 @@ CREATE INDEX certificates_serial ON certificates (organisation, serial);
 CREATE TABLE revocations (
     organisation TEXT PRIMARY KEY,
     der          BLOB NOT NULL,
+    number       INTEGER NOT NULL,
+    this_update  INTEGER NOT NULL,
+    next_update  INTEGER NOT NULL,
+    serials      BLOB NOT NULL,           -- 16 bytes each
+    signer       TEXT NOT NULL,
     seq          INTEGER NOT NULL
 ) WITHOUT ROWID;
 
@@ -126,32 +134,39 @@ CREATE TABLE invitations (
     seq          INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- One handed out stays as its hash until it has ended, so that a repeated request can't offer it a second time.
 CREATE TABLE packages (
     n           INTEGER PRIMARY KEY,
     device      BLOB NOT NULL,
     suite       INTEGER NOT NULL,
-    data        BLOB NOT NULL UNIQUE,
+    hash        BLOB NOT NULL UNIQUE,
+    data        BLOB NOT NULL,
     last_resort INTEGER NOT NULL,
-    not_after   INTEGER NOT NULL          -- s
+    not_after   INTEGER NOT NULL,         -- s
+    taken       INTEGER NOT NULL
 );
-CREATE INDEX packages_device ON packages (device, suite, last_resort, n);
+CREATE INDEX packages_device ON packages (device, suite, last_resort, n) WHERE taken = 0;
+CREATE INDEX packages_ended ON packages (device, not_after);
 
 CREATE TABLE claims (
     n       INTEGER PRIMARY KEY,
     claimer BLOB NOT NULL,
+    device  BLOB NOT NULL,
     time    INTEGER NOT NULL
 );
 CREATE INDEX claims_time ON claims (claimer, time);
 
--- Bodies, Welcomes, GroupInfos and trees longer than a chunk; whole only when held = length.
+-- Bodies, Welcomes, GroupInfos and trees longer than a chunk; whole only when held = length, and open until they are given
+-- to readers: what nobody was given is dropped after a while.
 CREATE TABLE blobs (
     hash   BLOB PRIMARY KEY,
     device BLOB NOT NULL,
     length INTEGER NOT NULL,
     held   INTEGER NOT NULL,
-    time   INTEGER NOT NULL
+    time   INTEGER NOT NULL,
+    open   INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX blobs_open ON blobs (device) WHERE held < length;
+CREATE INDEX blobs_open ON blobs (device, time) WHERE open = 1;
 
 CREATE TABLE pieces (
     hash  BLOB NOT NULL,
@@ -163,8 +178,9 @@ CREATE TABLE pieces (
 CREATE TABLE readers (
     hash   BLOB NOT NULL,
     stream BLOB NOT NULL,                 -- b'' where the reader is one device
+    seq    INTEGER NOT NULL,              -- where it stands in the stream: those may read it who are or were members then
     device BLOB NOT NULL,
-    PRIMARY KEY (hash, stream, device)
+    PRIMARY KEY (hash, stream, seq, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE cursors (

@@ -264,7 +264,7 @@ class World:
 
     def tell(self, party: Party | None, frame: Any) -> Any:
         try:
-            return answers.answer(self.view, party.identity if party else None, frame)
+            return answers.answer(self.view, party.identity if party else None, frame, self.now)
         except Refused as refused:
             return refused
 

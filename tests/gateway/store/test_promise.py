@@ -14,7 +14,7 @@ import pytest
 
 from gateway.core.effects import Append, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
-from gateway.store.base import Conflict, WrongStore
+from gateway.store.base import Broken, Conflict, WrongStore
 from gateway.store.sqlite import SqliteStore, create
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
@@ -189,3 +189,31 @@ async def test_nothing_that_was_answered_is_lost_when_the_process_is_killed(tmp_
         await store.close()
         assert held == list(range(1, len(held) + 1)), f"seed {seed}"
         assert len(held) >= answered, f"seed {seed}"
+
+
+async def test_a_wrong_decision_fails_alone(store: SqliteStore) -> None:
+    await store.decide(append)
+
+    def twice(view: View) -> Outcome[int]:
+        first = view.envelope(CHANNEL, 1)
+        assert first is not None
+        return Outcome(1, (Append(first),))
+
+    before, wrong, after = await asyncio.gather(
+        store.decide(append), store.decide(twice), store.decide(append), return_exceptions=True
+    )
+    assert (before, after) == (2, 3)
+    assert isinstance(wrong, apsw.ConstraintError)
+    assert await store.decide(append) == 4
+
+
+async def test_an_effect_that_nobody_knows_stops_the_store_and_leaves_nobody_waiting(store: SqliteStore) -> None:
+    def strange(view: View) -> Outcome[int]:
+        return Outcome(1, ("no effect",))  # type: ignore[arg-type]
+
+    results = await asyncio.gather(store.decide(strange), store.decide(append), return_exceptions=True)
+    assert all(isinstance(r, Broken) for r in results)
+    with pytest.raises(Broken):
+        await store.decide(append)
+    with store.snapshot() as view:
+        assert view.log_size() == 0
