@@ -1,0 +1,480 @@
+"""The workloads W1 to W6 of ARCHITECTURE section 13, on Outrider's own gateway: each gives a row of plain numbers.
+
+    W1  one to one: a message is complete when its sender has Accepted (after the fsync) and its receiver the delivery
+    W2  broadcast: one message to all connected members of one channel, until the last has it
+    W3  resident memory of an idle session
+    W4  backlog: messages for a device that is away, then how fast it gets them
+    W5  kill -9 in mid-traffic: what was accepted and does not come
+    W6  fsyncs a message, one sender at window 1
+
+Runs are sealed before the clock starts. `server_us` is the gateway's CPU, user and system, for each message or delivery: it is
+the figure to compare; rates and latencies depend on who else uses the machine (`others`, in cores).
+"""
+
+import asyncio
+import gc
+import re
+import shutil
+import signal
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psutil
+
+from gateway import wire
+from keys.canonical import encode
+from keys.envelope import Precedence
+from tests.bench.author import Author, Channel
+from tests.bench.fleet import Fleet
+from tests.bench.line import Line, masked
+from tests.bench.mission import Device
+
+T = TypeVar("T")
+R = TypeVar("R")
+Row = dict[str, float | int | str | None]
+
+PATIENCE = 120.0  # s until a workload is given up
+ECHOES = 64  # a sender says its cursor after so many of its own envelopes came back
+
+
+async def each(step: Callable[[T], Awaitable[R]], items: Iterable[T], at_once: int = 32) -> list[R]:
+    """`step` of each item, some at once, results in order."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(item: T) -> R:
+        async with gate:
+            return await step(item)
+
+    return await asyncio.gather(*(one(item) for item in items))
+
+
+class Meter:
+    """CPU of the gateway (by thread), of this generator, and of everybody else on the machine."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._before = self._read()
+        self._threads = fleet.cpu_by_thread()
+
+    def _read(self) -> tuple[float, float, float, float]:
+        times = psutil.cpu_times()
+        busy = times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0)
+        return self._fleet.cpu(), time.process_time(), busy, time.monotonic()
+
+    def stop(self) -> "Meter":
+        after = self._read()
+        self.server, self.client, busy, self.seconds = (b - a for a, b in zip(self._before, after, strict=True))
+        self.others = max(0.0, (busy - self.server - self.client) / self.seconds)
+        threads = self._fleet.cpu_by_thread()
+        self.loop = threads[self._fleet.pid] - self._threads[self._fleet.pid]
+        return self
+
+    def row(self, count: int) -> Row:
+        """The figures for `count` operations."""
+        return {
+            "server_us": 1e6 * self.server / count,
+            "loop_us": 1e6 * self.loop / count,
+            "threads_us": 1e6 * (self.server - self.loop) / count,
+            "client_us": 1e6 * self.client / count,
+            "server_cores": self.server / self.seconds,
+            "others": self.others,
+        }
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+def submits(line: Line, author: Author, channel: Channel, sizes: Iterable[int]) -> list[tuple[bytes, int]]:
+    """Submit frames of runs of these sizes, as WebSocket bytes, and how many messages each holds."""
+    runs = (author.messages(channel, [b""] * size) for size in sizes)
+    return [(masked(encode(wire.Submit(line.next_id(), run))), len(run)) for run in runs]
+
+
+def sizes(total: int, window: int) -> list[int]:
+    """`total` messages in runs of `window`."""
+    whole, rest = divmod(total, window)
+    return [window] * whole + ([rest] if rest else [])
+
+
+@dataclass(eq=False)
+class Pair:
+    """A sender, its receiver, and the runs that wait. The next run goes when the one before is accepted and delivered."""
+
+    sender: Line
+    receiver: Line | None
+    frames: list[tuple[bytes, int]]
+    upto: int = 0  # runs that may be sent in this phase
+    next: int = 0
+    accepted: bool = True
+    missing: int = 0
+    sent_at: int = 0
+
+    def wire_up(self, flow: "Flow") -> None:
+        self._flow = flow
+        self.sender.on_accepted = self._on_accepted
+        if self.receiver is not None:
+            self.receiver.on_deliver = self._on_deliver
+
+    def send(self) -> None:
+        if self.next >= self.upto:
+            self._flow.finished()
+            return
+        data, size = self.frames[self.next]
+        self.next += 1
+        self.accepted, self.missing = False, size if self.receiver else 0
+        self.sent_at = time.monotonic_ns()
+        self.sender.write(data)
+
+    def _on_accepted(self, frame: wire.Accepted) -> None:
+        self._flow.accepts.append(time.monotonic_ns() - self.sent_at)
+        self._flow.count += len(frame.places)
+        self.accepted = True
+        if not self.missing:
+            self.send()
+
+    def _on_deliver(self, placed: wire.Placed) -> None:
+        if placed.body is None or not self.missing:
+            return
+        self._flow.deliveries.append(time.monotonic_ns() - self.sent_at)
+        self.missing -= 1
+        if self.accepted and not self.missing:
+            self.send()
+
+
+class Flow:
+    """All pairs at once, phase by phase."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+        self.accepts: list[int] = []
+        self.deliveries: list[int] = []
+        self.count = 0
+        for pair in pairs:
+            pair.wire_up(self)
+
+    def finished(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._over.set()
+
+    async def phase(self, runs: Callable[[Pair], int]) -> None:
+        """Let every pair send up to its `runs`; returns when the last is through."""
+        self.accepts, self.deliveries, self.count = [], [], 0
+        self._left, self._over = len(self.pairs), asyncio.Event()
+        for pair in self.pairs:
+            pair.upto = runs(pair)
+            pair.send()
+        await asyncio.wait_for(self._over.wait(), PATIENCE)
+
+
+async def pair_up(
+    fleet: Fleet, senders: Sequence[Device], receivers: Sequence[Device]
+) -> list[tuple[Line, Channel, Author]]:
+    """A session and a channel for each sender, with its receiver in."""
+
+    async def one(pair: tuple[Device, Device]) -> tuple[Line, Channel, Author]:
+        line = await fleet.connect(pair[0], cursor_every=ECHOES)
+        channel, author = await fleet.channel(line, [pair[1]])
+        await line.follow()
+        return line, channel, author
+
+    return await each(one, list(zip(senders, receivers, strict=True)), 16)
+
+
+async def following(fleet: Fleet, device: Device) -> Line:
+    line = await fleet.connect(device)
+    await line.follow()
+    return line
+
+
+async def w1(fleet: Fleet, window: int, pairs: int = 100, messages: int = 20_000, rest: float = 1.5) -> Row:
+    """One to one."""
+    senders, receivers = await fleet.enrol(pairs, "leader"), await fleet.enrol(pairs, "agent")
+    made = await pair_up(fleet, senders, receivers)
+    lines = await each(lambda device: following(fleet, device), receivers)
+    per_sender = max(window, messages // pairs)
+    flow = Flow(
+        [
+            Pair(line, receiver, submits(line, author, channel, sizes(per_sender, window)))
+            for (line, channel, author), receiver in zip(made, lines, strict=True)
+        ]
+    )
+    await asyncio.sleep(rest)
+    await flow.phase(lambda pair: max(1, len(pair.frames) // 6))
+    gc.collect()
+    meter = Meter(fleet)
+    await flow.phase(lambda pair: len(pair.frames))
+    meter.stop()
+    count, refused = len(flow.deliveries), sum(len(pair.sender.refusals) for pair in flow.pairs)
+    await each(Line.close, [line for line, _, _ in made] + lines)
+    assert count == flow.count
+    assert not refused
+    return {
+        "window": window,
+        "pairs": pairs,
+        "messages": count,
+        **meter.row(count),
+        "rate": count / meter.seconds,
+        "p50_ms": percentile(flow.deliveries, 0.5) / 1e6,
+        "p99_ms": percentile(flow.deliveries, 0.99) / 1e6,
+        "accept_p50_ms": percentile(flow.accepts, 0.5) / 1e6,
+        "accept_p99_ms": percentile(flow.accepts, 0.99) / 1e6,
+    }
+
+
+async def w2(fleet: Fleet, members: int, rounds: int = 9, precedence: Precedence = Precedence.ROUTINE) -> Row:
+    """Broadcast to `members` connected members, the sender (whose own envelope comes back to it) among them."""
+    began = time.monotonic()
+    [creator], others = await fleet.enrol(1, "leader"), await fleet.enrol(members - 1, "agent")
+    sender = await fleet.connect(creator)
+    channel, author = await fleet.channel(sender, others)
+    founded = time.monotonic() - began
+    lines = await each(lambda device: following(fleet, device), others)
+    await sender.follow()
+    joined = time.monotonic() - began - founded
+    [(warm, _), *frames] = submits(sender, author, channel, [1] * (rounds + 1))
+    crowd = Crowd([sender, *lines], channel)
+    await asyncio.sleep(2.0)
+    await crowd.broadcast(sender, warm)
+    lasts, whole, quick, clients, others_load = [], [], [], [], []
+    for frame, _ in frames:
+        gc.collect()
+        meter = Meter(fleet)
+        took = await crowd.broadcast(sender, frame)
+        quick.append(fleet.cpu() - meter._before[0])
+        await asyncio.sleep(0.4)  # cursors are its work as well
+        meter.stop()
+        lasts.append(1000 * took)
+        whole.append(meter.server)
+        clients.append(meter.client)
+        others_load.append(meter.others)
+    await each(Line.close, [sender, *lines], 200)
+    return {
+        "members": members,
+        "rounds": rounds,
+        "last_ms": statistics.median(lasts),
+        "last_min_ms": min(lasts),
+        "last_max_ms": max(lasts),
+        "server_us": 1e6 * statistics.mean(whole) / members,
+        "until_last_us": 1e6 * statistics.mean(quick) / members,
+        "client_us": 1e6 * statistics.mean(clients) / members,
+        "found_s": founded,
+        "join_s": joined,
+        "others": statistics.mean(others_load),
+    }
+
+
+class Crowd:
+    """The members of one channel, all connected."""
+
+    def __init__(self, lines: Sequence[Line], channel: Channel) -> None:
+        self._channel = channel.id
+        self._size = len(lines)
+        self._missing = 0
+        for line in lines:
+            line.on_deliver = self._on_deliver
+
+    def _on_deliver(self, placed: wire.Placed) -> None:
+        if placed.channel == self._channel:
+            self._missing -= 1
+            if not self._missing:
+                self._last = time.monotonic()
+                self._over.set()
+
+    async def broadcast(self, sender: Line, frame: bytes) -> float:
+        """Seconds until the last has it."""
+        self._missing, self._over = self._size, asyncio.Event()
+        began = time.monotonic()
+        sender.write(frame)
+        await asyncio.wait_for(self._over.wait(), PATIENCE)
+        return self._last - began
+
+
+async def w3(fleet: Fleet, sessions: int = 2_000) -> Row:
+    """Idle sessions: what each keeps in the gateway's memory (the kernel's socket buffers are not in it)."""
+    devices = await fleet.enrol(sessions, "agent")
+    await asyncio.sleep(3.0)
+    empty, spent = fleet.rss(), fleet.cpu()
+    began = time.monotonic()
+    lines = await each(lambda device: following(fleet, device), devices)
+    took, spent = time.monotonic() - began, fleet.cpu() - spent
+    await asyncio.sleep(4.0)
+    full = fleet.rss()
+    idle = fleet.cpu()
+    await asyncio.sleep(2.0)
+    idle = (fleet.cpu() - idle) / 2
+    alive = sum(not line.closed for line in lines)
+    await each(Line.close, lines, 200)
+    return {
+        "sessions": sessions,
+        "alive": alive,
+        "base_mib": empty / 2**20,
+        "kib_each": (full - empty) / 1024 / sessions,
+        "connect_us": 1e6 * spent / sessions,
+        "connects_per_s": sessions / took,
+        "idle_cores": idle,
+    }
+
+
+async def store_backlog(
+    fleet: Fleet, receiver: Device, messages: int, window: int, senders: int
+) -> tuple[list[Line], Flow]:
+    """Senders with a channel each to a receiver that is away, and the flow of their messages, ready to go."""
+    devices = await fleet.enrol(senders, "leader")
+    made = await pair_up(fleet, devices, [receiver] * senders)
+    pairs = [
+        Pair(line, None, submits(line, author, channel, sizes(messages // senders, window)))
+        for line, channel, author in made
+    ]
+    return [line for line, _, _ in made], Flow(pairs)
+
+
+async def drained(
+    fleet: Fleet, receiver: Device, expected: int | None, quiet: float
+) -> tuple[list[tuple[bytes, bytes]], float, float, Line]:
+    """Connect and take everything: what came (channel and header), seconds to the first and to the last of it."""
+    got: list[tuple[bytes, bytes]] = []
+    over, times = asyncio.Event(), [0.0, 0.0]
+
+    def on_deliver(placed: wire.Placed) -> None:
+        if placed.body is None or placed.channel == control:
+            return
+        got.append((placed.channel, placed.header))
+        times[1] = time.monotonic()
+        times[0] = times[0] or times[1]
+        if len(got) == expected:
+            over.set()
+
+    control = fleet.charter.control_channel
+    began = time.monotonic()
+    line = await fleet.connect(receiver)
+    line.on_deliver = on_deliver
+    await line.follow()
+    while not over.is_set():
+        try:
+            await asyncio.wait_for(over.wait(), 0.1)
+        except TimeoutError:
+            if time.monotonic() - max(times[1], began) > quiet:
+                break
+    return got, times[0] - began, times[1] - began, line
+
+
+async def w4(fleet: Fleet, messages: int = 10_000, window: int = 32, senders: int = 8, rest: float = 2.0) -> Row:
+    """Backlog."""
+    [receiver] = await fleet.enrol(1, "agent")
+    lines, flow = await store_backlog(fleet, receiver, messages, window, senders)
+    total = sum(size for pair in flow.pairs for _, size in pair.frames)
+    storing = Meter(fleet)
+    await flow.phase(lambda pair: len(pair.frames))
+    storing.stop()
+    await each(Line.close, lines)
+    await asyncio.sleep(rest)
+    gc.collect()
+    draining = Meter(fleet)
+    got, first, last, line = await drained(fleet, receiver, total, 10.0)
+    draining.stop()
+    await line.close()
+    return {
+        "messages": total,
+        "store_server_us": 1e6 * storing.server / total,
+        "store_rate": total / storing.seconds,
+        "drained": len(got),
+        **draining.row(max(1, len(got))),
+        "rate": len(got) / last,
+        "first_ms": 1000 * first,
+        "last_ms": 1000 * last,
+    }
+
+
+async def w5(fleet: Fleet, rounds: int = 3, seconds: float = 1.2, window: int = 32, senders: int = 4) -> Row:
+    """kill -9 while messages to a device that is away are being accepted; then a start, and what comes."""
+    accepted_in_all = lost = twice = 0
+    for _ in range(rounds):
+        [receiver] = await fleet.enrol(1, "agent")
+        lines, flow = await store_backlog(fleet, receiver, 64_000, window, senders)
+        accepted: set[tuple[bytes, int]] = set()
+        for pair in flow.pairs:
+            _remember(pair, accepted)
+        phase = asyncio.create_task(flow.phase(lambda pair: len(pair.frames)))
+        await asyncio.sleep(seconds)
+        fleet.kill9()
+        await asyncio.sleep(0.2)  # what lies in our socket buffers was said
+        phase.cancel()
+        said = set(accepted)
+        fleet.start()
+        await fleet.ready()
+        got, _, _, line = await drained(fleet, receiver, None, 3.0)
+        places = {(channel, header) for channel, header in got}
+        twice += len(got) - len(places)
+        lost += _lost(flow, said, {header for _, header in places})
+        accepted_in_all += sum(size for _, size in _frames(flow, said))
+        await line.close()
+        await each(Line.close, lines)
+    return {"rounds": rounds, "accepted": accepted_in_all, "lost": lost, "twice": twice}
+
+
+def _remember(pair: Pair, accepted: set[tuple[bytes, int]]) -> None:
+    before = pair.sender.on_accepted
+    assert before is not None
+
+    def on_accepted(frame: wire.Accepted) -> None:
+        accepted.add((pair.sender.device.id, frame.id))
+        before(frame)
+
+    pair.sender.on_accepted = on_accepted
+
+
+def _frames(flow: Flow, said: set[tuple[bytes, int]]) -> list[tuple[wire.Submit, int]]:
+    """The Submits that were accepted, read again from the bytes that were sent."""
+    found = []
+    for pair in flow.pairs:
+        for data, size in pair.frames[: pair.next]:
+            frame = wire.read_from_device(data[8:] if data[1] & 0x7F == 126 else data[6:])
+            assert isinstance(frame, wire.Submit)
+            if (pair.sender.device.id, frame.id) in said:
+                found.append((frame, size))
+    return found
+
+
+def _lost(flow: Flow, said: set[tuple[bytes, int]], headers: set[bytes]) -> int:
+    return sum(sealed.header not in headers for frame, _ in _frames(flow, said) for sealed in frame.run)
+
+
+async def w6(fleet: Fleet, messages: int = 200) -> Row:
+    """fsync and fdatasync of the gateway for each message, by what is synced; needs strace."""
+    if shutil.which("strace") is None:
+        return {"messages": 0, "error": "no strace"}
+    [receiver] = await fleet.enrol(1, "agent")
+    lines, flow = await store_backlog(fleet, receiver, messages, 1, 1)
+    await asyncio.sleep(1.5)
+    trace = fleet.root / "strace"
+    tracer = await asyncio.create_subprocess_exec(
+        *("strace", "-f", "-y", "-e", "trace=fsync,fdatasync,sync_file_range", "-o", str(trace), "-p", str(fleet.pid)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await asyncio.sleep(1.5)
+    before = len(_synced(trace.read_text()))
+    began = time.monotonic()
+    await flow.phase(lambda pair: len(pair.frames))
+    took = time.monotonic() - began
+    synced = _synced(trace.read_text())[before:]
+    tracer.send_signal(signal.SIGINT)
+    await tracer.wait()
+    await each(Line.close, lines)
+    database = sum("gateway.db" in path for path in synced)
+    return {
+        "messages": flow.count,
+        "seconds": took,
+        "syncs_each": len(synced) / flow.count,
+        "database_syncs_each": database / flow.count,
+        "log_syncs_per_s": (len(synced) - database) / took,
+    }
+
+
+def _synced(trace: str) -> list[str]:
+    return re.findall(r"(?:fsync|fdatasync|sync_file_range)\(\d+<([^>]*)>", trace)
