@@ -196,7 +196,9 @@ class SqliteStore:
     def _transact(self, view: SqliteView, jobs: Sequence[_Job]) -> None:
         batch = _Batch(list(jobs))
         try:
-            if self._broken is not None:  # what came in before it was known: after a failed write nothing is said any more
+            if (
+                self._broken is not None
+            ):  # what came in before it was known: after a failed write nothing is said any more
                 raise self._broken
             self._writer.execute("BEGIN IMMEDIATE")
             for job in jobs:
@@ -206,7 +208,9 @@ class SqliteStore:
             self._give_up(batch, DiskFull("the gateway's disk is full"))
         except apsw.ConstraintError as error:
             self._give_up(batch, error)
-            if self._broken is None and len(jobs) > 1:  # a wrong decision of ours: only its own caller is to suffer for it
+            if (
+                self._broken is None and len(jobs) > 1
+            ):  # a wrong decision of ours: only its own caller is to suffer for it
                 for job in jobs:
                     job.error = None
                     self._transact(view, [job])

@@ -254,11 +254,15 @@ class World:
                     self.committed.append(effect.stored)
         return outcome.answer
 
+    def decide(self, who: Identity | None, frame: Any) -> Outcome[Any]:
+        """The bare decision; raises Refused."""
+        return requests.decide(self.view, who, frame, self.gateway, self.now, self.random)
+
     def ask(self, party: Party | None, frame: Any) -> Any:
         """The answer's frame, or the Refused that was raised."""
         who = party.identity if party else None
         try:
-            return self.run(lambda: requests.decide(self.view, who, frame, self.gateway, self.now, self.random))
+            return self.run(lambda: self.decide(who, frame))
         except Refused as refused:
             return refused
 
