@@ -23,9 +23,9 @@ from gateway.core.run import (
 from gateway.core.view import Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import Range, read_ack, read_commit_refused, read_complaint, read_receipt
-from keys.envelope import ENCRYPTED, Kind
+from keys.envelope import ENCRYPTED, Kind, authenticated_data
 from keys.errors import Malformed
-from keys.mls import APPLICATION, PRIVATE_MESSAGE, peek
+from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, peek
 from keys.mls.errors import MLSError
 from keys.policy import ChannelClass, Verb
 
@@ -47,7 +47,7 @@ def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     check_expiry(run, kind.retention_days)
     _check_epoch(run)
     for verified, body in zip(run.verified, run.bodies, strict=True):
-        _check_private_message(body, run, verified.context.epoch, verified.context.authenticated_data())
+        _check_private_message(body, run, verified.context.epoch, authenticated_data(verified.header.context))
     return run.stream, ()
 
 
@@ -77,8 +77,10 @@ def _check_epoch(run: Run) -> None:
         raise Refused(Refusal.LEAF, "a revoked or expired device is still in this channel: remove it first")
 
 
-def _check_private_message(body: bytes, run: Run, epoch: int, authenticated_data: bytes) -> None:
+def _check_private_message(body: bytes, run: Run, epoch: int, binding: bytes) -> None:
     """The body is an MLS PrivateMessage of application data for this group and epoch, bound to this context."""
+    if is_private_message(body, run.stream.id, epoch, APPLICATION, binding):
+        return
     try:
         message = peek(body)
     except MLSError as error:
@@ -87,8 +89,7 @@ def _check_private_message(body: bytes, run: Run, epoch: int, authenticated_data
         raise Refused(Refusal.SCHEMA, "content travels as an MLS PrivateMessage of application data")
     if (message.group_id, message.epoch) != (run.stream.id, epoch):
         raise denied()
-    if message.authenticated_data != authenticated_data:
-        raise Refused(Refusal.SCHEMA, "the MLS message is bound to another context")
+    raise Refused(Refusal.SCHEMA, "the MLS message is bound to another context")
 
 
 def receipt(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:

@@ -96,10 +96,10 @@ def check_standing(view: View, who: Identity, charter: Charter, now: int) -> Non
             raise denied()
         revoked = listed is not None and certified.serial in listed.serials
     else:
-        row = view.certificate(who.certificate)
-        if row is None or not _granted(charter, row.organisation, row.roles):
+        found = view.revoked(who.certificate)
+        if found is None or not _granted(charter, who.organisation, who.roles):
             raise denied()
-        revoked = row.revoked
+        revoked = found
     if revoked:
         raise Refused(Refusal.REVOKED, "this device was revoked: ask a registrar for a new enrolment")
     if now > who.not_after:

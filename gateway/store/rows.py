@@ -32,6 +32,7 @@ _WITHOUT_BODY = _STORED.format(body="NULL")
 _MEMBER = (
     "SELECT stream, device, leaf, certificate, since, epoch, left_at, welcome, welcome_length, rolling FROM members "
 )
+_MEMBER_NOW = _MEMBER + "WHERE stream = ? AND device = ? ORDER BY since DESC LIMIT 1"
 _CERTIFICATE = (
     "SELECT hash, der, device, person, organisation, roles, public_key, serial, not_before, not_after, revoked, idx, seq"
     " FROM certificates "
@@ -164,7 +165,7 @@ class SqliteView:
         return frozenset(device for (device,) in rows)
 
     def member(self, channel: bytes, device: bytes) -> Member | None:
-        row = self._row(_MEMBER + "WHERE stream = ? AND device = ? ORDER BY since DESC LIMIT 1", channel, device)
+        row = self._row(_MEMBER_NOW, channel, device)
         return _member(row) if row else None
 
     def members(self, channel: bytes) -> Sequence[Member]:
@@ -221,6 +222,10 @@ class SqliteView:
     def certificate(self, certificate_hash: bytes) -> CertificateRow | None:
         row = self._row(_CERTIFICATE + "WHERE hash = ?", certificate_hash)
         return _certificate(row) if row else None
+
+    def revoked(self, certificate_hash: bytes) -> bool | None:
+        row = self._row("SELECT revoked FROM certificates WHERE hash = ?", certificate_hash)
+        return bool(row[0]) if row else None
 
     def certificates(self, device: bytes) -> Sequence[CertificateRow]:
         return [_certificate(r) for r in self._rows(_CERTIFICATE + "WHERE device = ? ORDER BY idx DESC", device)]

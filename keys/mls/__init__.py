@@ -90,6 +90,7 @@ from keys.mls.received import (
     Peek,
     ProposalReceived,
     Received,
+    is_private_message,
     peek,
 )
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits
@@ -179,6 +180,7 @@ __all__ = [
     "WrongEpoch",
     "WrongGroup",
     "cipher_suite",
+    "is_private_message",
     "new_key_package",
     "peek",
     "ref_hash",
