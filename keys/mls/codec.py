@@ -86,7 +86,8 @@ def varint(value: int) -> bytes:
 
 def vector_bytes(value: bytes) -> bytes:
     """`opaque value<V>`: the header, then the bytes."""
-    return varint(len(value)) + value
+    length = len(value)
+    return (length.to_bytes(1) if length < 0x40 else varint(length)) + value
 
 
 class Codec(Protocol[T]):

@@ -8,7 +8,7 @@ move a ratchet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Final, NamedTuple
 
 from keys.mls import treemath
@@ -66,7 +66,7 @@ class Ratchet(Struct):
         if self.generation >= 0xFFFFFFFF:
             raise Misuse("this ratchet has no generation left")
         key_nonce, secret = _step(suite, self.secret, self.generation)
-        return key_nonce, replace(self, secret=secret, generation=self.generation + 1)
+        return key_nonce, Ratchet(secret, self.generation + 1, self.forgotten, self.skipped)
 
     def take(self, suite: CipherSuite, generation: int, limits: Limits) -> "tuple[KeyNonce, Ratchet]":
         """The key of a generation, and the ratchet without it; raises `Duplicate`, `OutOfRange`."""
@@ -90,7 +90,8 @@ class Ratchet(Struct):
         for place, kept in enumerate(self.skipped):
             if kept.generation == generation:
                 rest = self.skipped[:place] + self.skipped[place + 1 :]
-                return KeyNonce(kept.key, kept.nonce), replace(self, skipped=rest)
+                ratchet = Ratchet(self.secret, self.generation, self.forgotten, rest)
+                return KeyNonce(kept.key, kept.nonce), ratchet
         if generation < self.forgotten:
             raise OutOfRange(f"generation {generation}, kept from {self.forgotten}")
         raise Duplicate(f"generation {generation} was read before")
@@ -119,7 +120,9 @@ class LeafRatchets(Struct):
         return self.application if kind == APPLICATION else self.handshake
 
     def having(self, kind: int, ratchet: Ratchet) -> "LeafRatchets":
-        return replace(self, application=ratchet) if kind == APPLICATION else replace(self, handshake=ratchet)
+        if kind == APPLICATION:
+            return LeafRatchets(self.handshake, ratchet)
+        return LeafRatchets(ratchet, self.application)
 
 
 @struct

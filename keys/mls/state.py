@@ -106,11 +106,13 @@ def load_secret_tree(parts: Parts) -> SecretTree:
     leaves = uint32.read(reader)
     nodes = {kept.node: kept.secret for kept in Vector(NodeSecret).read(reader)}
     reader.finish()
-    ratchets = {
-        int(name.removeprefix("ratchet-")): LeafRatchets.decode(content)
-        for name, content in parts.items()
-        if name.startswith("ratchet-")
-    }
+    ratchets = {}
+    for name, content in parts.items():
+        if name.startswith("ratchet-"):
+            leaf_index = name.removeprefix("ratchet-")
+            if not leaf_index.isdecimal():
+                raise DecodeError(f"no leaf has the ratchet {name}")
+            ratchets[int(leaf_index)] = LeafRatchets.decode(content)
     return SecretTree(leaves, nodes, ratchets)
 
 

@@ -387,6 +387,15 @@ def test_a_past_epoch_that_does_not_fit_is_refused() -> None:
         Group.load(parts, world.auth)
 
 
+def test_a_ratchet_of_no_leaf_is_refused() -> None:
+    world = World(SUITE, 2)
+    world.say(b"member 1")
+    parts = dict(world[b"member 0"].parts())
+    parts["ratchet-x"] = parts.pop("ratchet-1")
+    with pytest.raises(DecodeError, match="ratchet-x"):
+        Group.load(parts, world.auth)
+
+
 def test_a_state_of_another_version_is_refused() -> None:
     parts = dict(World(SUITE, 1)[b"member 0"].parts())
     parts["public"] = b"\0\2" + parts["public"][2:]

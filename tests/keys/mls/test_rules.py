@@ -138,7 +138,7 @@ FOREIGN = Extension(0xF0A0, b"")
         pytest.param(
             lambda w: key_package(GUEST, leaf={"capabilities": replace(CAPABILITIES, credentials=(2,))}),
             InvalidLeafNode,
-            "credential type",
+            "its own credential type",
             id="can't its credential",
         ),
         pytest.param(
@@ -306,6 +306,15 @@ def test_required_capabilities_that_all_have_are_taken() -> None:
     here.accept(b"member 0", pending)
     poor = key_package(GUEST, leaf={"capabilities": replace(CAPABILITIES, credentials=())})
     refused(here, commit_to(here[b"member 0"], [Add(poor)]), InvalidLeafNode, "credential")
+
+
+def test_a_key_package_may_carry_what_it_lists() -> None:
+    here = world()
+    listed = replace(CAPABILITIES, extensions=(0x0A0A, 0xF0A0), proposals=(0x1A1A,), credentials=(1, 0x2A2A))
+    package = key_package(GUEST, leaf={"capabilities": listed, "extensions": (FOREIGN,)})
+    pending = here[b"member 0"].commit([Add(package)], random=here.random)
+    here.accept(b"member 0", pending)
+    assert here[b"member 1"].members[-1].credential == GUEST.credential
 
 
 def test_external_senders_are_asked_of_the_authentication_service() -> None:
@@ -581,6 +590,7 @@ def test_proposals_are_judged_when_they_come() -> None:
         (Remove(9), InvalidProposal),
         (ReInit(b"", 1, 1, ()), Unsupported),
         (Add(replace(HONEST, signature=bytes(64))), BadSignature),
+        (GroupContextExtensions((Extension(REQUIRED_CAPABILITIES, b"\0\0"),)), DecodeError),
     ):
         message = proposed(here, b"member 2", proposal)
         with pytest.raises(error):
