@@ -1,47 +1,155 @@
 """`outrider`, the command for people: agents, officers, registrars and authorities, auditors.
 
-The verbs are named here and live in the shells, which do not import each other; each is loaded when it is called. Whatever a
-verb raises ends here, in one table (`clients.exits`).
+All verbs are named in one tree here and live in the shells, which do not import each other; each is loaded when it is called, so a
+verb starts with what it needs and nothing else. Whatever a verb raises ends here, in one table (`clients.exits`).
 """
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import click
 
 VERSION: Final = "0.1.0"
 
-VERBS: Final = {
-    "mission": ("clients.authority.mission:mission", "Found a mission; its charter, partners and registrars."),
-    "invite": ("clients.authority.invite:invite", "Invite people; list and cancel invites."),
-    "enrol": ("clients.enrol:enrol", "Join with an invite; approve who asks to join."),
-    "devices": ("clients.authority.devices:devices", "List devices, renew and revoke them."),
-    "channel": ("clients.officer.channel:channel", "Create, show and list channels, and change who is in them."),
-    "send": ("clients.agent.send:send", "Send a message."),
-    "read": ("clients.agent.read:read", "Read messages."),
-    "status": ("clients.agent.status:status", "Link, outbox, clock, unread, and how old what this device trusts is."),
-    "ack": ("clients.agent.ack:ack", "Answer an alert, or a message that asked for it."),
-    "alert": ("clients.officer.alert:alert", "Check, send, list and show alerts."),
-    "audit": ("clients.auditor.commands:audit", "Verify a log, offline."),
-    "demo": ("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),
-}
-"""Every verb: where it is, and its line in `outrider --help`."""
+
+class Leaf(NamedTuple):
+    """A verb: where it is, as module:attribute, and its line in its group's `--help`."""
+
+    target: str
+    help: str
+
+
+class Branch(NamedTuple):
+    """A group of verbs: its line in `--help`, an example, its verbs, and the verb of what is no verb's name."""
+
+    help: str
+    example: str
+    verbs: "Mapping[str, Leaf | Branch]"
+    default: str = ""
+
+
+AUTHORITY: Final = "clients.authority"
+OFFICER: Final = "clients.officer"
+
+CHARTER: Final = Branch(
+    "Show, propose, sign and accept charters.",
+    "outrider mission charter show charter.note",
+    {
+        "show": Leaf(f"{AUTHORITY}.charter:show_charter", "Show the charter in force, or one in a file."),
+        "propose": Leaf(f"{AUTHORITY}.charter:propose_charter", "Write the text of the next version."),
+        "sign": Leaf(f"{AUTHORITY}.charter:sign_charter", "Put an authority's signature under a charter."),
+        "accept": Leaf(f"{AUTHORITY}.charter:accept", "Take charters into a registrar's profile."),
+    },
+)
+PARTNER: Final = Branch(
+    "Partner organisations: make, add and list them.",
+    "outrider mission partner list",
+    {
+        "init": Leaf(f"{AUTHORITY}.partner:init", "Make an organisation's root and registrars, on its own machine."),
+        "add": Leaf(f"{AUTHORITY}.partner:add", "Propose the charter that names a partner."),
+        "list": Leaf(f"{AUTHORITY}.partner:list_partners", "List the organisations of the charter."),
+    },
+)
+MISSION: Final = Branch(
+    "Found a mission; its charter and its partners.",
+    "outrider mission charter show",
+    {
+        "init": Leaf(f"{AUTHORITY}.mission:init", "Found a mission: keys, registrars, and its first charter."),
+        "charter": CHARTER,
+        "partner": PARTNER,
+    },
+)
+INVITE: Final = Branch(
+    "Invite people; list and cancel invites.",
+    "outrider invite list",
+    {
+        "new": Leaf(f"{AUTHORITY}.invite:new", "Make an invite for a person."),
+        "list": Leaf(f"{AUTHORITY}.invite:list_invites", "List the invites made here."),
+        "cancel": Leaf(f"{AUTHORITY}.invite:cancel", "Take an invite back."),
+    },
+)
+ENROL: Final = Branch(
+    "Join a mission with INVITE, a link or a file; or approve who asks to join.",
+    "outrider enrol invite.txt",
+    {
+        "join": Leaf(f"{AUTHORITY}.enrol:join", "Join with an invite (what `enrol INVITE` does)."),
+        "approve": Leaf(
+            f"{AUTHORITY}.approve:approve", "Approve who asks to join: first the registrar, then a second officer."
+        ),
+    },
+    default="join",
+)
+DEVICES: Final = Branch(
+    "List devices, renew and revoke them.",
+    "outrider devices list",
+    {
+        "list": Leaf(f"{AUTHORITY}.devices:list_devices", "List the devices that this profile may know of."),
+        "renew": Leaf(f"{AUTHORITY}.devices:renew", "Renew certificates: ask, grant or approve, as the profile may."),
+        "revoke": Leaf(f"{AUTHORITY}.devices:revoke", "Revoke a device, or all devices of a person."),
+        "crl": Leaf(f"{AUTHORITY}.devices:crl", "Publish the organisation's revocation list anew."),
+    },
+)
+CHANNEL: Final = Branch(
+    "Create, show and list channels, and change who is in them.",
+    "outrider channel list",
+    {
+        "list": Leaf(f"{OFFICER}.channel:list_channels", "List this device's channels."),
+        "show": Leaf(f"{OFFICER}.channel:show_channel", "Show a channel and who is in it."),
+        "create": Leaf(f"{OFFICER}.channel:create", "Create a channel."),
+        "add": Leaf(f"{OFFICER}.channel:add", "Add people to a channel."),
+        "remove": Leaf(f"{OFFICER}.channel:remove", "Remove people from a channel."),
+        "rekey": Leaf(f"{OFFICER}.channel:rekey", "Give a channel fresh keys."),
+    },
+)
+ALERT: Final = Branch(
+    "Check, send, list and show alerts.",
+    "outrider alert check evacuation.cap",
+    {
+        "check": Leaf(f"{OFFICER}.check:check_command", "Check a CAP file; needs no profile."),
+        "send": Leaf(f"{OFFICER}.alert:send", "Send an alert, as one officer alone."),
+        "list": Leaf(f"{OFFICER}.alert:list_alerts", "List the alerts this device sent or received."),
+        "show": Leaf(f"{OFFICER}.alert:show_alert", "Show an alert: who answered, and who is silent."),
+    },
+)
+OUTRIDER: Final = Branch(
+    "Secure messages and alerts for protective details.",
+    "outrider status --json",
+    {
+        "mission": MISSION,
+        "invite": INVITE,
+        "enrol": ENROL,
+        "devices": DEVICES,
+        "channel": CHANNEL,
+        "send": Leaf("clients.agent.send:send", "Send a message."),
+        "read": Leaf("clients.agent.read:read", "Read messages."),
+        "status": Leaf("clients.agent.status:status", "Link, outbox, clock, unread, and how old what it trusts is."),
+        "ack": Leaf("clients.agent.ack:ack", "Answer an alert, or a message that asked for it."),
+        "alert": ALERT,
+        "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
+        "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),
+    },
+)
+
+
+def group(name: str, branch: Branch) -> "click.Group":
+    """A branch as a click group; what is under it is made when it is called."""
+    from clients.shell import Lazy, Verbs
+
+    def lazy(name: str, below: Leaf | Branch) -> Lazy:
+        return Lazy(below.target if isinstance(below, Leaf) else lambda: group(name, below), below.help)
+
+    verbs = {verb: lazy(verb, below) for verb, below in branch.verbs.items()}
+    text = f"{branch.help}\n\nExample: {branch.example}"
+    return Verbs(name, lazy=verbs, default=branch.default, help=text)
 
 
 def program() -> "click.Group":
     """The whole of `outrider` as a click group."""
     import click
 
-    from clients.shell import Lazy, Verbs
-
-    text = """Secure messages and alerts for protective details.
-
-    Example: outrider status --json
-    """
-    group = Verbs("outrider", lazy={verb: Lazy(*found) for verb, found in VERBS.items()}, help=text)
-    return click.version_option(VERSION, message="%(prog)s %(version)s")(group)
+    return click.version_option(VERSION, message="%(prog)s %(version)s")(group("outrider", OUTRIDER))
 
 
 def run(arguments: Sequence[str]) -> int:

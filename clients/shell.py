@@ -34,6 +34,7 @@ class Asked:
     json: bool = False
     profile: Path | None = None
     passphrase_file: Path | None = None
+    secret: str = ""  # the profile's passphrase, once it has been asked for
 
 
 def asked() -> Asked:
@@ -77,9 +78,9 @@ class Verb(click.Command):
 
 
 class Lazy(NamedTuple):
-    """Where a verb is found, as module:attribute, and the line that `--help` of its group shows without loading it."""
+    """How a verb is had, by module:attribute or by making it, and its line in its group's `--help`, shown without loading it."""
 
-    target: str
+    target: str | Callable[[], click.Command]
     help: str
 
 
@@ -103,13 +104,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = self._lazy[cmd_name].target.partition(":")
-        try:
-            command = getattr(import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            raise NotInstalled(cmd_name, str(error.name)) from None
-        assert isinstance(command, click.Command)
-        return _adopted(command)
+        target = self._lazy[cmd_name].target
+        return _adopted(_loaded(cmd_name, target) if isinstance(target, str) else target())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -128,6 +124,16 @@ class Verbs(click.Group):
             return self._lazy[name].help
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=90) if command else ""
+
+
+def _loaded(verb: str, target: str) -> click.Command:
+    module, _, attribute = target.partition(":")
+    try:
+        command = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise NotInstalled(verb, str(error.name)) from None
+    assert isinstance(command, click.Command)
+    return command
 
 
 class NotInstalled(click.ClickException):
@@ -174,7 +180,10 @@ def passphrase(*, new: bool = False) -> str:
     file = asked().passphrase_file or os.environ.get("OUTRIDER_PASSPHRASE_FILE")
     if file:
         return read_passphrase(Path(file))
-    return ask_passphrase(f"New passphrase of {profile()}" if new else f"Passphrase of {profile()}", new=new)
+    if not asked().secret:
+        prompt = f"New passphrase of {profile()}" if new else f"Passphrase of {profile()}"
+        asked().secret = ask_passphrase(prompt, new=new)
+    return asked().secret
 
 
 def read_passphrase(file: Path) -> str:

@@ -21,15 +21,12 @@ from clients.authority.describe import as_lines, as_object, charter_words
 from clients.authority.keychain import open_file
 from clients.authority.keyfile import Purpose
 from clients.authority.mission import check_words
-from clients.authority.registrar import charter_in_force, held_charter, put_charter
+from clients.authority.seat import Seat, charter_in_force, held_charter, put_charter, seat_of
 from clients.core.ledger import Draft
-from clients.core.records import IDENTITY
 from clients.core.text import visible, visible_lines
 from clients.moments import Moment
 from clients.shell import (
-    Lazy,
     Verb,
-    Verbs,
     agree,
     passphrase,
     profile,
@@ -40,24 +37,10 @@ from clients.shell import (
     write_new,
 )
 from clients.vault import Vault
-from keys.charter import NOTE_LIMIT, Charter, reopen, sign, succeed
+from keys.charter import NOTE_LIMIT, Charter, reopen, sign, succeed, succession
 from keys.errors import CharterRefused, NotTrusted
 from keys.policy import Policy, parse, render
 from keys.tlog.note import Ed25519Signer
-
-charter = Verbs(
-    "charter",
-    lazy={
-        "show": Lazy("clients.authority.charter:show_charter", "Show the charter in force, or one in a file."),
-        "propose": Lazy("clients.authority.charter:propose_charter", "Write the text of the next version."),
-        "sign": Lazy("clients.authority.charter:sign_charter", "Put an authority's signature under a charter."),
-        "accept": Lazy("clients.authority.charter:accept", "Take a charter into this profile."),
-    },
-    help="""Show, propose, sign and accept charters.
-
-    Example: outrider mission charter show charter.note
-    """,
-)
 
 _PATH = click.Path(path_type=Path)
 
@@ -204,39 +187,48 @@ def _tell_signatures(file: Path, note: bytes, policy: Policy, before: Policy | N
 
 
 @click.command("accept", cls=Verb)
-@click.argument("file", type=_PATH)
-@click.option("--words", help="The words of this charter, as the mission's authority reads them out.")
-def accept(file: Path, words: str | None) -> None:
-    """Take the charter in FILE into this profile: a registrar's first, or the successor of the one it holds.
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--words", help="The words of the newest, as an authority of the mission reads them out.")
+def accept(files: tuple[Path, ...], words: str | None) -> None:
+    """Take charters into a registrar's profile: successors of the one it holds; or, where it holds none yet, all versions
+    from the first on.
 
-    Example: outrider mission charter accept charter-2.note --words "vinoz-…"
+    Example: outrider mission charter accept charter.note charter-2.note
     """
-    data = read_bytes(file, NOTE_LIMIT)
+    notes = [read_bytes(file, NOTE_LIMIT) for file in files]
     with Vault.open(profile(), passphrase()) as vault:
+        seat = seat_of(vault)
         held = held_charter(vault)
-        accepted = succeed(held, data) if held else _first(vault, data, words)
+        accepted = _first(seat, notes, words) if held is None else _next(held, notes)
         draft = Draft(vault)
-        put_charter(draft, accepted)
+        for taken in accepted:
+            put_charter(draft, taken)
         vault.apply(draft.changes())
-    policy = accepted.policy
+    newest = accepted[-1]
     show(
-        {"mission": policy.mission, "version": policy.version, "words": charter_words(accepted.text)},
-        f"accepted {visible(policy.mission)}, charter version {policy.version}",
+        {"mission": newest.policy.mission, "version": newest.policy.version, "words": charter_words(newest.text)},
+        f"accepted {visible(newest.policy.mission)}, charter version {newest.policy.version}",
     )
 
 
-def _first(vault: Vault, data: bytes, words: str | None) -> Charter:
+def _next(held: Charter, notes: list[bytes]) -> list[Charter]:
+    charters = [held]
+    for note in notes:
+        charters.append(succeed(charters[-1], note))
+    return charters
+
+
+def _first(seat: Seat, notes: list[bytes], words: str | None) -> list[Charter]:
     """A first charter rests on the words, and on naming this very registrar."""
-    offered = reopen(data)
-    identity = IDENTITY.get(vault)
-    if identity is None:
-        raise click.UsageError("this profile is nobody's yet: it takes its charter when it enrols")
-    if offered.verify_certificate(identity.certificate).organisation != identity.organisation:
-        raise NotTrusted(f"this charter names this registrar for another organisation than {identity.organisation}")
-    expected = charter_words(offered.text)
+    charters = succession(notes)
+    newest = charters[-1]
+    own = newest.policy.organisation(seat.organisation).issuers
+    if seat.device not in {own.verify_registrar(der).device for der in own.registrars}:
+        raise NotTrusted(f"this charter names another registrar of {seat.organisation} than this profile's")
+    expected = charter_words(newest.text)
     if words is not None:
         check_words(words, expected, "this charter")
     else:
         tell(f"words    {expected}")
-        agree(f"Does an authority of {visible(offered.policy.mission)} read the same words?", "--words")
-    return offered
+        agree(f"Does an authority of {visible(newest.policy.mission)} read the same words?", "--words")
+    return charters

@@ -16,7 +16,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as _encrypt
 from nacl.exceptions import CryptoError
 
 from clients.vault import Cost
-from keys.canonical import Hash, Id, Record, encode, reader
+from keys.canonical import Hash, Id, Record, Uint, encode, reader
 from keys.errors import BadSignature, Malformed
 from keys.identity import Random
 
@@ -34,12 +34,13 @@ class Purpose(StrEnum):
 
 
 class Kept(Record, frozen=True, array_like=True):
-    """What is sealed: the key's seed; a root's or registrar's certificate; and for a registrar the charter that names it,
-    where there is one yet."""
+    """What is sealed: the key's seed; a root's or registrar's certificate; and for a registrar which one it is of its
+    organisation (0 for other keys), and the mission's first charter, where there is one yet."""
 
     seed: Hash
-    certificate: Annotated[bytes, Meta(max_length=1_024)]
-    charter: Annotated[bytes, Meta(max_length=48 * 1024)]
+    certificate: Annotated[bytes, Meta(max_length=1_024)] = b""
+    number: Uint = 0
+    charter: Annotated[bytes, Meta(max_length=48 * 1024)] = b""
 
 
 class KeyFile(Record, frozen=True, array_like=True):

@@ -16,29 +16,16 @@ from clients.authority.describe import charter_words
 from clients.authority.house import DAY, House
 from clients.authority.keychain import ToKeep, passphrases, seal_all, write_all
 from clients.authority.keyfile import Kept, Purpose
-from clients.authority.registrar import take_seat
+from clients.authority.seat import new_seat, take_seat
 from clients.core.text import visible
 from clients.moments import Duration, iso, now
-from clients.shell import Lazy, Verb, Verbs, agree, interactive, passphrase, profile, read_text, show, tell, write_new
+from clients.shell import Verb, agree, interactive, passphrase, profile, read_text, show, tell, write_new
 from clients.vault import Vault
 from keys.charter import Charter
 from keys.errors import NotTrusted
 from keys.request import GatewayRequest, read_request
 
 CHARTER_FILE: Final = "charter.note"
-
-mission = Verbs(
-    "mission",
-    lazy={
-        "init": Lazy("clients.authority.mission:init", "Found a mission: keys, registrars, and its first charter."),
-        "charter": Lazy("clients.authority.charter:charter", "Show, propose, sign and accept charters."),
-        "partner": Lazy("clients.authority.partner:partner", "Partner organisations: make, add and list them."),
-    },
-    help="""Found a mission; its charter and its partners.
-
-    Example: outrider mission charter show
-    """,
-)
 
 
 @click.command(cls=Verb)
@@ -94,7 +81,7 @@ def init(
     _write_folder(out, founding.charter.note, keys, secrets)
     first = founding.home.registrars[0]
     with Vault.create(profile(), secret) as vault:
-        take_seat(vault, 1, first.key.seed, first.der, organisation, founding.charter)
+        take_seat(vault, first.key.seed, first.der, new_seat(1, organisation, first.der), [founding.charter.note])
     _tell(founding, out, keys)
 
 
@@ -128,7 +115,7 @@ def _check_free(out: Path) -> None:
 
 def _to_keep(founding: Founding) -> list[ToKeep]:
     authorities = [
-        ToKeep(f"authority-{n}.key", Purpose.AUTHORITY, a.name, Kept(a.seed, b"", b""))
+        ToKeep(f"authority-{n}.key", Purpose.AUTHORITY, a.name, Kept(a.seed))
         for n, a in enumerate(founding.authorities, 1)
     ]
     root, *registrars = house_keys(founding.home, founding.charter)
@@ -137,10 +124,10 @@ def _to_keep(founding: Founding) -> list[ToKeep]:
 
 def house_keys(house: House, charter: Charter | None) -> list[ToKeep]:
     """The root and every registrar but the first, who has the profile."""
-    root = ToKeep("root.key", Purpose.ROOT, house.name, Kept(house.root.seed, house.root_der, b""))
+    root = ToKeep("root.key", Purpose.ROOT, house.name, Kept(house.root.seed, house.root_der))
     note = charter.note if charter else b""
     others = [
-        ToKeep(f"registrar-{n}.key", Purpose.REGISTRAR, house.name, Kept(r.key.seed, r.der, note))
+        ToKeep(f"registrar-{n}.key", Purpose.REGISTRAR, house.name, Kept(r.key.seed, r.der, n, note))
         for n, r in enumerate(house.registrars[1:], 2)
     ]
     return [root, *others]

@@ -3,7 +3,7 @@
 partner   mission partner init --org Hostpol --out hostpol         keys; hostpol/hostpol.org is public
 mission   mission partner add hostpol.org --ceiling TLP:AMBER …    the proposal of the next charter
 mission   mission charter sign … ; outrider-gateway charter …
-partner   mission charter accept charter-2.note                    the registrars' first charter
+partner   mission charter accept charter.note charter-2.note       the registrars' first charters
 """
 
 import os
@@ -17,13 +17,11 @@ from clients.authority.describe import organisation_object, organisation_row
 from clients.authority.house import found_house, read_organisation, write_organisation
 from clients.authority.keychain import passphrases, seal_all, write_all
 from clients.authority.mission import check_words, house_keys
-from clients.authority.registrar import charter_in_force, take_seat
+from clients.authority.seat import charter_in_force, new_seat, take_seat
 from clients.core.text import visible
 from clients.moments import Moment, now
 from clients.shell import (
-    Lazy,
     Verb,
-    Verbs,
     agree,
     asked,
     interactive,
@@ -38,21 +36,6 @@ from clients.shell import (
 from clients.vault import Vault
 from keys.envelope import Marking
 from keys.errors import KeysError
-
-partner = Verbs(
-    "partner",
-    lazy={
-        "init": Lazy(
-            "clients.authority.partner:init", "Make an organisation's root and registrars, on its own machine."
-        ),
-        "add": Lazy("clients.authority.partner:add", "Propose the charter that names a partner."),
-        "list": Lazy("clients.authority.partner:list_partners", "List the organisations of the charter."),
-    },
-    help="""Partner organisations.
-
-    Example: outrider mission partner list
-    """,
-)
 
 _PATH = click.Path(path_type=Path)
 
@@ -79,7 +62,7 @@ def init(organisation: str, out: Path, key_passphrase_file: Path | None) -> None
     write_new(file, text.encode())
     first = house.registrars[0]
     with Vault.create(profile(), secret) as vault:
-        take_seat(vault, 1, first.key.seed, first.der, organisation, None)
+        take_seat(vault, first.key.seed, first.der, new_seat(1, organisation, first.der), [])
     words = read_organisation(text).words
     show(
         {"organisation": organisation, "file": str(file), "words": words, "profile": str(profile())},

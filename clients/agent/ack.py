@@ -1,0 +1,72 @@
+"""`outrider ack`: a person's answer to an alert, or to a message that asked for one."""
+
+from typing import Final
+
+import click
+
+from clients.core.errors import Unknown
+from clients.device import SYNC, device, not_reached, run, short
+from clients.shell import Verb, show, tell
+from clients.station import AlertView, Station
+
+SEARCHED: Final = 1_000  # messages of a channel among which the one meant is looked for
+REFUSED: Final = 6
+
+
+@click.command(cls=Verb)
+@click.argument("what", metavar="ALERT|MESSAGE")
+@click.argument("option", required=False)
+@click.option("--text", default="", help="Words to the answer; they go to the officers, end to end.")
+@click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
+def ack(what: str, option: str | None, text: str, timeout: float) -> int:
+    """Answer ALERT or MESSAGE, named by the beginning of its id; OPTION is the number or the words of an answer it offers.
+
+    Example: outrider ack 3fa29c01 SAFE
+    """
+    with device() as station:
+        run(station.sync(timeout))
+        root = _meant(station, what)
+        choice = _option(_alert(station, root), option)
+        item = station.ack(root, choice, text)
+        report = run(station.sync(timeout))
+        delivery = station.delivery(item)
+    show(
+        {"root": root.hex(), "option": choice, "state": delivery.state, "refused": delivery.refused},
+        f"{'ANSWERED' if delivery.state != 'kept' else 'KEPT'} {short(root)}" + (f": {option}" if option else ""),
+    )
+    if delivery.refused:
+        tell(f"outrider: refused: {delivery.refused}")
+        return REFUSED
+    return not_reached(report.error, "the answer is kept, and goes next time") if delivery.state == "kept" else 0
+
+
+def _meant(station: Station, what: str) -> bytes:
+    """The alert's root or the message's id that begins so. Raises Unknown."""
+    roots = [alert.root for alert in station.alerts()]
+    messages = [m.id for c in station.channels() for m in station.history(c.id, SEARCHED) if m.ask_ack]
+    fits = [i for i in dict.fromkeys([*roots, *messages]) if i.hex().startswith(what.lower())]
+    if len(fits) != 1:
+        raise Unknown(
+            f"{len(fits)} alerts and messages begin with {what}: give more of it"
+            if fits
+            else f"no alert {what}, and no message {what} that asked for an answer: see `outrider alert list`"
+        )
+    return fits[0]
+
+
+def _alert(station: Station, root: bytes) -> AlertView | None:
+    return next((alert for alert in station.alerts() if alert.root == root), None)
+
+
+def _option(alert: AlertView | None, option: str | None) -> int:
+    """The number of an answer; 0, seen and acknowledged, where nothing is chosen."""
+    offered = list(alert.options) if alert else []
+    if option is None:
+        return 0
+    for number, text in offered:
+        if option.casefold() in (text.casefold(), str(number)):
+            return number
+    if option == "0":
+        return 0
+    names = ", ".join(f"{number} {text}" for number, text in offered) or "none: leave OPTION away"
+    raise Unknown(f"no answer {option!r} is offered; offered: {names}")

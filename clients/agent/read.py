@@ -1,0 +1,80 @@
+"""`outrider read`: what is new, FLASH first; each message once, and then said to be read."""
+
+import asyncio
+import sys
+from contextlib import suppress
+
+import click
+
+from clients.device import SYNC, device, run, short, shown_lines, shown_object, the_channel
+from clients.moments import Moment
+from clients.shell import Verb, show, tell
+from clients.station import Shown, Station
+
+
+@click.command(cls=Verb)
+@click.argument("channel", required=False)
+@click.option("--follow", is_flag=True, help="Stay connected and show what comes, until interrupted.")
+@click.option(
+    "--since", type=Moment(), metavar="DATE", help="Show again what came since then, without marking anything read."
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="With --since: at most so many."
+)
+@click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
+def read(channel: str | None, follow: bool, since: int | None, limit: int, timeout: float) -> int:
+    """Read new messages of CHANNEL, or of all channels.
+
+    Example: outrider read motorcade --follow
+    """
+    with device() as station:
+        chosen = the_channel(station, channel).id if channel else None
+        if follow:
+            return run(_follow(station, chosen))
+        report = run(station.sync(timeout))
+        if since is not None:
+            _again(station, chosen, since, limit)
+        else:
+            run(_new(station, chosen, timeout))
+        if not report.connected:
+            tell(
+                f"outrider: gateway not reached{f': {report.error}' if report.error else ''}; shown is what this device has"
+            )
+    return 0 if report.connected else 3
+
+
+def _again(station: Station, chosen: bytes | None, since: int, limit: int) -> None:
+    channels = [chosen] if chosen else [channel.id for channel in station.channels()]
+    shown = [s for channel in channels for s in station.history(channel, limit) if s.placed >= since]
+    for one in sorted(shown, key=lambda s: (s.placed, s.seq))[-limit:]:
+        _print(station, one)
+
+
+async def _new(station: Station, chosen: bytes | None, seconds: float) -> None:
+    """Show what is new, then let the receipts go."""
+    count = 0
+    async for shown in station.read(chosen):
+        _print(station, shown)
+        count += 1
+    if count:
+        await station.sync(seconds)
+    else:
+        tell("nothing new")
+
+
+async def _follow(station: Station, chosen: bytes | None) -> int:
+    link = asyncio.create_task(station.run())
+    try:
+        async for shown in station.read(chosen, follow=True):
+            _print(station, shown)
+    finally:
+        link.cancel()
+        with suppress(asyncio.CancelledError):
+            await link
+    return 0
+
+
+def _print(station: Station, shown: Shown) -> None:
+    name = next((c.purpose for c in station.channels() if c.id == shown.channel), "") or short(shown.channel)
+    show(shown_object(shown), *shown_lines(shown, name))
+    sys.stdout.flush()

@@ -1,0 +1,64 @@
+"""A registrar's session with the gateway, for one verb.
+
+Whenever a registrar is online its organisation's revocation list is looked after too: there has to be one before anybody can be
+enrolled, and one that is older than a third of its life is published anew, so that no list runs out while somebody works.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from clients.authority.seat import Seat, charter_notes, put_charter, seat_of
+from clients.core.errors import NotReached
+from clients.core.ledger import Draft
+from clients.moments import now
+from clients.registrar import Registrar
+from clients.shell import passphrase, profile, tell
+from clients.vault import Vault
+
+T = TypeVar("T")
+SYNC: Final = 10.0  # seconds that a verb gives the gateway
+HOUR: Final = 3_600_000  # ms
+
+
+def as_registrar(work: Callable[[Registrar, Vault, Seat], Awaitable[T]], *, timeout: float = SYNC) -> T:
+    """Open this profile's registrar, bring it up to date, and do `work`.
+
+    Raises:
+        NotAllowed: the profile is no registrar's.
+        NotReached: the gateway is not there.
+    """
+    with Vault.open(profile(), passphrase()) as vault:
+        return asyncio.run(_session(vault, seat_of(vault), work, timeout))
+
+
+async def _session(
+    vault: Vault, seat: Seat, work: Callable[[Registrar, Vault, Seat], Awaitable[T]], seconds: float
+) -> T:
+    registrar = Registrar.open(vault, seat.number, charter_notes(vault))
+    try:
+        report = await registrar.sync(seconds)
+        if not report.connected:
+            raise NotReached(f"gateway not reached{f': {report.error}' if report.error else ''}; nothing was sent")
+        _keep_charter(vault, registrar)
+        await refresh_list(registrar)
+        return await work(registrar, vault, seat)
+    finally:
+        registrar.close()
+
+
+def _keep_charter(vault: Vault, registrar: Registrar) -> None:
+    draft = Draft(vault)
+    put_charter(draft, registrar.charter)
+    vault.apply(draft.changes())
+
+
+async def refresh_list(registrar: Registrar, *, always: bool = False) -> bool:
+    """Publish the organisation's revocation list if there is none yet or a third of its life is over; says whether it did."""
+    hours = registrar.charter.policy.crl_hours
+    listed = registrar.revocations
+    if not always and listed is not None and (now() - listed.this_update) * 3 < hours * HOUR:
+        return False
+    await registrar.publish_revocations((), hours=hours)
+    tell(f"published the revocation list of {registrar.organisation}: good for {hours} hours")
+    return True

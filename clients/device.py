@@ -1,0 +1,203 @@
+"""A device's profile opened for one verb: what the shells of agents and officers share.
+
+    with device() as station:
+        report = run(station.sync(SYNC))
+
+A verb changes what is durable first and then talks to the gateway; where that isn't reached the change is kept, the verb says so
+and ends with exit code 3, and any later verb takes it along.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import click
+
+from clients.core.cap import CapRefused, open_alert
+from clients.core.errors import Unknown
+from clients.core.text import visible, visible_lines
+from clients.moments import iso
+from clients.shell import passphrase, pick, profile, tell
+from clients.station import AlertView, ChannelInfo, PersonInfo, Shown, Station
+from keys.envelope import Marking, Precedence
+from keys.errors import KeysError
+
+T = TypeVar("T")
+SYNC: Final = 10.0  # seconds that a verb gives the gateway
+SHORT_ID: Final = 8  # digits of an id that people are shown
+
+
+@contextmanager
+def device() -> Iterator[Station]:
+    """This profile's device. Raises as `Station.open`."""
+    station = Station.open(profile(), passphrase())
+    try:
+        yield station
+    finally:
+        station.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run the one coroutine of a verb."""
+    return asyncio.run(work)
+
+
+def short(identifier: bytes) -> str:
+    """An id as people are shown it; its beginning is enough to name it."""
+    return identifier.hex()[:SHORT_ID]
+
+
+def the_channel(station: Station, wanted: str) -> ChannelInfo:
+    """The channel that a person means: by its purpose, or by the beginning of its id."""
+    return pick(station.channels(), wanted, lambda c: (c.purpose, c.id.hex()), "channel")
+
+
+def people(station: Station, wanted: Iterable[str]) -> list[bytes]:
+    """The devices that a person means: by name or call sign (all devices of that person), or by the beginning of an id."""
+    directory = [p for p in station.directory() if not p.revoked]
+    found: list[bytes] = []
+    for name in wanted:
+        named = [p for p in directory if name in (p.name, p.call_sign)]
+        if len({p.person for p in named}) > 1:
+            raise Unknown(f"{len(named)} people are called {name!r}: name one by the beginning of the device's id")
+        found += [p.device for p in named] or [pick(directory, name, lambda p: (p.device.hex(),), "device").device]
+    return list(dict.fromkeys(found))
+
+
+def marking(label: str | None) -> Marking | None:
+    """A TLP label as an option gives it, `TLP:` left out or not. Raises a UsageError."""
+    if label is None:
+        return None
+    try:
+        return Marking.parse(label if label.startswith("TLP:") else f"TLP:{label}")
+    except KeysError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def precedence(name: str) -> Precedence:
+    """A precedence by its name."""
+    return Precedence[name.upper()]
+
+
+PRECEDENCES: Final = click.Choice([p.name.lower() for p in Precedence], case_sensitive=False)
+
+
+def person_object(person: PersonInfo) -> dict[str, object]:
+    """A device and its person as `--json` prints them."""
+    return {
+        "device": person.device.hex(),
+        "person": person.person.hex(),
+        "organisation": person.organisation,
+        "roles": list(person.roles),
+        "name": person.name,
+        "call_sign": person.call_sign,
+        "revoked": person.revoked,
+        "not_after": iso(person.not_after),
+    }
+
+
+def person_row(person: PersonInfo) -> tuple[str, ...]:
+    """A device and its person as a row for people."""
+    state = "REVOKED" if person.revoked else f"until {iso(person.not_after)}"
+    return (
+        short(person.device),
+        visible(person.call_sign) or "-",
+        visible(person.name) or "(no card yet)",
+        visible(person.organisation),
+        ", ".join(map(visible, person.roles)),
+        state,
+    )
+
+
+def channel_object(channel: ChannelInfo) -> dict[str, object]:
+    """A channel as `--json` prints it."""
+    return {
+        "channel": channel.id.hex(),
+        "class": channel.channel_class,
+        "marking": channel.marking.label,
+        "purpose": channel.purpose,
+        "epoch": channel.epoch,
+        "seq": channel.seq,
+        "unread": channel.unread,
+        "members": channel.members,
+        "halted": channel.halted,
+        "left": channel.left,
+    }
+
+
+def shown_object(shown: Shown) -> dict[str, object]:
+    """A message as `--json` prints it."""
+    return {
+        "channel": shown.channel.hex(),
+        "seq": shown.seq,
+        "id": shown.id.hex(),
+        "device": shown.device.hex(),
+        "name": shown.name,
+        "kind": shown.kind.name.lower(),
+        "text": shown.text,
+        "precedence": shown.precedence.name.lower(),
+        "marking": shown.marking.label,
+        "sealed": iso(shown.sealed),
+        "placed": iso(shown.placed),
+        "ask_ack": shown.ask_ack,
+        "reason": shown.reason,
+        "alert": alert_object(shown.alert) if shown.alert else None,
+        "warnings": list(shown.warnings),
+    }
+
+
+def alert_object(view: AlertView) -> dict[str, object]:
+    """An alert as `--json` prints it: its root is what answers name."""
+    return {
+        "root": view.root.hex(),
+        "alert": view.alert.hex(),
+        "cap": view.cap.decode(errors="replace"),
+        "reason": view.reason,
+        "alone": view.alone,
+        "not_after": iso(view.not_after),
+        "options": [{"option": number, "text": text} for number, text in view.options],
+    }
+
+
+def shown_lines(shown: Shown, channel: str) -> list[str]:
+    """A message for people: who, when, how urgent, under which marking, and what."""
+    head = f"{iso(shown.placed)} {visible(channel)} #{shown.seq} {visible(shown.name) or short(shown.device)}"
+    urgent = f" {shown.precedence.name}" if shown.precedence is not Precedence.ROUTINE else ""
+    lines = [f"{head}{urgent} {shown.marking.label}"]
+    lines += [f"  ! {visible(warning)}" for warning in shown.warnings]
+    if shown.reason:
+        lines.append(f"  (not shown: {visible(shown.reason)})")
+    elif shown.alert is not None:
+        lines += alert_lines(shown.alert)
+    else:
+        lines += [f"  {line}" for line in visible_lines(shown.text)]
+    if shown.ask_ack:
+        lines.append(f"  asks for an answer: outrider ack {short(shown.id)}")
+    return lines
+
+
+def alert_lines(view: AlertView) -> list[str]:
+    """An alert for people."""
+    alone = " SENT BY ONE OFFICER ALONE" if view.alone else ""
+    lines = [f"  ALERT {short(view.root)}{alone}, until {iso(view.not_after)}"]
+    if view.reason:
+        lines.append(f"  reason: {visible(view.reason)}")
+    try:
+        info = next(iter(open_alert(view.cap).infos), None)
+    except CapRefused as error:
+        return [*lines, f"  (not a CAP document: {visible(str(error))})"]
+    if info is not None:
+        lines.append(f"  {visible(info.headline or info.event)}")
+        lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
+        lines += [f"  {line}" for line in visible_lines(info.instruction) if line.strip()]
+    for number, text in view.options:
+        lines.append(f"  answer {number}: {visible(text)}")
+    lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())
+    return lines
+
+
+def not_reached(error: str, kept: str) -> int:
+    """Say that the gateway wasn't reached and what was kept; gives exit code 3."""
+    tell(f"outrider: gateway not reached{f': {visible(error)}' if error else ''}; {kept}")
+    return 3
