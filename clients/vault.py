@@ -221,6 +221,10 @@ class Vault:
                 else:
                     self.put(change.shelf, change.key, change.value)
 
+    def corner(self, name: str) -> "Corner":
+        """A part of the shelves that stands by itself: an authority keeps several identities in one vault."""
+        return Corner(self, f"{name}/" if name else "")
+
     # --- secrets ---
 
     def secret(self, name: str) -> bytes | None:
@@ -246,6 +250,24 @@ def _beyond(prefix: bytes) -> bytes | None:
     """The first key after all that begin with `prefix`; None where there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+class Corner:
+    """Shelves under a name of their own; otherwise as the vault's."""
+
+    def __init__(self, vault: Vault, prefix: str) -> None:
+        self._vault = vault
+        self._prefix = prefix
+
+    def get(self, shelf: str, key: bytes) -> bytes | None:
+        return self._vault.get(self._prefix + shelf, key)
+
+    def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return self._vault.scan(self._prefix + shelf, prefix, after)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """The writes of one decision, in one transaction."""
+        self._vault.apply(Change(self._prefix + c.shelf, c.key, c.value) for c in changes)
 
 
 def _lock(folder: Path, wait: float) -> int:

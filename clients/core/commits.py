@@ -14,8 +14,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from clients.core import alerts, outbox, records, roster
 from clients.core import groups as grouped
-from clients.core import outbox, records, roster
 from clients.core import trust as trusted
 from clients.core.content import Cards, Purpose, encode_content
 from clients.core.groups import Groups, note_roster, seats
@@ -374,6 +374,9 @@ def own_accepted(
             _merge(work, channel, key, place)
         elif item.kind in (Kind.APPLICATION, Kind.ALERT):
             _own_message(work, channel, item, place)
+        elif item.kind is Kind.ACK:
+            ack = bodies.read_ack(item.content)
+            alerts.answered(work.turn, ack.root, work.turn.me.device, ack.option, channel, place.seq, place.time)
 
 
 def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
@@ -441,3 +444,4 @@ def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
         shown=work.turn.now,
     )
     records.MESSAGES.put(work.turn.draft, at(channel, place.seq), message)
+    records.NAMES.put(work.turn.draft, message.header_hash, Note(at(channel, place.seq)))

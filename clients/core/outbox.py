@@ -269,25 +269,23 @@ def _encrypt(turn: Turn, groups: Groups, item: Item, context: Context) -> bytes:
     return message
 
 
-def accepted(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> bool:
-    """The run is durable at these places. False where the answer can't be one to this run: then it goes again."""
-    if len(answer.places) != len(run) or not _rising(answer.places):
-        turn.alarm(AlarmKind.GATEWAY, "an acceptance that does not fit what was submitted", channel=run[0][1].stream)
-        return False
-    latest = 0
-    if answer.promise is not None:
-        latest = _promised(turn, run[0][1], answer.places[0], answer.promise)
-    for (key, item), place in zip(run, answer.places, strict=True):
-        settle(turn, key, item, place, latest)
-    return True
+def fits(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> bool:
+    """Whether the answer can be one to this run; where it can't, the run goes again."""
+    if len(answer.places) == len(run) and _rising(answer.places):
+        return True
+    turn.alarm(AlarmKind.GATEWAY, "an acceptance that does not fit what was submitted", channel=run[0][1].stream)
+    return False
 
 
 def _rising(places: Sequence[wire.Place]) -> bool:
     return all(b.seq == a.seq + 1 and b.index == a.index + 1 for a, b in pairwise(places))
 
 
-def _promised(turn: Turn, item: Item, place: wire.Place, data: bytes) -> int:
-    """Until when the gateway has promised the entry to be under a checkpoint; 0 where its promise does not hold."""
+def promised(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> int:
+    """Until when the gateway has promised the entry to be under a checkpoint; 0 where it has not, or not validly."""
+    if answer.promise is None:
+        return 0
+    (_, item), place, data = run[0], answer.places[0], answer.promise
     placed = Placed(item.stream, place, item.header, item.signature, None)
     try:
         promise = verify_promise(data, turn.charter.policy.gateway_key, proof.leaf_of(placed))

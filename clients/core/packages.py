@@ -106,3 +106,13 @@ def used(turn: Turn, key: bytes, record: Package) -> None:
         records.PACKAGES.put(turn.draft, key, replace(record, used=True))
     else:
         records.PACKAGES.delete(turn.draft, key)
+
+
+def forget_put(turn: Turn) -> None:
+    """The gateway runs low: one-time packages that it had have been handed out, so others are made in their place.
+
+    Their secrets stay until a Welcome comes or their time is over.
+    """
+    for key, record in list(records.PACKAGES.scan(turn.draft)):
+        if record.put and not record.last_resort:
+            records.PACKAGES.put(turn.draft, key, replace(record, used=True))

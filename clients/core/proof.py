@@ -12,7 +12,7 @@ from typing import Final
 
 from clients.core import records
 from clients.core.ledger import View
-from clients.core.records import AlarmKind, Note, Unproven
+from clients.core.records import AlarmKind, Counter, Note, Unproven
 from clients.core.turn import Turn
 from gateway.wire import Placed, Proven
 from keys.canonical import encode
@@ -76,6 +76,11 @@ def waiting(view: View) -> list[int]:
     return indices
 
 
+def is_expected(view: View, index: int) -> bool:
+    """Whether this entry still waits for its proof."""
+    return records.UNPROVEN.get(view, _key(index)) is not None
+
+
 def look_at(turn: Turn, note: bytes) -> bool:
     """A checkpoint that the gateway speaks of. True where it is sound and newer, so that proofs are worth asking for."""
     try:
@@ -121,6 +126,7 @@ def prove(turn: Turn, answer: Proven, asked: Sequence[int], base: int) -> list[t
         return []
     if before is None or offered.size > before.size:
         records.CHECKPOINT.put(turn.draft, b"", Note(answer.checkpoint))
+    records.COUNTERS.put(turn.draft, b"proved", Counter(turn.now))
     paths = {path.index: path.hashes for path in answer.paths}
     found = ((index, _included(turn, index, paths.get(index), offered)) for index in asked)
     return [(index, record) for index, record in found if record is not None]

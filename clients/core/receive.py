@@ -438,6 +438,7 @@ class Receiver:
         key = at(channel, place.seq)
         if records.MESSAGES.get(self.turn.draft, key) is None:
             records.MESSAGES.put(self.turn.draft, key, message)
+            records.NAMES.put(self.turn.draft, envelope.header_hash, Note(key))
             records.UNSHOWN.put(self.turn.draft, key, Counter(context.precedence))
             self.turn.events.append(NewMessage(channel, place.seq))
 

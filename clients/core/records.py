@@ -390,6 +390,7 @@ ROSTERS: Final = Shelf("roster", Roster)  # channel ‖ epoch
 EPOCHS: Final = Shelf("epoch", Epoch)  # channel ‖ epoch
 LINES: Final = Shelf("line", Line)  # channel ‖ seq
 AHEAD: Final = Shelf("ahead", Line)  # channel ‖ seq: processed before its turn
+NAMES: Final = Shelf("name", Note)  # header hash of a message: channel ‖ seq
 MESSAGES: Final = Shelf("message", Message)  # channel ‖ seq
 UNSHOWN: Final = Shelf("unshown", Counter)  # channel ‖ seq
 OUTBOX: Final = Shelf("outbox", Item)  # item id

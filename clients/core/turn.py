@@ -13,7 +13,7 @@ from typing import Final
 from clients.core import records
 from clients.core.ledger import Change, Draft
 from clients.core.records import Alarm, AlarmKind, Counter, Identity
-from gateway.wire import FromDevice
+from gateway.wire import FromDevice, FromGateway
 from keys.canonical import encode
 from keys.charter import Charter
 from keys.identity import Random, SigningKey
@@ -45,7 +45,15 @@ class Raised:
     alarm: Alarm
 
 
-Event = NewMessage | Moved | Raised
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a question that the shell asked itself (`Device.ask`)."""
+
+    id: int
+    frame: FromGateway
+
+
+Event = NewMessage | Moved | Raised | Answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,334 @@
+"""What the gateway's frames mean to this device: one function a frame, one table.
+
+An answer that nobody asked for is an alarm; one that says no is sorted by what was asked (`_REFUSED`).
+"""
+
+# All functions of a table have one form, whether or not they need all of it.
+# ruff: noqa: ARG001
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from clients.core import commits, deliveries, joining, outbox, packages, proof, records
+from clients.core import trust as trusted
+from clients.core.errands import Errand, fits
+from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
+from clients.core.session import Session
+from clients.core.timeline import Inbox
+from clients.core.turn import Answered, Turn
+from gateway import wire
+from keys.charter import succeed
+from keys.errors import CharterRefused
+
+RETRY: Final = 5_000  # ms before something refused for now is tried again
+PROVE_AGAIN: Final = 1_000  # ms before proofs are asked for again where none was given
+
+
+def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None or errand.kind != "submit":
+        _unexpected(s, turn, frame)
+        return
+    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
+    if not run:
+        return  # its echo came first and settled it
+    if not outbox.fits(turn, run, frame):
+        s.quiet[errand.key] = turn.now + RETRY
+        return
+    latest = outbox.promised(turn, run, frame)
+    commits.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
+
+
+def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        if frame.id == 0:
+            turn.alarm(AlarmKind.GATEWAY, f"{frame.refusal.name}: {frame.detail}")
+        return
+    _REFUSED.get(errand.kind, _to_shell_refused)(s, turn, errand, frame)
+
+
+def _done(s: Session, turn: Turn, frame: wire.Done) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        return
+    if errand.kind == "upload":
+        s.held[errand.key] = frame.value
+    elif errand.kind == "packages" and errand.frame is not None:
+        packages.were_put(turn, errand.frame)
+    elif errand.kind == "fetch":
+        deliveries.still_missing(s, turn, errand.key)
+    else:
+        _to_shell(s, turn, errand, frame.id, frame)
+
+
+def _deliver(s: Session, turn: Turn, frame: wire.Deliver) -> None:
+    placed = frame.placed
+    s.inboxes.setdefault(placed.channel, Inbox()).add(placed)
+    state = records.CHANNELS.get(turn.draft, placed.channel)
+    if state is not None and placed.place.seq > state.head:
+        records.CHANNELS.put(turn.draft, placed.channel, replace(state, head=placed.place.seq))
+
+
+def _channels(s: Session, turn: Turn, frame: wire.Channels) -> None:
+    s.errands.close(frame.id)
+    s.listed = True
+    for listed in frame.channels:
+        state = records.CHANNELS.get(turn.draft, listed.channel)
+        if state is None or state.left or listed.since > state.since:
+            continue
+        if listed.seq < state.seq or (listed.seq == state.seq and listed.rolling != state.rolling):
+            turn.alarm(
+                AlarmKind.SHRUNK if listed.seq < state.seq else AlarmKind.FORKED,
+                f"the gateway has this channel at seq {listed.seq}, this device at {state.seq}",
+                channel=listed.channel,
+                seq=listed.seq,
+            )
+        elif listed.seq > state.head:
+            records.CHANNELS.put(turn.draft, listed.channel, replace(state, head=listed.seq))
+    after = bytes(16)
+    s.send(Errand("directory", b""), lambda i: wire.GetDirectory(i, after))
+
+
+def _joined(s: Session, turn: Turn, frame: wire.Joined) -> None:
+    state = records.CHANNELS.get(turn.draft, frame.channel)
+    if state is not None and not state.left and state.since >= frame.seq:
+        return  # a welcome seen before
+    if state is not None and not state.left:
+        turn.alarm(AlarmKind.TREE, "welcomed to a channel this device is in", channel=frame.channel, seq=frame.seq)
+        return
+    named = Joining(frame.seq, frame.epoch, frame.welcome, frame.length, frame.heard.rolling, b"", 0)
+    known = records.JOINING.get(turn.draft, frame.channel)
+    if known is None or (known.seq, known.welcome) != (named.seq, named.welcome):
+        records.JOINING.put(turn.draft, frame.channel, named)
+
+
+def _named(s: Session, turn: Turn, frame: wire.Named) -> None:
+    errand = s.errands.close(frame.id)
+    named = records.JOINING.get(turn.draft, errand.key) if errand else None
+    if errand is not None and named is not None:
+        after = replace(named, tree=frame.hash, tree_length=frame.length)
+        records.JOINING.put(turn.draft, errand.key, after)
+
+
+def _chunk(s: Session, turn: Turn, frame: wire.BodyChunk) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        return
+    held = records.FETCHED.get(turn.draft, errand.key) or Fetched(errand.number, b"")
+    data = held.data + frame.data
+    sound = frame.offset == len(held.data) and frame.length == errand.number and 0 < len(data) <= errand.number
+    if not sound or not frame.data or (len(data) == errand.number and not fits(data, errand.key)):
+        records.FETCHED.delete(turn.draft, errand.key)
+        s.given_up.add(errand.key)
+        turn.alarm(AlarmKind.GATEWAY, f"another body than {errand.key.hex()[:8]} was handed out")
+        return
+    records.FETCHED.put(turn.draft, errand.key, Fetched(errand.number, data))
+
+
+def _key_packages(s: Session, turn: Turn, frame: wire.KeyPackages) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        return
+    claimed = {c.device: c.package for c in frame.claims}
+    for start in range(0, len(errand.key), 16):
+        device = errand.key[start : start + 16]
+        s.claims[errand.number, device] = claimed.get(device)
+
+
+def _certificates_came(s: Session, turn: Turn, frame: wire.Certificates) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        return
+    trusted.absorb(turn, s.trust, frame.entries)
+    for start in range(0, len(errand.key), 32):
+        certificate = errand.key[start : start + 32]
+        if records.CERTIFICATES.get(turn.draft, certificate) is None:
+            s.given_up.add(certificate)
+
+
+def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None:
+        return
+    asked = [int.from_bytes(errand.key[n : n + 8], "big") for n in range(0, len(errand.key), 8)]
+    proved = proof.prove(turn, frame, asked, errand.number)
+    for index, record in proved:
+        if record.channel == turn.charter.control_channel:
+            trusted.proven(turn, index)
+    if not proved:
+        s.prove_after = turn.now + PROVE_AGAIN
+    for certificate in s.wanted:
+        kept = records.CERTIFICATES.get(turn.draft, certificate)
+        if kept and not kept.proven and not proof.is_expected(turn.draft, kept.index):
+            s.given_up.add(certificate)
+
+
+def _logged(s: Session, turn: Turn, frame: wire.Logged) -> None:
+    if proof.look_at(turn, frame.checkpoint):
+        s.prove_after = 0
+
+
+def _charter_note(s: Session, turn: Turn, frame: wire.CharterNote) -> None:
+    errand = s.errands.close(frame.id)
+    if errand is None or errand.kind != "charter":
+        _to_shell(s, turn, errand, frame.id, frame)
+        return
+    try:
+        after = succeed(s.charter, frame.note)
+    except CharterRefused as error:
+        turn.alarm(AlarmKind.CHARTER, f"a charter that does not follow: {error}", halts=True)
+        s.newest_charter = 0
+        return
+    records.CHARTERS.put(turn.draft, after.policy.version.to_bytes(8, "big"), Note(frame.note))
+    s.charter = turn.charter = after
+    s.trust.look(turn.draft, after)
+
+
+def _directory(s: Session, turn: Turn, frame: wire.Directory) -> None:
+    s.errands.close(frame.id)
+    for person in frame.people:
+        peer = Peer(
+            person.person,
+            person.organisation,
+            list(person.roles),
+            person.certificate,
+            person.not_after,
+            person.revoked,
+            person.packages,
+        )
+        records.PEERS.put(turn.draft, person.device, peer)
+    if len(frame.people) == wire.LIST_LIMIT:
+        after = frame.people[-1].device
+        s.send(Errand("directory", after), lambda i: wire.GetDirectory(i, after))
+
+
+def _to_shell(s: Session, turn: Turn, errand: Errand | None, request: int, frame: wire.FromGateway) -> None:
+    if errand is not None and errand.kind == "shell":
+        turn.events.append(Answered(request, frame))
+
+
+def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment) -> None:
+    _to_shell(s, turn, s.errands.close(frame.id), frame.id, frame)
+
+
+def _notice(s: Session, turn: Turn, frame: wire.Notice) -> None:
+    if frame.alarm is wire.Alarm.LOW_KEY_PACKAGES:
+        packages.forget_put(turn)
+    elif frame.alarm is wire.Alarm.CHARTER:
+        s.newest_charter = s.charter.policy.version + 1
+
+
+def _unexpected(s: Session, turn: Turn, frame: object) -> None:
+    turn.alarm(AlarmKind.GATEWAY, f"the gateway sent {type(frame).__name__} for nothing asked")
+
+
+# --- refusals, by what was asked ---
+
+LATER: Final = frozenset(
+    {wire.Refusal.BUSY, wire.Refusal.QUOTA, wire.Refusal.STORAGE, wire.Refusal.STALE_LIST, wire.Refusal.CLOCK}
+)
+"""Refused for now: tried again in this session. Whatever else is refused by word only waits for the next."""
+
+_NEXT_SESSION: Final = 2**53
+
+
+def _submit_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
+    if not run:
+        return
+    if frame.refusal is wire.Refusal.CHARTER:
+        s.newest_charter = s.charter.policy.version + 1
+    if outbox.refused(turn, run, frame):
+        return
+    if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > wire.CHUNK for _, item in run):
+        s.held.clear()  # a long body is not there after all: it is put again
+    wait = max(frame.retry_after, RETRY)
+    s.quiet[errand.key] = turn.now + wait if frame.refusal in LATER else _NEXT_SESSION
+
+
+def _certificates_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """One that may not be known hides all that were asked with it: they are asked one by one."""
+    hashes = [errand.key[n : n + 32] for n in range(0, len(errand.key), 32)]
+    if len(hashes) == 1:
+        s.given_up.add(hashes[0])
+        return
+    for certificate in hashes:
+        s.send(Errand("certificates", certificate), lambda i, c=certificate: wire.GetCertificates(i, [c]))  # type: ignore[misc]
+
+
+def _prove_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.prove_after = turn.now + max(frame.retry_after, PROVE_AGAIN)
+
+
+def _body_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.given_up.add(errand.key)
+
+
+def _tree_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    named = records.JOINING.get(turn.draft, errand.key)
+    if named is not None:
+        joining.failed(s.work(turn), errand.key, named, f"the gateway names no tree: {frame.detail}")
+
+
+def _claim_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """No KeyPackages: the intents that asked for them come to nothing."""
+    for key, intent in list(records.INTENTS.scan(turn.draft)):
+        if any(device in errand.key for device in intent.add):
+            commits.finish(s.work(turn), key, f"{frame.refusal.name}: {frame.detail}")
+
+
+def _fetch_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    deliveries.still_missing(s, turn, errand.key)
+
+
+def _packages_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.quiet[errand.key] = turn.now + max(frame.retry_after, RETRY) if frame.refusal in LATER else _NEXT_SESSION
+
+
+def _charter_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.newest_charter = 0
+
+
+def _to_shell_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    _to_shell(s, turn, errand, frame.id, frame)
+
+
+_REFUSED: Final[dict[str, Callable[[Session, Turn, Errand, wire.Refused], None]]] = {
+    "submit": _submit_refused,
+    "certificates": _certificates_refused,
+    "prove": _prove_refused,
+    "body": _body_refused,
+    "tree": _tree_refused,
+    "claim": _claim_refused,
+    "fetch": _fetch_refused,
+    "packages": _packages_refused,
+    "charter": _charter_refused,
+}
+
+TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {
+    wire.Accepted: _accepted,
+    wire.Refused: _refused,
+    wire.Done: _done,
+    wire.Deliver: _deliver,
+    wire.Channels: _channels,
+    wire.Joined: _joined,
+    wire.Named: _named,
+    wire.BodyChunk: _chunk,
+    wire.KeyPackages: _key_packages,
+    wire.Certificates: _certificates_came,
+    wire.Proven: _proven,
+    wire.Logged: _logged,
+    wire.CharterNote: _charter_note,
+    wire.Directory: _directory,
+    wire.Enrolments: _for_shell,
+    wire.Enrolment: _for_shell,
+    wire.Notice: _notice,
+}
+
+
+def take(s: Session, turn: Turn, frame: wire.FromGateway) -> None:
+    """Act on one frame of the gateway."""
+    TAKE.get(type(frame), _unexpected)(s, turn, frame)

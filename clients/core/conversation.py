@@ -1,0 +1,220 @@
+"""What people want of a device, drafted: each function checks that it may be done, and puts it on the ledger.
+
+Checked here is what the gateway and every recipient would refuse: a number spent on such a thing would be spent for good.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from clients.core import alerts, commits, outbox, receipts, records
+from clients.core import trust as trusted
+from clients.core.alerts import Composed
+from clients.core.commits import Work
+from clients.core.content import AckText, Text, encode_content
+from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.groups import roster_at
+from clients.core.ledger import at
+from clients.core.outbox import Kept
+from clients.core.records import Channel, Intent, Message
+from clients.core.turn import DAY
+from keys.body import Ack
+from keys.canonical import encode
+from keys.envelope import Kind, Marking, Precedence
+from keys.errors import KeysError
+from keys.policy import ChannelClass, Verb
+
+
+def channel_of(work: Work, channel: bytes) -> Channel:
+    """A channel in which something can be said. Raises Unknown or NotNow."""
+    state = records.CHANNELS.get(work.turn.draft, channel)
+    if state is None:
+        raise Unknown(f"no channel {channel.hex()[:8]} here")
+    if state.left:
+        raise NotNow("this device was removed from that channel")
+    if state.halted:
+        raise NotNow(f"that channel is halted: {state.halted}")
+    return state
+
+
+def need(work: Work, verb: Verb) -> None:
+    """Raises NotAllowed unless a role of this device may do that."""
+    if not work.turn.charter.policy.permits(work.turn.me.roles, verb):
+        held = ", ".join(work.turn.me.roles) or "no role"
+        raise NotAllowed(f"{held}: the charter does not allow {verb.value}")
+
+
+def _class_of(work: Work, name: str) -> ChannelClass:
+    try:
+        return work.turn.charter.policy.channel_class(name)
+    except KeysError as error:
+        raise Unknown(str(error)) from None
+
+
+def create_channel(work: Work, channel_class: str, marking: Marking, purpose: str) -> bytes:
+    """Found a channel. Raises NotAllowed, Unknown, NotNow."""
+    turn = work.turn
+    need(work, Verb.CREATE_CHANNEL)
+    kind = _class_of(work, channel_class)
+    if marking > kind.ceiling or not turn.charter.policy.may_see(turn.me.organisation, marking, turn.now):
+        raise NotAllowed(
+            f"channels of class {kind.name} go up to {kind.ceiling.label}, for this organisation perhaps less"
+        )
+    if trusted.stale(turn.draft, turn.me.organisation, turn.now, turn.charter.policy.crl_hours):
+        raise NotNow(f"the revocation list of {turn.me.organisation} is missing or too old: sync, or ask a registrar")
+    if work.trust.certified(turn.me.certificate_hash) is None:
+        raise NotNow("this device's certificate is not proved yet: sync first")
+    return commits.create(work, channel_class, marking, purpose)[0]
+
+
+def change(
+    work: Work, channel: bytes, *, add: Sequence[bytes] = (), remove: Sequence[bytes] = (), rekey: bool = False
+) -> bytes:
+    """Want members added or removed, or fresh keys; gives the intent."""
+    turn = work.turn
+    state = channel_of(work, channel)
+    if add:
+        need(work, Verb.ADD)
+    present = roster_at(turn.draft, channel, state.epoch)
+    members = {s.device for s in present.seats} if present else set()
+    if remove and not set(remove) <= members:
+        raise Unknown("not a member of that channel")
+    if turn.me.device in remove:
+        raise NotAllowed("nobody removes the device that he sits at: ask another officer")
+    if any(not _must_go(work, channel, state, device) for device in remove):
+        need(work, Verb.REMOVE)
+    for device in add:
+        peer = records.PEERS.get(turn.draft, device)
+        if peer is not None and not turn.charter.policy.may_see(peer.organisation, state.ceiling, turn.now):
+            raise NotAllowed(f"{peer.organisation} may not see {Marking(state.ceiling).label}")
+    key = turn.next_id()
+    intent = Intent(channel, list(add), list(remove), renew=False, rekey=rekey, automatic=False)
+    records.INTENTS.put(turn.draft, key, intent)
+    return key
+
+
+def _must_go(work: Work, channel: bytes, state: Channel, device: bytes) -> bool:
+    present = roster_at(work.turn.draft, channel, state.epoch)
+    seat = next((s for s in present.seats if s.device == device), None) if present else None
+    certified = work.trust.certified(seat.certificate) if seat else None
+    return certified is None or bool(trusted.unfit(work.turn.draft, certified, work.turn.now))
+
+
+def send_text(
+    work: Work,
+    channel: bytes,
+    text: str,
+    precedence: Precedence,
+    marking: Marking | None,
+    *,
+    ask_ack: bool,
+    expires: int,
+) -> bytes:
+    """Keep a message; gives its item. `expires` is when its body may be destroyed (ms), 0: as the class says."""
+    turn, state = work.turn, channel_of(work, channel)
+    need(work, Verb.SEND)
+    kind = _class_of(work, state.channel_class)
+    if kind.alerts:
+        raise NotAllowed("a channel for alerts carries no talk")
+    mark = state.ceiling if marking is None else marking
+    if mark > state.ceiling:
+        raise NotAllowed(f"{mark.label} may not go to a channel up to {Marking(state.ceiling).label}")
+    if expires and not turn.now < expires <= turn.now + kind.retention_days * DAY:
+        raise NotAllowed(f"a message here expires within {kind.retention_days} days")
+    content = encode_content(Text(text, turn.now, ask_ack))
+    return outbox.keep(turn, Kept(channel, Kind.APPLICATION, content, precedence, mark, expires))
+
+
+def find(work: Work, name: bytes) -> tuple[bytes, int, Message]:
+    """The message of this header hash: its channel, seq and record. Raises Unknown."""
+    key = records.NAMES.get(work.turn.draft, name)
+    message = records.MESSAGES.get(work.turn.draft, key.data) if key else None
+    if key is None or message is None:
+        raise Unknown("no such message or alert here")
+    return key.data[:16], int.from_bytes(key.data[16:], "big"), message
+
+
+def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
+    """Answer an alert (by its root) or a message (by its header hash)."""
+    turn = work.turn
+    alert = records.ALERTS.get(turn.draft, root)
+    if alert is not None:
+        channel = next((c for c, seq in alert.places if seq), None)
+        if channel is None:
+            raise NotNow("that alert has not gone out yet")
+        number = _option(alert, option)
+    else:
+        channel, _, _ = find(work, root)
+        if option not in (0, ""):
+            raise Unknown("a message is acknowledged, it has no options")
+        number = 0
+    state = channel_of(work, channel)
+    body = encode(Ack(root, number))
+    item = outbox.keep(turn, Kept(channel, Kind.ACK, body, Precedence.IMMEDIATE))
+    if text and turn.charter.policy.permits(turn.me.roles, Verb.SEND):
+        words = encode_content(AckText(root, text))
+        outbox.keep(turn, Kept(channel, Kind.APPLICATION, words, Precedence.IMMEDIATE, state.ceiling))
+    return item
+
+
+def _option(alert: records.Alert, option: int | str) -> int:
+    """The number that answers so: given as number, or as the option's text."""
+    if isinstance(option, int):
+        if option and option not in alert.options:
+            raise Unknown(f"this alert has no option {option}")
+        return option
+    if not option:
+        return 0
+    for number in alert.options:
+        if alerts.option_text(alert, number).casefold() == option.casefold():
+            return number
+    raise Unknown(f"this alert has no option {option!r}")
+
+
+def alert_alone(work: Work, channels: Sequence[bytes], cap: bytes, reason: str) -> tuple[Composed, list[bytes]]:
+    """One officer's alert to several alert channels. Raises NotAllowed, NotNow, Unknown, CapRefused."""
+    turn = work.turn
+    need(work, Verb.ALERT)
+    if not turn.charter.policy.break_glass:
+        raise NotAllowed("the charter does not let one person alert alone: submit it for approval")
+    if not reason.strip():
+        raise NotAllowed("who alerts alone says why")
+    if not channels:
+        raise Unknown("an alert names the channels it goes to")
+    states = {channel: channel_of(work, channel) for channel in dict.fromkeys(channels)}
+    for state in states.values():
+        if not _class_of(work, state.channel_class).alerts:
+            raise NotAllowed(f"channels of class {state.channel_class} carry no alerts")
+    composed = alerts.compose_alone(turn, cap, list(states), reason)
+    targets = {device for channel, state in states.items() for device in _others(work, channel, state)}
+    alerts.sent(turn, composed, sorted(targets))
+    items = [
+        outbox.keep(
+            turn,
+            Kept(
+                channel,
+                Kind.ALERT,
+                encode_content(content),
+                composed.precedence,
+                states[channel].ceiling,
+                alert=composed.fields,
+            ),
+        )
+        for channel, content in composed.contents
+    ]
+    return composed, items
+
+
+def _others(work: Work, channel: bytes, state: Channel) -> list[bytes]:
+    present = roster_at(work.turn.draft, channel, state.epoch)
+    return [s.device for s in present.seats if s.device != work.turn.me.device] if present else []
+
+
+def show(work: Work, channel: bytes, seq: int) -> None:
+    """Somebody sees the message at this place, now and for the first time."""
+    key = at(channel, seq)
+    message = records.MESSAGES.get(work.turn.draft, key)
+    if message is not None and not message.shown:
+        records.MESSAGES.put(work.turn.draft, key, replace(message, shown=work.turn.now))
+    records.UNSHOWN.delete(work.turn.draft, key)
+    receipts.shown(work.turn, channel, seq)

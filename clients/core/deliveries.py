@@ -1,0 +1,236 @@
+"""From deliveries to history: every stream's inbox is drained as far as it goes.
+
+Channels in order, with what overtakes taken ahead; the control channel and the receipt streams are sparse and taken as they
+come. What a run still needs (a long body, a certificate) is asked for, and the drain goes on when it is there.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from clients.core import outbox, receipts, records
+from clients.core import trust as trusted
+from clients.core.commits import Wanting
+from clients.core.errands import Errand
+from clients.core.ledger import at
+from clients.core.outbox import stream_of_receipts
+from clients.core.receive import Arrived, Receiver, take_receipt
+from clients.core.records import AlarmKind, Channel, Counter, Fetched
+from clients.core.session import Session
+from clients.core.timeline import Inbox, claim
+from clients.core.turn import Turn
+from gateway import wire
+from keys.envelope import Kind, Precedence, verify_run
+from keys.errors import KeysError
+
+RECEIPT_AFTER: Final = 700  # ms that receipts are collected; jittered up to twice that
+RECEIPT_SOON: Final = 50  # ms, after what is urgent
+WITHHELD_AFTER: Final = 10_000  # ms that others may be ahead of this device while it is connected
+
+
+def drain(s: Session, turn: Turn, stream: bytes) -> None:
+    inbox = s.inboxes[stream]
+    if stream == turn.charter.control_channel:
+        _drain_sparse(s, turn, stream, inbox, _take_control)
+    elif records.CHANNELS.get(turn.draft, stream) is not None:
+        _drain_channel(s, turn, stream, inbox)
+    elif stream in receipt_streams(turn):
+        _drain_sparse(s, turn, stream, inbox, _take_receipt)
+
+
+def receipt_streams(turn: Turn) -> dict[bytes, bytes]:
+    return {stream_of_receipts(channel): channel for channel, _ in turn.channels()}
+
+
+def _drain_sparse(
+    s: Session, turn: Turn, stream: bytes, inbox: Inbox, take: Callable[[Session, Turn, wire.Placed, bytes], None]
+) -> None:
+    position = records.POSITIONS.get(turn.draft, stream) or Counter(0)
+    for seq in sorted(inbox.waiting):
+        placed = inbox.waiting[seq]
+        if seq > position.value:
+            mine = (c := claim(placed)) is not None and c.context.device == turn.me.device
+            body = b"" if mine else _body(s, turn, placed)
+            if body is None and not _hopeless_body(s, c.header.body_hash if c else b""):
+                return
+            take(s, turn, placed, body or b"")
+            position = Counter(seq)
+            records.POSITIONS.put(turn.draft, stream, position)
+        inbox.done([seq])
+
+
+def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None:
+    receiver = Receiver(turn, s.trust, s.groups, s.given_up)
+    try:
+        _in_order(s, turn, channel, inbox, receiver)
+        _ahead(s, turn, channel, inbox, receiver)
+    except Wanting as wanting:
+        s.wanted.update(dict.fromkeys(wanting.certificates))
+        return
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is None or state.left:
+        return
+    receipts.settle_claims(turn, channel, state)
+    if s.listed:
+        receipts.withheld(turn, channel, state, WITHHELD_AFTER)
+    gap = inbox.missing(state.seq, turn.now)
+    if gap is not None and not inbox.asked:
+        s.send(Errand("fetch", channel), lambda i: wire.Fetch(i, channel, gap[0], gap[1]))
+
+
+def _in_order(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Receiver) -> None:
+    while True:
+        state = records.CHANNELS.get(turn.draft, channel)
+        assert state is not None
+        _old(turn, channel, inbox, state)
+        following = at(channel, state.seq + 1)
+        if records.AHEAD.get(turn.draft, following) is not None:
+            receiver.catch_up(channel, state.seq + 1)
+            inbox.done([state.seq + 1])
+            continue
+        run = inbox.next_run(state.seq)
+        arrived = _with_bodies(s, turn, run) if run else None
+        if run is None or arrived is None:
+            return
+        receiver.run(channel, arrived)
+        inbox.done([p.place.seq for p in run])
+        inbox.asked, inbox.gap_since = False, 0
+        _receipt_soon(s, turn, channel, run)
+
+
+def _old(turn: Turn, channel: bytes, inbox: Inbox, state: Channel) -> None:
+    """What was processed before and comes again has to be the same as before."""
+    for seq in [s for s in inbox.waiting if s <= state.seq]:
+        placed = inbox.waiting[seq]
+        line = records.LINES.get(turn.draft, at(channel, seq))
+        if line is not None and line.header and (line.header, line.index) != (placed.header, placed.place.index):
+            turn.alarm(
+                AlarmKind.RENUMBERED,
+                "this place was given to another envelope before",
+                channel=channel,
+                seq=seq,
+                device=c.context.device if (c := claim(placed)) else b"",
+            )
+        inbox.done([seq])
+
+
+def _ahead(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Receiver) -> None:
+    """FLASH first: processed and shown while older envelopes are still to come."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is None or state.halted or state.left:
+        return
+    for placed in inbox.jumped(turn.draft, channel, state.seq + 1):
+        known = claim(placed)
+        current = records.CHANNELS.get(turn.draft, channel)
+        if known is None or current is None or known.context.epoch > current.epoch:
+            return
+        if known.context.kind is Kind.COMMIT and known.context.epoch != current.epoch:
+            continue
+        arrived = _with_bodies(s, turn, [placed])
+        if arrived is None:
+            return
+        receiver.run(channel, arrived, ahead=True)
+        _receipt_soon(s, turn, channel, [placed])
+
+
+def _with_bodies(s: Session, turn: Turn, run: Sequence[wire.Placed]) -> list[Arrived] | None:
+    """The run with its bodies; None while a long one is being fetched."""
+    arrived = []
+    for placed in run:
+        known = claim(placed)
+        if known is not None and known.context.device == turn.me.device:
+            arrived.append(Arrived(placed, None))
+            continue
+        body = _body(s, turn, placed)
+        if body is None and not _hopeless_body(s, known.header.body_hash if known else b""):
+            return None
+        arrived.append(Arrived(placed, body))
+    return arrived
+
+
+def _hopeless_body(s: Session, body_hash: bytes) -> bool:
+    return body_hash in s.given_up or not body_hash
+
+
+def _body(s: Session, turn: Turn, placed: wire.Placed) -> bytes | None:
+    """A delivered envelope's body; a long one is fetched in chunks."""
+    if placed.body is not None:
+        return placed.body
+    known = claim(placed)
+    if known is None or known.header.body_length == 0:
+        return b""
+    return blob(s, turn, known.header.body_hash, known.header.body_length)
+
+
+def blob(s: Session, turn: Turn, blob: bytes, length: int) -> bytes | None:
+    held = records.FETCHED.get(turn.draft, blob) or Fetched(length, b"")
+    if held.whole:
+        return held.data
+    if blob not in s.given_up:
+        offset = len(held.data)
+        s.send(Errand("body", blob, length), lambda i: wire.GetBody(i, blob, offset))
+    return None
+
+
+def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
+    """The mission's own stream: charters, revocation lists, and for officers certificates."""
+    known = claim(placed)
+    if known is None or known.context.channel != placed.channel:
+        turn.alarm(AlarmKind.MISDIRECTED, "no envelope of the control channel", seq=placed.place.seq)
+        return
+    kind = known.context.kind
+    if known.context.device == turn.me.device:
+        _own_control(turn, placed)
+    elif kind is Kind.REVOCATION_LIST:
+        trusted.absorb_revocations(turn, placed)
+    elif kind is Kind.CERTIFICATE:
+        trusted.absorb(turn, s.trust, [placed])
+    elif kind is Kind.CHARTER and all(body != note.data for _, note in records.CHARTERS.scan(turn.draft)):
+        s.newest_charter = max(s.newest_charter, s.charter.policy.version + 1)
+    elif kind is Kind.GATEWAY_ACT:
+        try:
+            verify_run([known], turn.charter.policy.gateway_key)
+        except KeysError as error:
+            turn.alarm(AlarmKind.FORGED, f"an act in the gateway's name: {error}", seq=placed.place.seq)
+
+
+def _own_control(turn: Turn, placed: wire.Placed) -> None:
+    for key, item in outbox.queued(turn.draft, placed.channel):
+        if item.header == placed.header:
+            outbox.settle(turn, key, item, placed.place)
+
+
+def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
+    known = claim(placed)
+    if known is not None and known.context.device == turn.me.device:
+        _own_control(turn, placed)
+    else:
+        take_receipt(turn, s.trust, placed, body)
+
+
+def _receipt_soon(s: Session, turn: Turn, channel: bytes, run: Sequence[wire.Placed]) -> None:
+    soon = any((c := claim(p)) and c.context.precedence <= Precedence.IMMEDIATE for p in run)
+    jitter = int.from_bytes(turn.random(2), "big") % RECEIPT_AFTER
+    when = turn.now + (RECEIPT_SOON if soon else RECEIPT_AFTER + jitter)
+    s.receipt_at[channel] = min(when, s.receipt_at.get(channel, when))
+
+
+def still_missing(s: Session, turn: Turn, channel: bytes) -> None:
+    """A gap was fetched: what still does not come is named."""
+    inbox = s.inboxes.get(channel)
+    if inbox is None:
+        return
+    drain(s, turn, channel)
+    state = records.CHANNELS.get(turn.draft, channel)
+    beyond = [s for s in inbox.waiting if state and s > state.seq + 1]
+    if state is None or not beyond or state.seq + 1 in inbox.waiting:
+        return
+    inbox.asked = True
+    first = min(beyond)
+    after = claim(inbox.waiting[first])
+    turn.alarm(
+        AlarmKind.GAP,
+        f"seq {state.seq + 1} to {first - 1} are not delivered",
+        channel=channel,
+        seq=state.seq + 1,
+        device=after.context.device if after else b"",
+    )

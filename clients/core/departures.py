@@ -1,0 +1,156 @@
+"""What leaves: receipts when they are due, long bodies in chunks, runs of the outbox, KeyPackages, cursors.
+
+Sealing gives numbers, so it comes last: only when a run can go at once. A stream of which a run is on its way waits for the
+answer; the others go on.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from clients.core import deliveries, outbox, packages, receipts, records, roster
+from clients.core import trust as trusted
+from clients.core.errands import Errand
+from clients.core.outbox import stream_of_receipts
+from clients.core.records import AlarmKind, Channel, Item
+from clients.core.session import Session
+from clients.core.timeline import claim
+from clients.core.turn import Turn
+from gateway import wire
+from keys.envelope import ENCRYPTED, Kind, Precedence
+
+_NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
+
+
+def give_receipts(s: Session, turn: Turn) -> None:
+    for channel, state in turn.channels():
+        if state.left or (state.since == 0 and state.seq == 0):
+            continue
+        stream = stream_of_receipts(channel)
+        due = turn.now >= s.receipt_at.get(channel, turn.now + 1) or s.flush
+        if due and not outbox.queued(turn.draft, stream) and receipts.due(turn.draft, channel, state):
+            s.receipt_at.pop(channel, None)
+            receipts.give(turn, s.trust, channel, state)
+
+
+def put_uploads(s: Session, turn: Turn) -> None:
+    for blob, note in records.BLOBS.scan(turn.draft):
+        held = s.held.get(blob)
+        data = note.data
+        if held == len(data):
+            continue
+        offset = held or 0
+        chunk = b"" if held is None and len(data) > wire.CHUNK else data[offset : offset + wire.CHUNK]
+        put = wire.PutChunk(0, blob, len(data), offset, chunk)
+        s.send(Errand("upload", blob), lambda i, f=put: replace(f, id=i))  # type: ignore[misc]
+
+
+def submit_runs(s: Session, turn: Turn) -> None:
+    streams: dict[bytes, None] = dict.fromkeys(item.stream for _, item in outbox.queued(turn.draft))
+    by_receipts = deliveries.receipt_streams(turn)
+    for stream in streams:
+        if s.errands.covers("submit", stream) or turn.now < s.quiet.get(stream, 0):
+            continue
+        channel = by_receipts.get(stream, stream)
+        state = records.CHANNELS.get(turn.draft, channel)
+        items = outbox.queued(turn.draft, stream)
+        run = outbox.sealed_run(items)
+        if not run:
+            run = _seal(s, turn, stream, channel, state, items)
+        if run and _uploaded(s, turn, run):
+            s.send(Errand("submit", stream), lambda i, r=run: outbox.frame_of(i, r))  # type: ignore[misc]
+
+
+def _uploaded(s: Session, turn: Turn, run: Sequence[tuple[bytes, Item]]) -> bool:
+    for _, item in run:
+        blobs = list(item.uploads)
+        if len(item.body) > wire.CHUNK:
+            known = claim(wire.Placed(item.stream, _NOWHERE, item.header, item.signature, None))
+            blobs += [known.header.body_hash] if known else []
+        for blob in blobs:
+            note = records.BLOBS.get(turn.draft, blob)
+            if note is not None and s.held.get(blob) != len(note.data):
+                return False
+    return True
+
+
+def _seal(
+    s: Session,
+    turn: Turn,
+    stream: bytes,
+    channel: bytes,
+    state: Channel | None,
+    items: Sequence[tuple[bytes, Item]],
+) -> list[tuple[bytes, Item]]:
+    """Give numbers to the next run of a stream, if it may be sealed now."""
+    if s.narrow and s.errands.asked:
+        return []
+    allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
+    if state is not None and state.since == 0 and state.seq == 0:
+        allowed = [(k, i) for k, i in allowed if i.kind is Kind.CHANNEL_CREATED]
+    run = outbox.next_run(turn, allowed)
+    if not run:
+        return []
+    return outbox.seal_run(turn, s.groups, run, outbox.stand(turn, stream, channel, state))
+
+
+def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, item: Item) -> bool:
+    if item.kind is Kind.COMMIT:
+        return False  # made and sealed in one
+    if state is None:
+        return item.stream == turn.charter.control_channel
+    if state.left:
+        return False
+    if state.halted:
+        return item.kind in (Kind.COMMIT_REFUSED, Kind.RECEIPT)
+    if item.kind is Kind.RECEIPT:
+        return True
+    if records.PENDING.get(turn.draft, channel) is not None or s.newest_charter > turn.charter.policy.version:
+        return False
+    if state.seq < state.head and item.precedence > Precedence.IMMEDIATE:
+        return False
+    if item.kind not in ENCRYPTED:
+        return True
+    if item.kind is not Kind.ALERT and _list_too_old(turn):
+        return False
+    return not roster.bad_leaves(turn, s.trust, channel, state.epoch)
+
+
+def _list_too_old(turn: Turn) -> bool:
+    hours = turn.charter.policy.crl_message_hours
+    if not trusted.stale(turn.draft, turn.me.organisation, turn.now, hours):
+        return False
+    turn.alarm(
+        AlarmKind.STALE_LIST,
+        f"the revocation list of {turn.me.organisation} is missing or older than {hours} h: messages wait",
+    )
+    return True
+
+
+def restock_packages(s: Session, turn: Turn) -> None:
+    if turn.me.registrar or s.trust.certified(turn.me.certificate_hash) is None:
+        return
+    for suite in packages.suites(turn):
+        errand = Errand("packages", suite.to_bytes(2, "big"))
+        if s.errands.is_open(errand) or turn.now < s.quiet.get(errand.key, 0):
+            continue
+        frame = packages.restock(turn, suite)
+        if frame is not None:
+            full = Errand("packages", errand.key, 0, frame)
+            s.send(full, lambda i, f=frame: replace(f, id=i))  # type: ignore[misc]
+
+
+def move_cursors(s: Session, turn: Turn) -> None:
+    """Tell the gateway how far everything is stored: durable with this turn, since frames go after the changes."""
+    for channel, state in turn.channels():
+        _cursor(s, channel, state.seq, state.since)
+    for stream, position in records.POSITIONS.scan(turn.draft):
+        _cursor(s, stream, position.value, 0)
+
+
+def _cursor(s: Session, stream: bytes, seq: int, since: int) -> None:
+    known = s.cursors.get(stream)
+    s.cursors[stream] = seq
+    if known is not None and seq > max(known, since):
+        s.frames.append(wire.Cursor(wire.Position(stream, seq)))

@@ -1,0 +1,166 @@
+"""One device as a machine: frames and intents go in, and an `Outcome` comes out: changes, then frames, then events.
+
+    outcome = device.begin(now)                     # a session is open
+    outcome = device.receive(frames, now)           # what the gateway sent
+    outcome = device.tick(now)                      # time has passed
+    result, outcome = device.act(now, action)       # somebody wants something: `action` drafts it
+
+The shell writes the changes in one transaction, sends the frames, tells the events; then, and only then, hands in the next
+input. There is no clock, no socket and no task in here. What the machine keeps in memory is one session's (`Session`); all
+else is on the ledger, so a device that was killed goes on from there.
+
+    answers      what a frame of the gateway means
+    deliveries   what came goes into the history            receive    each envelope checked, shown, or named for what it is
+    membership   charter, welcomes, certificates, proofs, changes of channels
+    departures   receipts, uploads, the outbox, KeyPackages, cursors
+
+After each input everything that can go on goes on. Each step looks at the ledger and at what is asked already, so any order
+of answers will do, and none may be lost for good.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from clients.core import answers, deliveries, departures, membership, proof, receipts, records
+from clients.core.commits import Work
+from clients.core.errands import Errand
+from clients.core.errors import NotEnrolled
+from clients.core.groups import Groups
+from clients.core.ledger import Draft, View
+from clients.core.session import Session
+from clients.core.trust import Trust
+from clients.core.turn import Outcome, Turn
+from gateway import wire
+from keys.charter import Charter, reopen
+from keys.identity import Random
+
+T = TypeVar("T")
+
+
+def charter_of(view: View) -> Charter:
+    """The newest charter on the ledger; raises NotEnrolled where there is none."""
+    newest = None
+    for _, note in records.CHARTERS.scan(view):
+        newest = note
+    if newest is None:
+        raise NotEnrolled("this profile belongs to no mission yet")
+    return reopen(newest.data)
+
+
+class Device:
+    """The machine over a ledger. It is dropped, not mended, when a turn raises: what is durable is then what counts."""
+
+    def __init__(self, view: View, random: Random, *, narrow: bool = False) -> None:
+        charter = charter_of(view)
+        trust = Trust(view, charter)
+        self.view = view
+        self.random = random
+        self.session = Session(charter, trust, Groups(trust), narrow)
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force, as far as this device knows."""
+        return self.session.charter
+
+    # --- inputs ---
+
+    def begin(self, now: int, newest_charter: int = 0) -> Outcome:
+        """A session is open: say where this device stands. What was asked in the last one is asked again."""
+        self.session.forget()
+        self.session.ready, self.session.reconnect = True, False
+        self.session.newest_charter = newest_charter
+        return self._turn(now, self._follow)[1]
+
+    def end(self) -> None:
+        """The session is over; nothing durable is touched."""
+        self.session.forget()
+
+    def receive(self, frames: Sequence[wire.FromGateway], now: int) -> Outcome:
+        """What the gateway sent, in its order; many frames at once share one transaction."""
+
+        def take(turn: Turn) -> None:
+            for frame in frames:
+                answers.take(self.session, turn, frame)
+
+        return self._turn(now, take)[1]
+
+    def tick(self, now: int) -> Outcome:
+        """Time has passed: what was waiting for it goes on."""
+        return self._turn(now, lambda _: None)[1]
+
+    def act(self, now: int, action: Callable[[Work], T]) -> tuple[T, Outcome]:
+        """Draft what somebody wants; `action` gets the work of this turn and gives the result."""
+        return self._turn(now, lambda turn: action(self.session.work(turn)))
+
+    def ask(self, now: int, make: Callable[[int], wire.FromDevice]) -> tuple[int, Outcome]:
+        """A question of the shell's own; its answer comes as an `Answered` event with the id that this gives."""
+        request = self.session.errands.open(Errand("shell", b""))
+        return request, self._turn(now, lambda _: self.session.frames.append(make(request)))[1]
+
+    def _turn(self, now: int, action: Callable[[Turn], T]) -> tuple[T, Outcome]:
+        session, me = self.session, records.IDENTITY.get(self.view)
+        if me is None:
+            raise NotEnrolled("this profile has no identity yet")
+        draft = Draft(self.view)
+        turn = Turn(draft, now, self.random, me, session.charter)
+        session.trust.look(draft, session.charter)
+        session.frames = []
+        result = action(turn)
+        if session.ready:
+            self._go_on(turn)
+            proof.overdue(turn)
+        session.groups.save(draft)
+        session.trust.look(self.view, session.charter)
+        return result, Outcome(draft.changes(), session.frames, turn.events)
+
+    def _follow(self, turn: Turn) -> None:
+        positions = [wire.Position(c, state.seq) for c, state in turn.channels() if not state.left and state.seq]
+        positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
+        self.session.send(Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT]))
+        if not turn.me.registrar:
+            self.session.wanted[turn.me.certificate_hash] = None
+
+    def _go_on(self, turn: Turn) -> None:
+        """Everything that can. Deliveries come first, since all else rests on what is known by them."""
+        session = self.session
+        for stream in list(session.inboxes):
+            deliveries.drain(session, turn, stream)
+        membership.fetch_charter(session)
+        membership.join_channels(session, turn)
+        membership.fetch_certificates(session, turn)
+        membership.ask_for_proofs(session, turn)
+        departures.put_uploads(session, turn)
+        if session.listed:
+            membership.remove_the_unfit(session, turn)
+            membership.pursue_intents(session, turn)
+            departures.give_receipts(session, turn)
+        departures.submit_runs(session, turn)
+        departures.restock_packages(session, turn)
+        departures.move_cursors(session, turn)
+
+    # --- whether anything is left to do ---
+
+    def waiting(self) -> list[str]:
+        """What is still under way in this session, in words; empty when all is quiet."""
+        session, view = self.session, self.view
+        found = [] if session.listed else ["the list of channels"]
+        if session.errands.asked:
+            found.append(f"answers: {', '.join(sorted(session.errands.kinds()))}")
+        found += ["a welcome" for _ in records.JOINING.scan(view)]
+        for key, item in records.OUTBOX.scan(view):
+            sent = records.SENT.get(view, key)
+            if (sent is None or not sent.refused) and not self._blocked(item.stream):
+                found.append(f"{item.kind.name} to be sent")
+        found += ["a change of a channel" for _, i in records.INTENTS.scan(view) if not self._blocked(i.channel)]
+        found += ["proofs" for _, u in records.UNPROVEN.scan(view) if not u.alarmed][:1]
+        for channel, state in records.CHANNELS.scan(view):
+            inbox = session.inboxes.get(channel)
+            lost = inbox is not None and inbox.asked  # asked for in vain: the alarm is raised, waiting helps nobody
+            if session.listed and not state.left and not lost:
+                found += ["deliveries"] if state.seq < state.head else []
+                found += ["receipts"] if session.flush and receipts.due(view, channel, state) else []
+        return found
+
+    def _blocked(self, stream: bytes) -> bool:
+        state = records.CHANNELS.get(self.view, stream)
+        return state is not None and bool(state.halted or state.left)

@@ -1,0 +1,53 @@
+"""Questions that are open in a session: what was asked, so that it is not asked twice and its answer finds its way.
+
+An errand is named by its kind and what it is about; the request id is only how the answer refers to it. When the session
+ends all errands end with it: whoever still needs an answer asks again.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from gateway.wire import PutKeyPackages
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A question: its kind, what it is about, and what its answer needs."""
+
+    kind: str
+    key: bytes
+    number: int = 0
+    frame: PutKeyPackages | None = None
+
+
+@dataclass(slots=True)
+class Errands:
+    """The open ones, by request id."""
+
+    asked: dict[int, Errand] = field(default_factory=dict)
+    _last: int = 0
+
+    def open(self, errand: Errand) -> int:
+        """A request id for it."""
+        self._last = self._last % (2**32 - 1) + 1
+        self.asked[self._last] = errand
+        return self._last
+
+    def close(self, request: int) -> Errand | None:
+        """The errand that an answer belongs to; None where nothing was asked."""
+        return self.asked.pop(request, None)
+
+    def is_open(self, errand: Errand) -> bool:
+        return any((e.kind, e.key) == (errand.kind, errand.key) for e in self.asked.values())
+
+    def covers(self, kind: str, key: bytes) -> bool:
+        """Whether an open errand of this kind is about `key`, alone or among others."""
+        return any(e.kind == kind and key in e.key for e in self.asked.values())
+
+    def kinds(self) -> set[str]:
+        return {e.kind for e in self.asked.values()}
+
+
+def fits(data: bytes, expected: bytes) -> bool:
+    """Whether a fetched body is the one that was named."""
+    return sha256(data).digest() == expected

@@ -1,0 +1,154 @@
+"""What membership takes: the charter in force, welcomes used, certificates that count, proofs, and changes of channels.
+
+Each function looks at what the ledger still lacks and asks for it; it is called again after every turn, so an answer is acted
+on by whoever was waiting for it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from clients.core import commits, deliveries, groups, joining, outbox, proof, records, roster
+from clients.core.commits import CommitBroken, Wanting, Work
+from clients.core.errands import Errand
+from clients.core.records import Channel, Intent
+from clients.core.session import Session
+from clients.core.turn import Turn
+from gateway import wire
+from keys.envelope import Kind
+from keys.mls.errors import MLSError
+from keys.mls.messages import KeyPackage
+
+REMOVE_STEP: Final = 2_000  # ms between members' turns at removing a leaf that has to go
+CERTIFICATES_AT_ONCE: Final = 12
+CLAIMED_AT_ONCE: Final = 16
+
+
+def fetch_charter(s: Session) -> None:
+    version = s.charter.policy.version
+    if s.newest_charter > version:
+        s.send(Errand("charter", b""), lambda i: wire.GetCharter(i, version + 1))
+
+
+def join_channels(s: Session, turn: Turn) -> None:
+    for channel, named in list(records.JOINING.scan(turn.draft)):
+        welcome = deliveries.blob(s, turn, named.welcome, named.length)
+        if not named.tree:
+            s.send(Errand("tree", channel), lambda i, c=channel, n=named: wire.GetTree(i, c, n.seq))  # type: ignore[misc]
+            continue
+        tree = deliveries.blob(s, turn, named.tree, named.tree_length)
+        work = s.work(turn)
+        if welcome is None or tree is None:
+            if {named.welcome, named.tree} & s.given_up:
+                joining.failed(work, channel, named, "the gateway does not hand out the welcome or its tree")
+            continue
+        try:
+            joining.join(work, channel, named, welcome, tree)
+        except Wanting as wanting:
+            s.wanted.update(dict.fromkeys(wanting.certificates))
+        except joining.NotJoined as error:
+            joining.failed(work, channel, named, str(error))
+
+
+def fetch_certificates(s: Session, turn: Turn) -> None:
+    for certificate in list(s.wanted):
+        if s.trust.certified(certificate) is not None or certificate in s.given_up:
+            del s.wanted[certificate]
+    known = [c for c in s.wanted if records.CERTIFICATES.get(turn.draft, c) is None]
+    for start in range(0, len(known), CERTIFICATES_AT_ONCE):
+        batch = known[start : start + CERTIFICATES_AT_ONCE]
+        _ask_certificates(s, batch)
+
+
+def _ask_certificates(s: Session, batch: list[bytes]) -> None:
+    errand = Errand("certificates", b"".join(batch))
+    if not any(s.errands.covers("certificates", c) for c in batch):
+        s.send(errand, lambda i: wire.GetCertificates(i, batch))
+
+
+def ask_for_proofs(s: Session, turn: Turn) -> None:
+    if turn.now < s.prove_after:
+        return
+    if indices := proof.waiting(turn.draft):
+        held = proof.held(turn.draft, turn.charter)
+        size = held.size if held else 0
+        key = b"".join(i.to_bytes(8, "big") for i in indices)
+        if not s.errands.covers("prove", b""):
+            s.send(Errand("prove", key, size), lambda i: wire.Prove(i, size, indices))
+
+
+def remove_the_unfit(s: Session, turn: Turn) -> None:
+    """A member that may not be there goes first. Members take turns by their leaf, so that not all commit at once."""
+    for channel, state in turn.channels():
+        if state.halted or state.left or (state.since == 0 and state.seq == 0):
+            continue
+        bad = roster.bad_leaves(turn, s.trust, channel, state.epoch)
+        if not bad:
+            s.remove_at.pop(channel, None)
+            continue
+        if any(i.channel == channel and i.automatic for _, i in records.INTENTS.scan(turn.draft)):
+            continue
+        due = s.remove_at.setdefault(channel, turn.now + _turn_to_remove(turn, channel, state))
+        urgent = bool(outbox.queued(turn.draft, channel))
+        if urgent or turn.now >= due:
+            devices = [device for device, _ in bad]
+            intent = Intent(channel, [], devices, renew=False, rekey=False, automatic=True)
+            records.INTENTS.put(turn.draft, turn.next_id(), intent)
+
+
+def _turn_to_remove(turn: Turn, channel: bytes, state: Channel) -> int:
+    present = groups.roster_at(turn.draft, channel, state.epoch)
+    order = [s.device for s in present.seats] if present else []
+    return REMOVE_STEP * order.index(turn.me.device) if turn.me.device in order else 0
+
+
+def pursue_intents(s: Session, turn: Turn) -> None:
+    busy: set[bytes] = set()
+    for key, intent in list(records.INTENTS.scan(turn.draft)):
+        channel = intent.channel
+        state = records.CHANNELS.get(turn.draft, channel)
+        if state is None or state.halted or state.left or channel in busy:
+            continue
+        busy.add(channel)
+        if not _may_commit(turn, channel, state):
+            continue
+        _advance(s, turn, key, intent, state)
+
+
+def _may_commit(turn: Turn, channel: bytes, state: Channel) -> bool:
+    """Caught up, nothing of this device under way there, and the channel known to the gateway."""
+    if state.seq < state.head or records.PENDING.get(turn.draft, channel) is not None:
+        return False
+    queue = outbox.queued(turn.draft, channel)
+    return not any(i.number for _, i in queue) and not any(i.kind is Kind.CHANNEL_CREATED for _, i in queue)
+
+
+def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel) -> None:
+    work = s.work(turn)
+    plan = commits.plan(work, intent)
+    if plan.empty:
+        commits.finish(work, key, "")
+        return
+    try:
+        admitted = _admit(s, work, intent.channel, state, plan.add)
+        if admitted is None:
+            return
+        commits.commit(work, key, intent, plan, admitted)
+    except (CommitBroken, MLSError) as error:
+        commits.finish(work, key, str(error))
+
+
+def _admit(s: Session, work: Work, channel: bytes, state: Channel, devices: Sequence[bytes]) -> list[KeyPackage] | None:
+    """KeyPackages of those to be added; None while some are still to be claimed or their certificates fetched."""
+    missing = [d for d in devices if (state.suite, d) not in s.claims]
+    if missing:
+        batch = missing[:CLAIMED_AT_ONCE]
+        errand = Errand("claim", b"".join(batch), state.suite)
+        s.send(errand, lambda i: wire.ClaimKeyPackages(i, state.suite, batch))
+        return None
+    claimed = {d: s.claims[state.suite, d] for d in devices}
+    hashes = [h for p in claimed.values() if p and (h := commits.certificate_named(p))]
+    wanted = [h for h in s.trust.missing(hashes) if h not in s.given_up]
+    if wanted:
+        s.wanted.update(dict.fromkeys(wanted))
+        return None
+    return [commits.admit(work, channel, device, package) for device, package in claimed.items()]

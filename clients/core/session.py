@@ -1,0 +1,67 @@
+"""What the machine holds in memory for one session with the gateway, and nothing that may not be lost.
+
+Questions that are open, deliveries not processed yet, KeyPackages claimed, how much of a body the gateway has. The ledger has
+the rest; when a session ends, `forget` empties this and the next begins from what is durable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from clients.core.commits import Work
+from clients.core.errands import Errand, Errands
+from clients.core.groups import Groups
+from clients.core.timeline import Inbox
+from clients.core.trust import Trust
+from clients.core.turn import Turn
+from gateway import wire
+from keys.charter import Charter
+
+OPEN_ERRANDS: Final = 64
+
+
+@dataclass(slots=True)
+class Session:
+    """The memory of a session. `narrow` lets one question be open at a time."""
+
+    charter: Charter
+    trust: Trust
+    groups: Groups
+    narrow: bool = False
+    ready: bool = False  # the gateway has answered the proof
+    reconnect: bool = False  # the next session is to prove another certificate
+    flush: bool = False  # receipts go at once: the shell is about to end
+    listed: bool = False  # the gateway has named this device's channels
+    newest_charter: int = 0
+    prove_after: int = 0  # ms: no proofs are asked for before
+    errands: Errands = field(default_factory=Errands)
+    inboxes: dict[bytes, Inbox] = field(default_factory=dict)
+    wanted: dict[bytes, None] = field(default_factory=dict)  # certificates to fetch
+    given_up: set[bytes] = field(default_factory=set)  # certificates and bodies that are not to be had
+    claims: dict[tuple[int, bytes], bytes | None] = field(default_factory=dict)  # KeyPackages by suite and device
+    quiet: dict[bytes, int] = field(default_factory=dict)  # streams not to be tried before (ms)
+    receipt_at: dict[bytes, int] = field(default_factory=dict)
+    held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
+    cursors: dict[bytes, int] = field(default_factory=dict)
+    remove_at: dict[bytes, int] = field(default_factory=dict)
+    frames: list[wire.FromDevice] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """The session is over."""
+        self.ready = self.listed = False
+        self.prove_after = 0
+        self.errands = Errands()
+        self.given_up.clear()
+        for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors, self.remove_at):
+            memory.clear()
+
+    def send(self, errand: Errand, make: Callable[[int], wire.FromDevice]) -> bool:
+        """Ask, unless the same is asked already or too much is open."""
+        if self.errands.is_open(errand) or len(self.errands.asked) >= (1 if self.narrow else OPEN_ERRANDS):
+            return False
+        self.frames.append(make(self.errands.open(errand)))
+        return True
+
+    def work(self, turn: Turn) -> Work:
+        """What changes of channels need in this turn."""
+        return Work(turn, self.trust, self.groups, self.given_up)
