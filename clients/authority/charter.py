@@ -181,7 +181,7 @@ def _tell_signatures(file: Path, note: bytes, policy: Policy, before: Policy | N
         lines.append(f"         {len(theirs)} of the {before.quorum} that version {before.version} asks for")
     show(result | {"quorum": policy.quorum, "complete": complete}, *lines)
     if complete:
-        tell(f"Next, at the gateway: outrider-gateway charter {file}")
+        tell(f"Next, at the gateway: outrider-gateway charter {file} (or, while it runs: charter.note in its folder, and SIGHUP)")
     else:
         tell("Pass it on to the next authority.")
 

@@ -165,7 +165,7 @@ def _tell(founding: Founding, out: Path, keys: list[ToKeep]) -> None:
         f"words    {charter_words(charter.text)}",
         f"profile  {profile()}: registrar 1 of {visible(founding.home.name)}",
     )
-    tell(f"Next, at the gateway:    outrider-gateway charter {out / CHARTER_FILE}")
+    tell(f"Next, at the gateway:    outrider-gateway charter {out / CHARTER_FILE} --config …/gateway.toml, then run it")
     tell(f"Then the second registrar, another person: outrider enrol {out}/registrar-2.key, and then delete that file.")
     tell("Then, as registrar, once the gateway runs: outrider devices crl")
     tell("Carry root.key and each authority key away, to different people and places: a lost quorum ends the mission.")

@@ -1,0 +1,136 @@
+"""Real processes for end-to-end tests: a gateway on loopback, and `outrider` as people start it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0  # seconds; the machine may be busy
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def object(self) -> dict[str, object]:
+        (one,) = self.objects
+        return one
+
+
+def free_port() -> int:
+    """A port on loopback that nobody holds now."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    """The command line of one of our programs."""
+    return [sys.executable, "-c", f"from {module} import main; main()", *map(str, arguments)]
+
+
+@dataclass
+class Party:
+    """Whoever types `outrider` in a test: a profile and its passphrase."""
+
+    profile: Path
+    passphrase: Path
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def line(self, *arguments: object) -> list[str]:
+        shared = ["--profile", self.profile, "--passphrase-file", self.passphrase, "--json"]
+        return command("clients.main", *shared, *arguments)
+
+    def run(self, *arguments: object) -> Ended:
+        """Run a verb to its end."""
+        done = subprocess.run(
+            self.line(*arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, env=environment()
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def do(self, *arguments: object) -> list[dict[str, object]]:
+        """Run a verb that has to succeed."""
+        ended = self.run(*arguments)
+        assert ended.code == 0, f"{arguments}: exit {ended.code}\n{ended.out}\n{ended.err}"
+        return ended.objects
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        """Start a verb that goes on."""
+        process = subprocess.Popen(
+            self.line(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+        )
+        self.running.append(process)
+        return process
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what would lead a client to another profile."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("OUTRIDER_HOME", "OUTRIDER_PASSPHRASE"))}
+
+
+@dataclass
+class Gateway:
+    """A gateway in a folder of its own."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[str] | None" = None
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "gateway.toml"
+
+    @property
+    def request(self) -> Path:
+        return self.folder / "gateway.request"
+
+    def do(self, *arguments: object) -> Ended:
+        done = subprocess.run(
+            command("gateway.main", *arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT
+        )
+        assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def found(self) -> dict[str, object]:
+        """`init`: says the words of the request."""
+        listen = ["--listen", f"127.0.0.1:{self.port}", "--metrics", "127.0.0.1:0"]
+        return self.do("init", "--dir", self.folder, *listen, "--json").object
+
+    def start(self) -> None:
+        """Run until `stop`; returns when it listens."""
+        self.process = subprocess.Popen(
+            command("gateway.main", "run", "--config", self.config, "--json"),
+            stdout=subprocess.PIPE,
+            stderr=(self.folder / "stderr").open("w"),
+            text=True,
+            cwd=ROOT,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.folder / "stderr").read_text()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
