@@ -9,7 +9,7 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
     messages  keypackages  framing  private   what travels
     rules  public                             what a Commit may do, judged without secrets
     beginning  commits  welcoming  group      a member's steps
-    received                                  what a message turned out to be
+    receiving  received                       what a message turned out to be
     parts  state                              a group at rest
 
 Not done here, and refused with `Unsupported`: external commits and proposals, ReInit, branching, resumption PSKs.

@@ -13,25 +13,17 @@ value, so it is gone once the old one is dropped and the new one saved in its pl
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hmac import compare_digest
 
-from keys.mls import beginning, rules, schedule
+from keys.mls import beginning, receiving, rules, schedule
 from keys.mls.commits import Advance, Identity, OwnUpdate, Participant
 from keys.mls.errors import (
-    BadTag,
-    InvalidMessage,
     Misuse,
-    OwnMessage,
     Removed,
-    WrongEpoch,
-    WrongGroup,
 )
 from keys.mls.framing import (
-    APPLICATION,
     ApplicationData,
     AuthenticatedContent,
     MLSMessage,
-    PrivateMessage,
     ProposalContent,
     PublicMessage,
 )
@@ -57,7 +49,7 @@ from keys.mls.nodes import (
 from keys.mls.parts import join_parts, split_parts
 from keys.mls.private import MessageKeys
 from keys.mls.public import PublicGroup, read_group_info
-from keys.mls.received import ProposalReceived, Received, application, committed
+from keys.mls.received import Received
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits, SecretTree
@@ -255,7 +247,7 @@ class Group:
 
     def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
         """A secret of this epoch for use outside of MLS (section 8.5)."""
-        self._must_be_member()
+        self.must_be_member()
         return schedule.exporter(self.suite, self.secrets, label, context, length)
 
     def tree_bytes(self) -> bytes:
@@ -264,7 +256,7 @@ class Group:
 
     def group_info(self, *, with_tree: bool = False, extensions: tuple[Extension, ...] = ()) -> bytes:
         """This epoch's GroupInfo (an MLSMessage), signed by us, without external key."""
-        self._must_be_member()
+        self.must_be_member()
         if with_tree:
             extensions = (*extensions, Extension(RATCHET_TREE, self.tree_bytes()))
         info = sign_group_info(
@@ -286,8 +278,8 @@ class Group:
 
         Save the group before the message leaves: the key of this generation must not be used again.
         """
-        self._must_be_member()
-        message, secret_tree = self._keys().seal(
+        self.must_be_member()
+        message, secret_tree = self.message_keys().seal(
             self.own_leaf_index,
             ApplicationData(content),
             authenticated_data,
@@ -327,9 +319,9 @@ class Group:
         return replace(group, own_updates=updates), message
 
     def _propose(self, proposal: Proposal, authenticated_data: bytes) -> "tuple[Group, bytes]":
-        signed = self._participant().sign(ProposalContent(proposal), authenticated_data)
+        signed = self.participant().sign(ProposalContent(proposal), authenticated_data)
         public = self.public.with_proposal(signed, None)
-        return replace(self, public=public), self._tagged(signed)
+        return replace(self, public=public), self.tagged(signed)
 
     def commit(
         self,
@@ -353,7 +345,7 @@ class Group:
         """
         sent = self._gather(proposals, by_reference)
         identity = Identity(*new_credential_and_signature_key) if new_credential_and_signature_key else None
-        made = self._participant().commit(
+        made = self.participant().commit(
             sent,
             authenticated_data=authenticated_data,
             identity=identity,
@@ -362,13 +354,13 @@ class Group:
             now_seconds=now_seconds,
             random=random,
         )
-        group = self._advanced(made.advance)
+        group = self.advanced(made.advance)
         info = group.group_info()
         welcome = None
         if made.joiners:
             inside = group.group_info(with_tree=True) if with_tree else info
             welcome = make_welcome(self.suite, read_group_info(inside), made.joiner_secrets, made.joiners)
-        return PendingCommit(self._tagged(made.signed), welcome, info, group)
+        return PendingCommit(self.tagged(made.signed), welcome, info, group)
 
     def _gather(self, proposals: Sequence[Proposal], by_reference: Sequence[bytes] | None) -> list[SentProposal]:
         """The proposals of a Commit: pending ones first, then those by value."""
@@ -394,85 +386,31 @@ class Group:
         lifetimes out. Raises `DecodeError`, `WrongGroup`, `WrongEpoch`, `OwnMessage`, `Duplicate`, `OutOfRange`,
         `Removed`, `CryptoError`, `Invalid` and below, `MissingPreSharedKey`, `Unsupported`.
         """
-        body = MLSMessage.unwrap(message)
-        if isinstance(body, PrivateMessage):
-            return self._process_private(body, now_seconds, psks or {})
-        if isinstance(body, PublicMessage):
-            return self._process_public(body, now_seconds, psks or {})
-        raise InvalidMessage("neither PublicMessage nor PrivateMessage")
-
-    def _process_public(
-        self, message: PublicMessage, now_seconds: int | None, psks: Mapping[bytes, bytes]
-    ) -> "tuple[Group, Received]":
-        self._must_be_member()
-        content, tag = self.public.verify_public(message)
-        expected = content.membership_tag(self.suite, self.context, self.secrets.membership_key)
-        if not compare_digest(expected, tag):
-            raise BadTag("the membership tag does not fit (section 6.2)")
-        return self._process_handshake(content, now_seconds, psks)
-
-    def _process_private(
-        self, message: PrivateMessage, now_seconds: int | None, psks: Mapping[bytes, bytes]
-    ) -> "tuple[Group, Received]":
-        if message.group_id != self.group_id:
-            raise WrongGroup(f"message of group {message.group_id.hex()}")
-        if message.epoch != self.epoch:
-            return self._process_past(message)
-        content, secret_tree = self._keys().open(message, self.own_leaf_index, self.limits)
-        group = replace(self, secret_tree=secret_tree)
-        if isinstance(content.framed.content, ApplicationData):
-            return group, application(content, self.tree.leaf(content.sender_leaf))
-        self._must_be_member()
-        return group._process_handshake(content, now_seconds, psks)
-
-    def _process_past(self, message: PrivateMessage) -> "tuple[Group, Received]":
-        """Application data of an epoch that is over (section 15.3)."""
-        for place, keys in enumerate(self.past):
-            if keys.context.epoch == message.epoch and message.content_type == APPLICATION:
-                content, secret_tree = keys.open(message, self.own_leaf_index, self.limits)
-                after = replace(keys, secret_tree=secret_tree)
-                group = replace(self, past=(*self.past[:place], after, *self.past[place + 1 :]))
-                return group, application(content, keys.leaves[content.sender_leaf])
-        raise WrongEpoch(message.epoch, self.epoch)
-
-    def _process_handshake(
-        self, content: AuthenticatedContent, now_seconds: int | None, psks: Mapping[bytes, bytes]
-    ) -> "tuple[Group, Received]":
-        sender, framed = content.sender_leaf, content.framed
-        if sender == self.own_leaf_index:
-            raise OwnMessage("a handshake message of ours")
-        if isinstance(framed.content, ProposalContent):
-            group = replace(self, public=self.public.with_proposal(content, now_seconds))
-            reference = content.proposal_ref(self.suite)
-            proposal = framed.content.proposal
-            return group, ProposalReceived(sender, proposal, reference, framed.authenticated_data)
-        evolution = self.public.evolve(content, now_seconds)
-        if any(gone.leaf_index == self.own_leaf_index for gone in evolution.applied.removed):
-            return self._removed(), committed(self.public, content, evolution, self_removed=True)
-        advance = self._participant().follow(content, evolution, self.own_updates, psks)
-        return self._advanced(advance), committed(self.public, content, evolution, self_removed=False)
+        return receiving.process(self, message, now_seconds, psks or {})
 
     # The steps
 
-    def _must_be_member(self) -> None:
+    def must_be_member(self) -> None:
+        """Raise `Removed` where we were put out."""
         if self.removed:
             raise Removed("this device was removed from the group")
 
-    def _participant(self) -> Participant:
-        self._must_be_member()
+    def participant(self) -> Participant:
+        """What handshakes need of us."""
+        self.must_be_member()
         return Participant(self.public, self.own_leaf_index, self.signature_private_key, self.private, self.secrets)
 
-    def _tagged(self, signed: AuthenticatedContent) -> bytes:
+    def tagged(self, signed: AuthenticatedContent) -> bytes:
         """A handshake message of ours as it goes out."""
         tag = signed.membership_tag(self.suite, self.context, self.secrets.membership_key)
         return MLSMessage.wrap(PublicMessage(signed.framed, signed.auth, tag))
 
-    def _keys(self) -> MessageKeys:
+    def message_keys(self) -> MessageKeys:
         """What this epoch's PrivateMessages are sealed and opened with."""
         secret = self.secrets.sender_data_secret
         return MessageKeys(self.suite, self.context, secret, self.secret_tree, self.tree.leaf_nodes())
 
-    def _removed(self) -> "Group":
+    def put_out(self) -> "Group":
         """What stays when we were removed: the keys of messages sent before, nothing to speak with (12.4.2)."""
         secrets = replace(
             self.secrets,
@@ -484,11 +422,11 @@ class Group:
         )
         return replace(self, removed=True, private={}, own_updates={}, signature_private_key=b"", secrets=secrets)
 
-    def _advanced(self, advance: Advance) -> "Group":
+    def advanced(self, advance: Advance) -> "Group":
         """The group in its next epoch; of the old one only what opens late messages stays (section 9.2)."""
         past: tuple[MessageKeys, ...] = ()
         if self.limits.past_epochs:
-            over = self._keys()
+            over = self.message_keys()
             over = replace(over, secret_tree=over.secret_tree.without(self.suite, self.own_leaf_index))
             past = (over, *self.past)[: self.limits.past_epochs]
         return Group._in(advance, self.own_leaf_index, past, self.limits)

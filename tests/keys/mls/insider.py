@@ -17,10 +17,10 @@ from tests.keys.mls.people import NOW, Person, seeded
 
 def send(group: Group, content: Content, *, tag: bytes | None = None) -> bytes:
     """Content of this member as a PublicMessage, whatever it says; a Commit's tag is not the right one."""
-    signed = group._participant().sign(content, b"")
+    signed = group.participant().sign(content, b"")
     if isinstance(content, Commit):
         signed = signed.with_confirmation_tag(tag or bytes(group.suite.hash_length))
-    return group._tagged(signed)
+    return group.tagged(signed)
 
 
 def commit_of(message: bytes) -> Commit:

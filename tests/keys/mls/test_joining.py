@@ -58,7 +58,7 @@ class Invitation:
         self.world = World(SUITE, 4)
         self.package, self.secrets = GUEST.key_package()
         group = self.world[b"member 1"]
-        self.made = group._participant().commit(
+        self.made = group.participant().commit(
             group._gather([Add(self.package)], None),
             authenticated_data=b"",
             identity=None,
@@ -67,10 +67,10 @@ class Invitation:
             now_seconds=None,
             random=self.world.random,
         )
-        after = group._advanced(self.made.advance)
+        after = group.advanced(self.made.advance)
         info = after.group_info()
         welcome = make_welcome(SUITE, read_group_info(info), self.made.joiner_secrets, self.made.joiners)
-        self.pending = PendingCommit(group._tagged(self.made.signed), welcome, info, after)
+        self.pending = PendingCommit(group.tagged(self.made.signed), welcome, info, after)
 
     def join(
         self,

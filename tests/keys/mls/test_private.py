@@ -80,7 +80,7 @@ def say(group: Group, plaintext: bytes, *, sender: int | None = None, content_ty
     else:
         framed = FramedContent(group.group_id, group.epoch, MemberSender(0), b"", inner)
     leaf = group.own_leaf_index if sender is None else sender
-    return group._keys().seal_content(leaf, framed, plaintext, lambda length: bytes(length))[0]
+    return group.message_keys().seal_content(leaf, framed, plaintext, lambda length: bytes(length))[0]
 
 
 def signed(
