@@ -5,23 +5,26 @@ A source hands out bytes by path and vouches for nothing; `keys.tlog.reader` che
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from keys.body import BODY_LIMIT
 from keys.tlog.entry import MAX_BUNDLE
 from keys.tlog.errors import Malformed, NotFound
 from keys.tlog.note import MAX_NOTE
 from keys.tlog.tile import parse_path
 
 CHECKPOINT: Final = "checkpoint"
+_BODY: Final = re.compile(r"body/[0-9a-f]{64}", re.ASCII)
 
 
 class LogSource(Protocol):
     """A stored log.
 
-    `fetch` gives the bytes of `checkpoint` or of a tile or bundle, as they are stored, whole, and raises NotFound where
-    there are none; any other path is NotFound too. `paths` names every file stored as a tile or bundle. Both may raise
+    `fetch` gives the bytes of `checkpoint`, of a tile or bundle, or of a published body under `body/<hex SHA-256>`, as they
+    are stored, whole, and raises NotFound where there are none; any other path is NotFound too. `paths` names every file stored as a tile or bundle. Both may raise
     OSError where the storage itself fails; that is no verdict on the log.
     """
 
@@ -32,6 +35,19 @@ class LogSource(Protocol):
         """The path of every stored tile and bundle, and of whatever else lies among them, in order."""
 
 
+def limit_of(path: str) -> int:
+    """How many bytes the resource at this path can have; raises NotFound for what is no path of a log."""
+    if path == CHECKPOINT:
+        return MAX_NOTE
+    if _BODY.fullmatch(path):
+        return BODY_LIMIT
+    try:
+        parse_path(path)  # which takes the one spelling of each
+    except Malformed as error:
+        raise NotFound(path) from error
+    return MAX_BUNDLE
+
+
 class FolderSource:
     """A tlog-tiles folder, as the gateway keeps it or as someone copied it."""
 
@@ -40,14 +56,10 @@ class FolderSource:
 
     def fetch(self, path: str) -> bytes:
         """The bytes of one file, at most one byte over what the largest can have."""
-        if path != CHECKPOINT:
-            try:
-                path = parse_path(path).path  # so that nothing but a resource is ever opened
-            except Malformed as error:
-                raise NotFound(path) from error
+        limit = limit_of(path)  # so that nothing but a resource is ever opened
         try:
             with (self._folder / path).open("rb") as file:
-                return file.read(1 + (MAX_NOTE if path == CHECKPOINT else MAX_BUNDLE))
+                return file.read(1 + limit)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(path) from error
 

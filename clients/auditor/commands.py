@@ -1,0 +1,144 @@
+"""`outrider audit`: what an auditor does. `verify` needs no gateway, no member's key and no profile.
+
+Exit 0 sound, 1 a claim failed, 7 nothing failed and something could not be checked.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from clients.auditor import report
+from clients.auditor.remote import RemoteSource
+from clients.auditor.source import FolderSource, LogSource
+from clients.auditor.verify import Asked, OutsideHead, Verdict, log_keys, open_head, verify_log
+from clients.shell import Verb, Verbs, asked, profile, read_bytes, read_text, tell
+from keys.charter import NOTE_LIMIT, Charter, reopen
+from keys.errors import CharterRefused
+from keys.tlog.cosignature import verifier_of
+from keys.tlog.errors import TlogError
+from keys.tlog.note import MAX_NOTE, NoteVerifier
+
+EXITS: Final = {Verdict.WHOLE: 0, Verdict.CONSISTENT: 0, Verdict.FAIL: 1, Verdict.UNCHECKED: 7}
+LONG: Final = 20_000  # entries from which progress is told
+KEY_PIN: Final = "log.vkey"  # in the profile
+CHARTER_PIN: Final = "charter"
+
+_FILE: Final = click.Path(path_type=Path)
+
+
+@click.group(cls=Verbs)
+def audit() -> None:
+    """Check a log, from its own bytes and what was kept outside.
+
+    Example: outrider audit verify /media/export/log --key log.vkey --head head
+    """
+
+
+@audit.command("verify", cls=Verb)
+@click.argument("source")
+@click.option("--head", type=_FILE, metavar="FILE", help="A checkpoint kept outside the log: only then it is WHOLE.")
+@click.option("--log-only", is_flag=True, help="Check the tree alone, not what the entries say.")
+@click.option("--every-signature", is_flag=True, help="Check each signature, also where the chain vouches for it.")
+@click.option("--key", metavar="VKEY|FILE", help="The log's verifier key; else the charter's or the profile's.")
+@click.option("--charter", "charter_file", type=_FILE, metavar="FILE", help="A charter that the log must descend to.")
+@click.option("--token", "token_file", type=_FILE, metavar="FILE", help="The auditor's token, for a log by its URL.")
+@click.option("--ca", type=_FILE, metavar="FILE", help="Trust this authority for TLS, where no charter is at hand.")
+def verify(
+    source: str,
+    head: Path | None,
+    log_only: bool,
+    every_signature: bool,
+    key: str | None,
+    charter_file: Path | None,
+    token_file: Path | None,
+    ca: Path | None,
+) -> None:
+    """Check the log in SOURCE, a folder or the URL of a log, and say PASS, FAIL or UNCHECKED of each claim.
+
+    Example: outrider audit verify gateway/log --key log.vkey --head head
+    """
+    charter = _charter(charter_file)
+    keys = _keys(key, charter)
+    question = Asked(
+        keys=keys,
+        now=time.time_ns() // 1_000_000,
+        head=None if head is None or not keys else _head(head, keys),
+        charter=charter,
+        log_only=log_only,
+        every_signature=every_signature,
+    )
+    log = _source(source, charter, token_file, ca)
+    verified = verify_log(log.fetch, log.paths(), question, _Progress())
+    for line in report.json_lines(verified) if asked().json else report.page(verified, source):
+        click.echo(line)
+    click.get_current_context().exit(EXITS[verified.verdict])
+
+
+class _Progress:
+    """Tells on stderr, for long logs, how far it is."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, done: int, size: int) -> None:
+        if size >= LONG and (done - self._told >= size // 10 or done == size):
+            self._told = done
+            tell(f"{done} of {size} entries")
+
+
+def _source(source: str, charter: Charter | None, token_file: Path | None, ca: Path | None) -> LogSource:
+    if source.startswith(("https://", "http://")):
+        token = "" if token_file is None else read_text(token_file, 1_024).strip()
+        pins = frozenset() if charter is None else frozenset(charter.policy.tls_keys)
+        return RemoteSource(source, token, pins, ca)
+    if not Path(source).is_dir():
+        raise click.UsageError(f"{source} is neither a folder nor the URL of a log")
+    return FolderSource(Path(source))
+
+
+def _charter(file: Path | None) -> Charter | None:
+    """The charter given, else the profile's pin."""
+    pin = profile() / CHARTER_PIN
+    if file is None and not pin.is_file():
+        return None
+    found = file or pin
+    try:
+        return reopen(read_bytes(found, NOTE_LIMIT))
+    except CharterRefused as error:
+        raise click.UsageError(f"{found} is no charter: {error}") from None
+
+
+def _keys(given: str | None, charter: Charter | None) -> Sequence[NoteVerifier]:
+    """The log's keys: given, else the charter's, else the profile's pin; none where nobody names them."""
+    pin = profile() / KEY_PIN
+    if given is None and charter is not None:
+        return [verifier_of(charter.policy.log_key)]
+    if given is None and not pin.is_file():
+        return []
+    try:
+        text = read_text(pin) if given is None else given
+        return log_keys(text if _is_key(text) else read_text(Path(text)))
+    except TlogError as error:
+        raise click.UsageError(f"not the key of a log: {error}") from None
+
+
+def _is_key(text: str) -> bool:
+    try:
+        log_keys(text)
+    except TlogError:
+        return False
+    return True
+
+
+def _head(file: Path, keys: Sequence[NoteVerifier]) -> OutsideHead:
+    try:
+        return open_head(read_bytes(file, MAX_NOTE), keys)
+    except TlogError as error:
+        raise click.UsageError(f"{file} is no head of this log: {error}") from None
+
+
+if __name__ == "__main__":
+    audit()

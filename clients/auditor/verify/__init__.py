@@ -1,0 +1,135 @@
+"""`outrider audit verify`: a log checked from nothing but its own bytes, the log's key, and what the auditor kept outside.
+
+    verified = verify_log(fetch, paths, keys=log_keys(vkey), now=now, head=..., charter=...)
+    verified.verdict      WHOLE, CONSISTENT, UNCHECKED or FAIL
+    verified.claims       PASS, FAIL or UNCHECKED for each claim, with entry, file, rule and cause
+
+This package imports `keys` alone, so neither the gateway's code nor a client's ever judges itself; it needs no private key and
+no member's help. It streams: a bundle at a time, and what it keeps grows with devices and channels, but for 32 bytes an entry.
+
+    claims     what is said, and its causes         heads      checkpoint, tree, head from outside
+    entries    an entry, its place, its time        bodies     published bodies by hash
+    charters  registry  certificates                who counts, by the order of the log
+    rosters    speech                               who was in a channel, and what they might say there
+    chains     signatures                           each device's own chain
+    reading    one reading of it all                state      what the next reading starts from
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clients.auditor.verify.claims import OF_THE_ENTRIES, OF_THE_TREE, Cause, Claim, Findings, Outcome, Topic
+from clients.auditor.verify.heads import Fetch, OutsideHead, Tree, check_checkpoint, log_keys, open_head
+from clients.auditor.verify.reading import Reading
+from keys.charter import Charter
+from keys.tlog.checkpoint import Checkpoint
+from keys.tlog.note import NoteVerifier
+
+__all__ = [
+    "Asked",
+    "Cause",
+    "Claim",
+    "Outcome",
+    "OutsideHead",
+    "Topic",
+    "Verdict",
+    "Verified",
+    "log_keys",
+    "open_head",
+    "verify_log",
+]
+
+
+class Verdict(StrEnum):
+    WHOLE = "WHOLE"
+    CONSISTENT = "CONSISTENT"
+    UNCHECKED = "UNCHECKED"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be checked, and against what from outside. `now` in ms."""
+
+    keys: Sequence[NoteVerifier]
+    now: int
+    head: OutsideHead | None = None
+    charter: Charter | None = None
+    log_only: bool = False
+    every_signature: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The outcome: the verdict, each claim, and the checkpoint it is about, if one could be opened."""
+
+    verdict: Verdict
+    claims: tuple[Claim, ...]
+    checkpoint: Checkpoint | None
+
+    @property
+    def whole(self) -> bool:
+        return self.verdict is Verdict.WHOLE
+
+
+Progress = Callable[[int, int], None]
+
+
+def _quiet(_done: int, _size: int) -> None: ...
+
+
+def verify_log(fetch: Fetch, paths: Iterable[str], asked: Asked, progress: Progress = _quiet) -> Verified:
+    """Check a log. `paths` names the files that are stored, where that can be known.
+
+    Raises OSError where the storage fails, which is no verdict on the log.
+    """
+    findings = Findings()
+    topics = list(OF_THE_TREE)
+    if asked.head is not None:
+        topics.append(Topic.HEAD)
+    if not asked.log_only:
+        topics += OF_THE_ENTRIES
+    checkpoint = None
+    if asked.keys:
+        checkpoint = check_checkpoint(fetch, asked.keys, findings)
+    else:
+        findings.unchecked(Topic.CHECKPOINT, "the log's key was not given: --key, or a charter that names it")
+    if checkpoint is None:
+        for topic in topics[1:]:
+            findings.unchecked(topic, "there is no signed checkpoint to check it against")
+    else:
+        _read(fetch, paths, asked, checkpoint, findings, progress)
+    claims = findings.claims(topics)
+    return Verified(_verdict(claims, asked), tuple(claims), checkpoint)
+
+
+def _read(
+    fetch: Fetch, paths: Iterable[str], asked: Asked, checkpoint: Checkpoint, findings: Findings, progress: Progress
+) -> None:
+    tree = Tree(fetch, checkpoint, findings)
+    if asked.head is not None:
+        tree.check_head(asked.head)
+    reading = None
+    if not asked.log_only:
+        reading = Reading(
+            fetch, asked.keys, findings, asked.now, pinned=asked.charter, every_signature=asked.every_signature
+        )
+    expected = 0
+    for run in tree.reader.entries():
+        if reading is not None:
+            reading.take(run.first, run.entries, expected)
+        expected = run.first + len(run.entries)
+        progress(expected, checkpoint.size)
+    tree.check_rest(paths)
+    if reading is not None:
+        reading.end(checkpoint.size)
+
+
+def _verdict(claims: Sequence[Claim], asked: Asked) -> Verdict:
+    outcomes = {claim.outcome for claim in claims}
+    if Outcome.FAIL in outcomes:
+        return Verdict.FAIL
+    if Outcome.UNCHECKED in outcomes:
+        return Verdict.UNCHECKED
+    return Verdict.CONSISTENT if asked.head is None else Verdict.WHOLE

@@ -1,0 +1,154 @@
+"""The log as such: its checkpoint, its tiles and entries, a head that somebody kept outside, and an earlier verification.
+
+A log that was cut back to an older state, or rewritten, is sound in itself; only a head from outside tells. So a log is WHOLE
+against such a head, and CONSISTENT without one.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from clients.auditor.verify.claims import Cause, Findings, Topic
+from keys.tlog import errors
+from keys.tlog.checkpoint import Checkpoint, TreeHead, absent_keys, open_checkpoint
+from keys.tlog.cosignature import verifier_of
+from keys.tlog.errors import Damaged, Fault, NotFound, TlogError
+from keys.tlog.merkle import Frontier
+from keys.tlog.note import Note, NoteVerifier
+from keys.tlog.reader import LogReader
+
+CHECKPOINT_PATH: Final = "checkpoint"
+Fetch = Callable[[str], bytes]
+"""Bytes by path: `checkpoint`, tiles, bundles and `body/<hex>`; raises NotFound. What it gives is checked, so it may lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideHead:
+    """A head that somebody kept outside the log's own storage; `note` where it was kept as a whole checkpoint."""
+
+    head: TreeHead
+    note: Note | None
+
+
+def log_keys(text: str) -> list[NoteVerifier]:
+    """The keys in a text of verifier keys, one a line (C2SP signed-note), all of one log.
+
+    Raises:
+        TlogError: a line is none, or they name different logs.
+    """
+    keys = [verifier_of(line.strip()) for line in text.splitlines() if line.strip()]
+    if not keys or len({key.name for key in keys}) != 1:
+        raise errors.Malformed("the keys of one log, each a line: name+hex+base64")
+    return keys
+
+
+def check_checkpoint(fetch: Fetch, keys: Sequence[NoteVerifier], findings: Findings) -> Checkpoint | None:
+    """The checkpoint that the log shows, if every one of these keys has signed it."""
+    topic = Topic.CHECKPOINT
+    try:
+        data = fetch(CHECKPOINT_PATH)
+        checkpoint = open_checkpoint(data, keys, keys[0].name)
+    except NotFound:
+        findings.fail(topic, Cause.MISSING, "there is no checkpoint", tile=CHECKPOINT_PATH)
+        return None
+    except (errors.Malformed, errors.TooLarge) as error:
+        findings.fail(topic, Cause.ALTERED, f"not a checkpoint: {error}", tile=CHECKPOINT_PATH)
+        return None
+    except TlogError as error:  # UnknownKey, BadSignature, WrongOrigin
+        findings.fail(
+            topic, Cause.BAD_SIGNATURE, f"not signed by the key of {keys[0].name}: {error}", tile=CHECKPOINT_PATH
+        )
+        return None
+    if absent := absent_keys(checkpoint, keys):
+        kinds = ", ".join(f"{key.name} {key.key_id.hex()}" for key in absent)
+        findings.fail(topic, Cause.BAD_SIGNATURE, f"no line by {kinds}", tile=CHECKPOINT_PATH)
+    findings.note(topic, _lines(checkpoint))
+    findings.size = checkpoint.size
+    return checkpoint
+
+
+def _lines(checkpoint: Checkpoint) -> str:
+    passed_over = len(checkpoint.note.signatures) - len(checkpoint.verified)
+    return f"{checkpoint.size} entries" + (f"; {passed_over} lines by keys not given" if passed_over else "")
+
+
+class Tree:
+    """The stored tree under a checkpoint: a reader whose faults become findings."""
+
+    def __init__(self, fetch: Fetch, checkpoint: Checkpoint, findings: Findings) -> None:
+        self._findings = findings
+        self._seen: set[Fault] = set()
+        self.checkpoint = checkpoint
+        self.reader = LogReader(fetch, checkpoint, report=self._report)
+
+    def _report(self, fault: Fault) -> None:
+        if fault not in self._seen:  # a tile may be read more than once
+            self._seen.add(fault)
+            self._findings.fail(Topic.TREE, Cause(fault.cause.value), fault.why, fault.index, fault.tile)
+
+    def check_rest(self, paths: Iterable[str]) -> None:
+        """Files that the checkpoint does not call for: older partial ones are checked, others are counted."""
+        beyond = self.reader.check_rest(paths)
+        if beyond:
+            self._findings.note(Topic.TREE, f"{len(beyond)} files are not of this checkpoint, as {beyond[0]}")
+
+    def check_head(self, outside: OutsideHead) -> None:
+        """Holds the log against a head from outside; the log must have all that the head covers."""
+        head = outside.head
+        if head.origin != self.checkpoint.origin:
+            self._findings.unchecked(Topic.HEAD, f"the head is of another log, {head.origin}")
+        elif head.size > self.checkpoint.size:
+            rule = f"the head covers {head.size} entries, and only {self.checkpoint.size} are left"
+            self._findings.fail(Topic.HEAD, Cause.CUT, rule, self.checkpoint.size, CHECKPOINT_PATH)
+        elif self._root(head.size) != head.root:
+            rule = f"the first {head.size} entries are not those that the head covers"
+            self._findings.fail(Topic.HEAD, Cause.FORKED, rule, tile=CHECKPOINT_PATH)
+        else:
+            self._findings.note(Topic.HEAD, f"it covers {head.size} of {self.checkpoint.size} entries")
+            self._check_lines(outside)
+
+    def _check_lines(self, outside: OutsideHead) -> None:
+        """The log signs each tree once, so its own lines under the same tree are the same, whether or not their key was given."""
+        if outside.note is None or outside.note.text != self.checkpoint.note.text:
+            return
+        kept, stored = (
+            {line for line in note.signatures if line.name == self.checkpoint.origin}
+            for note in (outside.note, self.checkpoint.note)
+        )
+        if not kept <= stored:
+            rule = "a signature line of the log is not as it was kept outside"
+            self._findings.fail(Topic.CHECKPOINT, Cause.ALTERED, rule, tile=CHECKPOINT_PATH)
+
+    def check_since(self, earlier: Frontier) -> bool:
+        """Whether the log has grown from the tree of an earlier verification."""
+        if earlier.size > self.checkpoint.size:
+            rule = f"{earlier.size} entries were verified earlier, and only {self.checkpoint.size} are left"
+            self._findings.fail(Topic.SINCE, Cause.CUT, rule, self.checkpoint.size, CHECKPOINT_PATH)
+            return False
+        if self._root(earlier.size) != earlier.root:
+            rule = f"the first {earlier.size} entries are not those that were verified earlier"
+            self._findings.fail(Topic.SINCE, Cause.FORKED, rule, tile=CHECKPOINT_PATH)
+            return False
+        self._findings.note(Topic.SINCE, f"{earlier.size} entries were verified then")
+        return True
+
+    def _root(self, size: int) -> bytes | None:
+        if size == self.checkpoint.size:
+            return self.checkpoint.root
+        try:
+            return self.reader.frontier(size).root
+        except Damaged:  # reported where it was found
+            return None
+
+
+def open_head(data: bytes, keys: Sequence[NoteVerifier]) -> OutsideHead:
+    """A head from outside: a checkpoint signed by the log, or its three lines alone as somebody wrote them down.
+
+    Raises:
+        TlogError: neither, or the log's signature under it does not hold.
+    """
+    try:
+        return OutsideHead(TreeHead.decode(data.decode()), None)
+    except (TlogError, UnicodeDecodeError):
+        checkpoint = open_checkpoint(data, keys, keys[0].name)
+        return OutsideHead(checkpoint.head, checkpoint.note)

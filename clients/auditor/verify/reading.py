@@ -1,0 +1,204 @@
+"""One reading of the log from its first entry, or from where an earlier verification ended: each entry once, in order.
+
+    entries   →  streams, times        its place, and what its device had heard
+              →  control channel       charters, gateway acts, certificates, lists
+              →  channels              rosters, and what their members say
+              →  chains, signatures    the device's own chain, with the key that counted for it at that moment
+
+Everything that is kept between two entries is in the five collections named here; `state.py` writes and reads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from clients.auditor.verify.bodies import Bodies
+from clients.auditor.verify.certificates import Certificates
+from clients.auditor.verify.chains import Chains
+from clients.auditor.verify.charters import Charters
+from clients.auditor.verify.claims import OF_THE_ENTRIES, Cause, Findings, Topic
+from clients.auditor.verify.entries import Placed, Stream, Streams, Times, read_leaf
+from clients.auditor.verify.heads import Fetch
+from clients.auditor.verify.registry import Registry
+from clients.auditor.verify.rosters import Roster, Rosters
+from clients.auditor.verify.signatures import Signatures, signed
+from clients.auditor.verify.speech import Speech
+from keys.body import read_gateway_act
+from keys.charter import Charter
+from keys.envelope import CHAINED, Kind
+from keys.errors import Malformed
+from keys.tlog.note import NoteVerifier
+
+BY_THE_GATEWAY = frozenset({Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER})
+HANDSHAKES = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL})
+
+
+class Reading:
+    """The log's content as far as it has been read. `now` is the auditor's clock in ms."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        log_keys: Sequence[NoteVerifier],
+        findings: Findings,
+        now: int,
+        *,
+        pinned: Charter | None,
+        every_signature: bool,
+    ) -> None:
+        self.read = 0
+        self.stopped: int | None = None  # where entries are missing, so that nothing after them can be judged
+        self._findings = findings
+        self._pinned = pinned
+        kept: Mapping[bytes, bytes] = {} if pinned is None else {sha256(pinned.note).digest(): pinned.note}
+        self._bodies = Bodies(fetch, findings, kept)
+        self._signatures = Signatures(findings, every=every_signature)
+        self._certificates_before = 0
+        self.streams = Streams(log_keys[0].name, findings)
+        self.times = Times(now, findings)
+        self.charters = Charters(self._bodies, findings, log_keys)
+        self.registry = Registry()
+        self.certificates = Certificates(self.registry, self._bodies, findings)
+        self.rosters = Rosters(self.registry, self.certificates, self._bodies, findings)
+        self.chains = Chains(findings, self._signatures)
+        self.speech = Speech(self.registry, findings)
+
+    # ------------------------------------------------------------------ entry by entry
+
+    def take(self, first: int, leaves: Sequence[bytes], expected: int) -> None:
+        """Entries from log index `first` on. Where `expected` was another index, some are missing and the reading stops."""
+        if first != expected and self.stopped is None:
+            self.stopped = expected
+        if self.stopped is not None:
+            return
+        for index, leaf in enumerate(leaves, first):
+            self.read += 1
+            placed = read_leaf(index, leaf, self._findings)
+            if placed is not None:
+                self._take(placed)
+
+    def _take(self, placed: Placed) -> None:
+        stream = self.streams.take(placed)
+        self.times.take(placed)
+        if stream.dense:
+            self._in_channel(placed)
+        elif stream.parent is not None:
+            self._receipt(placed, stream)
+        else:
+            self._control(placed)
+
+    def _control(self, placed: Placed) -> None:
+        kind = placed.context.kind
+        if placed.context.epoch:
+            self._out_of_place(placed, "what stands in the control channel is of epoch 0")
+        if kind in BY_THE_GATEWAY:
+            self._by_the_gateway(placed)
+            return
+        keys = self._keys_of(placed)
+        self.chains.take(placed, keys)
+        if kind is Kind.CERTIFICATE:
+            self.certificates.approve(placed)
+        elif kind is Kind.REVOCATION_LIST:
+            if self.certificates.revoke(placed):
+                self.rosters.look_again(placed.index)
+        else:
+            self._out_of_place(placed, f"no {kind.name} stands in the control channel")
+
+    def _by_the_gateway(self, placed: Placed) -> None:
+        kind = placed.context.kind
+        if kind is Kind.CHARTER:
+            installed = self.charters.take(placed)
+            if installed is not None:
+                self.registry.install(installed)
+                self.rosters.look_again(placed.index)
+        charter = self.charters.current
+        if charter is None:
+            self.chains.take(placed, None)
+            if not self.charters.all and self.charters.lost is None and kind is not Kind.CHARTER:
+                rule = "a log begins with the mission's first charter"
+                self._findings.fail(Topic.CHARTER, Cause.MISSING, rule, placed.index)
+            return
+        if placed.context.device != charter.gateway_device:
+            rule = f"{kind.name} by another device than the gateway that the charter names"
+            self._findings.fail(Topic.GATEWAY, Cause.INJECTED, rule, placed.index)
+        key = (charter.policy.gateway_key,)
+        self.chains.take(placed, key, Topic.GATEWAY)
+        if kind is not Kind.FILLER:  # those are many, and the chain vouches for them
+            self._signatures.check(signed(placed, key, Topic.GATEWAY))
+        if kind is Kind.GATEWAY_ACT:
+            self._act(placed)
+
+    def _act(self, placed: Placed) -> None:
+        body = self._bodies.get(placed)
+        try:
+            if body is not None:
+                read_gateway_act(body)
+        except Malformed as error:
+            self._findings.fail(Topic.GATEWAY, Cause.INJECTED, f"no act of a gateway: {error}", placed.index)
+
+    def _in_channel(self, placed: Placed) -> None:
+        kind, channel = placed.claimed.context.kind, placed.entry.channel
+        if kind is Kind.CHANNEL_CREATED and placed.entry.seq == 1 and self.registry.charter is not None:
+            self.rosters.created(placed)
+        roster = self._roster(channel)
+        if roster is None:
+            self.rosters.lost.setdefault(channel, placed.index)
+            keys = self._keys_of(placed)
+        else:
+            seat = roster.seats.get(placed.context.device)
+            keys = self._keys_of(placed) if seat is None else (seat.certified.public_key,)
+        self.chains.take(placed, keys)
+        if keys is not None and kind not in CHAINED and kind in HANDSHAKES:
+            self._signatures.check(signed(placed, keys))
+        if roster is None:
+            return
+        self.speech.take(placed, roster)
+        if kind is Kind.COMMIT:
+            self.rosters.committed(placed, roster)
+        elif kind is Kind.PROPOSAL:
+            self.rosters.proposed(placed, roster)
+
+    def _receipt(self, placed: Placed, stream: Stream) -> None:
+        assert stream.parent is not None
+        self.chains.take(placed, self._keys_of(placed))
+        parent = self._roster(stream.parent)
+        if parent is not None:
+            self.speech.receipt(placed, parent)
+
+    def _roster(self, channel: bytes) -> Roster | None:
+        return None if channel in self.rosters.lost else self.rosters.open.get(channel)
+
+    def _keys_of(self, placed: Placed) -> tuple[bytes, ...] | None:
+        """The keys of the certificates that count for this device now; None where that can't be known here."""
+        if self.charters.current is None:
+            return None
+        keys = self.registry.keys_of(placed.context.device, placed.entry.time)
+        if not keys and self.registry.lost is not None:
+            return None
+        return keys
+
+    def _out_of_place(self, placed: Placed, rule: str) -> None:
+        self._findings.fail(Topic.ENTRIES, Cause.INJECTED, rule, placed.index)
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, size: int) -> None:
+        """What holds only once everything was read, and what could not be read."""
+        if self.read + self._certificates_before < size and self.stopped is None:
+            self.stopped = self.read
+        self.streams.end()
+        self.charters.end(self._pinned)
+        self.certificates.end()
+        self.rosters.end()
+        self.chains.end()
+        self._signatures.end()
+        self.speech.end()
+        self._bodies.end()
+        self._findings.note(Topic.ENTRIES, f"{self.read} read")
+        self._findings.note(Topic.SIGNATURES, f"{self._signatures.checked} signatures checked")
+        if self.charters.current is None:
+            self._findings.unchecked(Topic.GATEWAY, "no charter says which key is the gateway's")
+        if self.stopped is not None:
+            for topic in OF_THE_ENTRIES:
+                self._findings.unchecked(
+                    topic, f"nothing after entry {self.stopped} was read: it is damaged", self.stopped
+                )

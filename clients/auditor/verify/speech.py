@@ -1,0 +1,140 @@
+"""What is said in channels, and by whom: each entry held against its channel's roster at that moment.
+
+    members    the author sits in the channel, with a certificate that is alive; of the current epoch or, for content, of the one
+               before while its grace lasts
+    roles      the verb for content; alert channels carry alerts and their answers; no marking above the ceiling
+    removals   no content while a member is revoked or expired by log order: somebody has to remove it first
+
+Receipts stand beside the channel: their author is or was in it.
+"""
+
+from typing import Final
+
+from clients.auditor.verify.claims import Cause, Findings, Topic
+from clients.auditor.verify.entries import Placed
+from clients.auditor.verify.registry import Registry
+from clients.auditor.verify.rosters import Roster, Seat
+from keys.envelope import ENCRYPTED, Context, Kind
+from keys.policy import ChannelClass, Policy, Verb
+
+CURRENT_ONLY: Final = frozenset({Kind.COMMIT, Kind.PROPOSAL})
+IN_ALERT_CHANNELS: Final = frozenset(
+    {
+        Kind.APPLICATION,  # cards and the purpose; the gateway can't see inside
+        Kind.ALERT,
+        Kind.ACK,
+        Kind.COMMIT,
+        Kind.PROPOSAL,
+        Kind.COMMIT_REFUSED,
+        Kind.FRANKING_COMPLAINT,
+    }
+)
+OF_CHANNELS: Final = frozenset(Kind) - {
+    Kind.RECEIPT,
+    Kind.CERTIFICATE,
+    Kind.REVOCATION_LIST,
+    Kind.CHARTER,
+    Kind.GATEWAY_ACT,
+    Kind.FILLER,
+}
+
+
+class Speech:
+    """Checks what members say; `said` counts it."""
+
+    def __init__(self, registry: Registry, findings: Findings) -> None:
+        self.said = 0
+        self._registry = registry
+        self._findings = findings
+        self._classes: dict[str, ChannelClass] = {}
+        self._policy: Policy | None = None
+
+    def take(self, placed: Placed, roster: Roster) -> None:
+        """An entry in a channel whose roster is known."""
+        context = placed.claimed.context
+        kind, time = context.kind, placed.entry.time
+        seat = roster.seats.get(context.device)
+        self.said += 1
+        if seat is None:
+            self._stranger(placed, roster)
+            return
+        if not seat.certified.not_before <= time <= seat.certified.not_after or roster.blocked:
+            self._check_alive(placed, seat)
+        if context.marking > roster.terms.ceiling:
+            rule = f"{context.marking.label} in a channel up to {roster.terms.ceiling.label}"
+            self._role(placed, rule)
+        if kind not in OF_CHANNELS:
+            self._member(placed, f"no {kind.name} stands in a channel")
+        if kind in ENCRYPTED:
+            self._content(placed, context, roster, seat)
+        elif context.epoch > roster.epoch or (kind in CURRENT_ONLY and context.epoch != roster.epoch):
+            self._member(placed, f"of epoch {context.epoch}, while epoch {roster.epoch} was in force")
+        channel_class = self._class_of(roster)
+        if channel_class is not None and (channel_class.alerts or kind is Kind.ALERT):
+            self._alerts(placed, channel_class)
+
+    def _content(self, placed: Placed, context: Context, roster: Roster, seat: Seat) -> None:
+        time, epoch = placed.entry.time, context.epoch
+        if epoch != roster.epoch and not (epoch == roster.epoch - 1 and time <= roster.grace_until):
+            self._member(placed, f"content of epoch {epoch}, while epoch {roster.epoch} was in force")
+        if roster.blocked or time > roster.expires:
+            rule = "content of an epoch that still holds a device which was revoked or had expired before"
+            self._findings.fail(Topic.REMOVALS, Cause.INJECTED, rule, placed.index)
+        verb = Verb.ALERT if context.kind is Kind.ALERT else Verb.SEND
+        if verb not in seat.verbs:
+            held = ", ".join(sorted(seat.certified.roles)) or "no role"
+            self._role(placed, f"{held}: may not {verb.value}")
+        if time > seat.until:
+            self._role(placed, f"the agreement with {seat.certified.organisation} does not cover this channel")
+
+    def _alerts(self, placed: Placed, channel_class: ChannelClass) -> None:
+        kind = placed.context.kind
+        if kind is Kind.ALERT and not channel_class.alerts:
+            self._role(placed, f"an alert in a channel of class {channel_class.name}, which carries none")
+        if channel_class.alerts and kind not in IN_ALERT_CHANNELS and kind is not Kind.CHANNEL_CREATED:
+            self._role(placed, f"{kind.name} in a channel for alerts and their answers")
+        if kind is Kind.ALERT and (fields := placed.context.alert) is not None:
+            assert self._registry.charter is not None
+            if fields.alone and not self._registry.charter.policy.break_glass:
+                self._role(placed, "an alert by one person, where the charter asks for two")
+            if placed.entry.time > fields.not_after:
+                self._role(placed, "an alert that had ended when it was sent")
+
+    def _check_alive(self, placed: Placed, seat: Seat) -> None:
+        """A device with a renewed certificate may still speak with its leaf's old key, to renew the leaf."""
+        device = seat.certified.device
+        if not self._registry.keys_of(device, placed.entry.time):
+            self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
+
+    def _stranger(self, placed: Placed, roster: Roster) -> None:
+        device = placed.context.device
+        was = "was no member any more" if device in roster.ever else "was never a member"
+        self._member(placed, f"device {device.hex()[:8]} {was} of this channel at epoch {roster.epoch}")
+
+    def receipt(self, placed: Placed, parent: Roster) -> None:
+        """A receipt for a channel whose roster is known."""
+        device = placed.context.device
+        if placed.context.kind is not Kind.RECEIPT:
+            self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, "a receipt stream holds receipts alone", placed.index)
+        elif device not in parent.ever:
+            rule = f"device {device.hex()[:8]} was never in the channel whose receipt this is"
+            self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
+        elif not self._registry.keys_of(device, placed.entry.time):
+            self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
+
+    def _class_of(self, roster: Roster) -> ChannelClass | None:
+        assert self._registry.charter is not None
+        policy = self._registry.charter.policy
+        if policy is not self._policy:
+            self._policy, self._classes = policy, {c.name: c for c in policy.classes}
+        return self._classes.get(roster.terms.channel_class)
+
+    def _member(self, placed: Placed, rule: str) -> None:
+        self._findings.fail(Topic.MEMBERS, Cause.INJECTED, rule, placed.index)
+
+    def _role(self, placed: Placed, rule: str) -> None:
+        self._findings.fail(Topic.ROLES, Cause.INJECTED, rule, placed.index)
+
+    def end(self) -> None:
+        """What was held against rosters."""
+        self._findings.note(Topic.MEMBERS, f"{self.said} entries in channels")
