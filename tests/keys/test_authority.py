@@ -112,6 +112,12 @@ def test_links_that_are_none(link: str) -> None:
         read_invite(link)
 
 
+@pytest.mark.parametrize("link", [LINK.removeprefix(INVITE_PREFIX), INVITE_PREFIX + "A" * 2_201])
+def test_what_is_no_link_at_all_says_so(link: str) -> None:
+    with pytest.raises(Malformed, match="begins with outrider-invite:"):
+        read_invite(link)
+
+
 def test_plus_and_slash_are_no_second_way_to_write_a_link() -> None:
     odd = with_fields(INVITE, charter=b"\xfb\xff" * 16)
     assert read_invite(odd.link()) == odd
@@ -509,6 +515,12 @@ def test_a_leaf_counts_with_its_log_entry() -> None:
 def test_leaves_that_do_not_count(certificates: list[bytes], key: bytes) -> None:
     with pytest.raises(InvalidCredential):
         SERVICE.validate(credential(*certificates), key)
+
+
+def test_a_registrar_is_no_member_even_if_its_certificate_were_logged() -> None:
+    everything = CharterAuthentication(CHARTER, lambda _: True)
+    with pytest.raises(InvalidCredential, match="no member of channels"):
+        everything.validate(credential(FIRST.der), FIRST.key.public)
 
 
 def test_only_the_same_device_takes_a_leaf_s_place() -> None:
