@@ -20,7 +20,7 @@ import uvloop
 
 from keys.envelope import Precedence
 from tests.bench.fleet import Fleet, launched, open_files
-from tests.bench.load import Row, w1, w2, w3, w4, w5, w6
+from tests.bench.load import Row, w1, w2, w3, w4, w5, w6, yardstick
 
 PLAIN = ("-m", "gateway.main")
 W1_MESSAGES = {1: 20_000, 32: 96_000}
@@ -62,7 +62,9 @@ async def measured(step: Step, starter: tuple[str, ...]) -> Row:
     """A fresh gateway, the workload, and nothing left behind."""
     fleet = await launched(tls=step.tls, starter=starter)
     try:
+        verify_us = yardstick()
         row = await step.run(fleet)
+        row["verify_us"] = (verify_us + yardstick()) / 2
     except BaseException:
         sys.stderr.write(fleet.output()[-4_000:])
         raise

@@ -52,8 +52,15 @@ def free_port() -> int:
 class Fleet:
     """A gateway and who talks to it. `starter` is the command that runs gateway.main, a profiler perhaps."""
 
-    def __init__(self, *, tls: bool = False, starter: Sequence[str] = ("-m", "gateway.main"), port: int = 0) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="outrider-bench-"))
+    def __init__(
+        self,
+        *,
+        tls: bool = False,
+        starter: Sequence[str] = ("-m", "gateway.main"),
+        port: int = 0,
+        root: Path | None = None,
+    ) -> None:
+        self.root = root or Path(tempfile.mkdtemp(prefix="outrider-bench-"))
         self.port = port or free_port()
         self.metrics = free_port()
         self.mission = Mission()
@@ -94,11 +101,15 @@ class Fleet:
     def _config(self) -> Path:
         return self.folder / "gateway.toml"
 
+    def command_line(self) -> list[str]:
+        """What runs the gateway."""
+        return self._command("run", "--config", str(self._config), starter=self._starter)
+
     def start(self) -> None:
-        """Start `run`; `ready` waits for it."""
+        """Start it; `ready` waits for it."""
         with (self.root / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                self._command("run", "--config", str(self._config), starter=self._starter),
+                self.command_line(),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -64,7 +64,8 @@ class Line(asyncio.Protocol):
         self._first: dict[type, asyncio.Future[Any]] = {}
         self._buffer = b""
         self._upgraded = False
-        self._seen: dict[bytes, int] = {}
+        self.seen: dict[bytes, int] = {}
+        """The newest seq of each channel that was delivered."""
         self._said: dict[bytes, int] = {}
 
     # --- asyncio.Protocol
@@ -117,7 +118,7 @@ class Line(asyncio.Protocol):
         kind = type(frame)
         if kind is wire.Deliver:
             placed = frame.placed
-            self._seen[placed.channel] = placed.place.seq
+            self.seen[placed.channel] = placed.place.seq
             self.on_deliver(placed)
             return
         if kind is wire.Accepted and self.on_accepted is not None:
@@ -135,7 +136,7 @@ class Line(asyncio.Protocol):
                 waiting.set_result(frame)
 
     def _say_cursors(self) -> None:
-        for channel, seq in self._seen.items():
+        for channel, seq in self.seen.items():
             if seq - self._said.get(channel, 0) >= self.cursor_every:
                 self._said[channel] = seq
                 self.transport.write(framed(wire.Cursor(wire.Position(channel, seq))))
@@ -180,7 +181,7 @@ class Line(asyncio.Protocol):
 
     async def follow(self) -> wire.Channels:
         """Start delivery of everything from the beginning of each membership, or from what this line has seen."""
-        positions = [wire.Position(channel, seq) for channel, seq in self._seen.items()]
+        positions = [wire.Position(channel, seq) for channel, seq in self.seen.items()]
         channels: wire.Channels = await self.ask(wire.Follow(self.next_id(), positions))
         return channels
 

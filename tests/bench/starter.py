@@ -1,7 +1,7 @@
 """Runs gateway.main under cProfile, every thread for itself: `python -m tests.bench.starter FOLDER run --config …`.
 
-The clock is each thread's own CPU. Each leaves FOLDER/<name>.pstats when the process ends by SIGTERM. cProfile counts small Python functions dearer than they
-are: read the order, and the share of what is native, not the microseconds.
+The clock is each thread's own CPU. Each thread leaves FOLDER/<name>.pstats when the process ends by SIGTERM. cProfile counts
+small Python functions dearer than they are: read the order, and the share of what is native, not the microseconds.
 """
 
 import cProfile
