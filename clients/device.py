@@ -19,7 +19,8 @@ from clients.core.errors import Unknown
 from clients.core.text import visible, visible_lines
 from clients.moments import iso
 from clients.shell import passphrase, pick, profile, tell
-from clients.station import AlertView, ChannelInfo, PersonInfo, Shown, Station
+from clients.station import Station
+from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
 from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
 

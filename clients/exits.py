@@ -23,6 +23,7 @@ import click
 
 from clients import vault
 from clients.core import errors
+from clients.core.cap import CapRefused
 from clients.core.text import visible_lines
 from clients.shell import SCHEMA, Asked, profile
 from keys import errors as keys
@@ -42,6 +43,7 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.Untrusted, UNTRUSTED),
     (errors.NotReached, UNREACHABLE),
     (errors.ClientError, NO),
+    (CapRefused, NO),
     (vault.NoVault, FORBIDDEN),
     (vault.WrongPassphrase, FORBIDDEN),
     (vault.VaultBusy, UNREACHABLE),

@@ -219,7 +219,30 @@ def agree(question: str, option: str) -> None:
     """Go on only if whoever sits there says yes; without a terminal, only with the option that says so."""
     if not interactive():
         raise click.UsageError(f"{question}\nno terminal to ask at: use {option}")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Declined("not done, as you said")
+
+
+def same_words(question: str, option: str) -> None:
+    """Go on only if whoever sits there says that the words are the same."""
+    try:
+        agree(question, option)
+    except Declined:
+        raise WordsDiffer(
+            "the words differ: somebody may have swapped something on its way. Nothing was done."
+        ) from None
+
+
+class Declined(click.ClickException):
+    """Somebody was asked, and said no."""
+
+    exit_code = 1
+
+
+class WordsDiffer(click.ClickException):
+    """What came is not what was sent, or comes from somebody else."""
+
+    exit_code = 4
 
 
 # --- printing and files ---

@@ -7,7 +7,8 @@ import click
 from clients.core.errors import Unknown
 from clients.device import SYNC, device, not_reached, run, short
 from clients.shell import Verb, show, tell
-from clients.station import AlertView, Station
+from clients.station import Station
+from clients.views import AlertView
 
 SEARCHED: Final = 1_000  # messages of a channel among which the one meant is looked for
 REFUSED: Final = 6

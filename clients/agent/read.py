@@ -9,7 +9,8 @@ import click
 from clients.device import SYNC, device, run, short, shown_lines, shown_object, the_channel
 from clients.moments import Moment
 from clients.shell import Verb, show, tell
-from clients.station import Shown, Station
+from clients.station import Station
+from clients.views import Shown
 
 
 @click.command(cls=Verb)

@@ -30,6 +30,8 @@ def send(
 
     Example: outrider send --to motorcade --precedence priority "Crowd at the fountain, taking BRAVO"
     """
+    if text == "-" and sys.stdin.isatty():
+        tell("write the message; Ctrl-D on a line of its own ends it")
     words = sys.stdin.read(TEXT_LIMIT + 1).removesuffix("\n") if text == "-" else text
     if not words or len(words) > TEXT_LIMIT:
         raise click.UsageError(f"a message has 1 to {TEXT_LIMIT} characters")

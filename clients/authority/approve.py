@@ -19,10 +19,10 @@ from clients.authority.session import as_registrar
 from clients.core.errors import NotReached, Unknown
 from clients.core.text import visible
 from clients.device import SYNC, device
+from clients.enrolments import PendingEnrolment
 from clients.moments import Duration, iso
 from clients.registrar import Registrar
-from clients.shell import Verb, agree, ask, interactive, passphrase, pick, profile, show, tell
-from clients.station import PendingEnrolment
+from clients.shell import Verb, ask, interactive, passphrase, pick, profile, same_words, show, tell
 from clients.vault import Vault
 from keys.authority import read_invite
 
@@ -120,7 +120,7 @@ def _compare(pending: PendingEnrolment, title: str, choice: Choice) -> None:
         check_words(choice.words, pending.words, "this request")
     elif not choice.trust_words:
         tell(f"words    {pending.words}")
-        agree("Does the person, whom you know, read the same words to you now?", "--words or --yes-words")
+        same_words("Does the person, whom you know, read the same words to you now?", "--words or --yes-words")
 
 
 async def _grant(

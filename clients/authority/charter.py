@@ -32,6 +32,7 @@ from clients.shell import (
     profile,
     read_bytes,
     replace_file,
+    same_words,
     show,
     tell,
     write_new,
@@ -181,7 +182,9 @@ def _tell_signatures(file: Path, note: bytes, policy: Policy, before: Policy | N
         lines.append(f"         {len(theirs)} of the {before.quorum} that version {before.version} asks for")
     show(result | {"quorum": policy.quorum, "complete": complete}, *lines)
     if complete:
-        tell(f"Next, at the gateway: outrider-gateway charter {file} (or, while it runs: charter.note in its folder, and SIGHUP)")
+        tell(
+            f"Next, at the gateway: outrider-gateway charter {file} (or, while it runs: charter.note in its folder, and SIGHUP)"
+        )
     else:
         tell("Pass it on to the next authority.")
 
@@ -230,5 +233,5 @@ def _first(seat: Seat, notes: list[bytes], words: str | None) -> list[Charter]:
         check_words(words, expected, "this charter")
     else:
         tell(f"words    {expected}")
-        agree(f"Does an authority of {visible(newest.policy.mission)} read the same words?", "--words")
+        same_words(f"Does an authority of {visible(newest.policy.mission)} read the same words?", "--words")
     return charters

@@ -21,8 +21,9 @@ from clients.device import SYNC, device, person_object, person_row
 from clients.moments import iso, now
 from clients.registrar import Registrar
 from clients.shell import Verb, agree, asked, passphrase, pick, profile, show, table, tell
-from clients.station import PersonInfo, Station
+from clients.station import Station
 from clients.vault import Vault
+from clients.views import PersonInfo
 from keys.canonical import Millis, Record
 from keys.policy import Verb as Permission
 

@@ -19,7 +19,7 @@ from clients.authority.keyfile import Kept, Purpose
 from clients.authority.seat import new_seat, take_seat
 from clients.core.text import visible
 from clients.moments import Duration, iso, now
-from clients.shell import Verb, agree, interactive, passphrase, profile, read_text, show, tell, write_new
+from clients.shell import Verb, interactive, passphrase, profile, read_text, same_words, show, tell, write_new
 from clients.vault import Vault
 from keys.charter import Charter
 from keys.errors import NotTrusted
@@ -93,7 +93,7 @@ def _compare(request: GatewayRequest, words: str | None) -> None:
     tell(f"gateway  {visible(request.url)}, log {visible(request.origin)}")
     tell(f"words    {request.words}")
     if interactive():
-        agree("Does the operator read the same words?", "--words")
+        same_words("Does the operator read the same words?", "--words")
     else:
         tell("Compare these words with those that `outrider-gateway init` printed before the charter is installed.")
 

@@ -22,12 +22,12 @@ from clients.core.text import visible
 from clients.moments import Moment, now
 from clients.shell import (
     Verb,
-    agree,
     asked,
     interactive,
     passphrase,
     profile,
     read_text,
+    same_words,
     show,
     table,
     tell,
@@ -107,7 +107,7 @@ def _compare(name: str, expected: str, words: str | None) -> None:
         return
     tell(f"words    {expected}")
     if interactive():
-        agree(f"Does {visible(name)} read the same words?", "--words")
+        same_words(f"Does {visible(name)} read the same words?", "--words")
     else:
         tell(f"Compare these words with {visible(name)} before anybody signs.")
 

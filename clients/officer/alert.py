@@ -17,7 +17,8 @@ from clients.core.text import visible
 from clients.device import SYNC, alert_lines, alert_object, device, not_reached, run, short, the_channel
 from clients.moments import iso
 from clients.shell import Verb, asked, read_bytes, show, table, tell
-from clients.station import Answered, Answers, Station
+from clients.station import Station
+from clients.views import Answered, Answers
 
 NOT_ALL: Final = 1
 REFUSED: Final = 6

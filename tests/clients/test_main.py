@@ -12,6 +12,7 @@ import pytest
 
 from clients import exits, main
 from clients.core import errors
+from clients.core.cap import CapRefused, Refusal
 from clients.shell import Asked, NotInstalled
 from clients.vault import NoVault, VaultBusy, WrongPassphrase
 from keys.errors import BadSignature, CharterRefused, Malformed, NotPermitted
@@ -106,6 +107,7 @@ def test_json_reaches_verbs_of_plain_click(outrider: Outrider, line: list[str]) 
         pytest.param(errors.Unknown("x"), 2, id="unknown name"),
         pytest.param(errors.Untrusted("x"), 4, id="identity changed"),
         pytest.param(errors.NotReached("x"), 3, id="gateway away"),
+        pytest.param(CapRefused(Refusal.MALFORMED, ("not-xml",)), 1, id="no alert"),
         pytest.param(NoVault("x"), 6, id="no profile"),
         pytest.param(WrongPassphrase("x"), 6, id="wrong passphrase"),
         pytest.param(VaultBusy("x"), 3, id="profile in use"),

@@ -1,0 +1,112 @@
+"""`outrider status`: is there a link, what waits, and how old is what this device trusts."""
+
+import click
+
+from clients.core.records import Alarm
+from clients.core.text import visible
+from clients.device import SYNC, device, run, short
+from clients.moments import iso, now
+from clients.shell import Verb, show, tell
+from clients.views import Status
+
+CLOCK_APART = 60_000  # ms between the clocks that are worth a word
+
+
+@click.command(cls=Verb)
+@click.option("--offline", is_flag=True, help="Do not ask the gateway.")
+@click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
+def status(offline: bool, timeout: float) -> int:
+    """Show link, outbox, unread, alarms, the clock, and the age of checkpoint, revocation lists and certificate. Exit 3 without
+    a link.
+
+    Example: outrider status --json
+    """
+    with device() as station:
+        report = None if offline else run(station.sync(timeout))
+        told, alarms = station.status(), station.alarms()
+    linked = report is not None and report.connected
+    show(
+        status_object(told) | {"link": linked, "alarm_list": [alarm_object(a) for a in alarms]},
+        *status_lines(told, _link(linked, offline)),
+        *(f"ALARM    {iso(a.time)} {a.kind.name}{_where(a)}: {visible(a.detail)}" for a in alarms),
+    )
+    if report is not None and not linked:
+        tell(f"outrider: gateway not reached: {visible(report.error)}")
+    return 0 if linked or offline else 3
+
+
+def _link(linked: bool, offline: bool) -> str:
+    return "GOOD" if linked else "not asked" if offline else "DOWN"
+
+
+def _where(alarm: Alarm) -> str:
+    channel = f" channel {short(alarm.channel)} #{alarm.seq}" if alarm.channel else ""
+    return channel + (f" device {short(alarm.device)}" if alarm.device else "") + (" HALTED" if alarm.halts else "")
+
+
+def status_object(told: Status) -> dict[str, object]:
+    """A status as `--json` prints it; ages in seconds, null where there is nothing to be that old."""
+    return {
+        "mission": told.mission,
+        "device": told.device.hex(),
+        "name": told.name,
+        "organisation": told.organisation,
+        "roles": list(told.roles),
+        "certificate_until": iso(told.certificate_until),
+        "charter_version": told.charter_version,
+        "charter_until": iso(told.charter_until),
+        "checkpoint_size": told.checkpoint_size,
+        "checkpoint_age": _seconds(told.checkpoint_age),
+        "list_ages": {name: _seconds(age) for name, age in told.list_ages.items()},
+        "outbox": told.outbox,
+        "unproven": told.unproven,
+        "unread": told.unread,
+        "alarms": told.alarms,
+        "clock_off": told.clock_off / 1000,
+    }
+
+
+def alarm_object(alarm: Alarm) -> dict[str, object]:
+    """An alarm as `--json` prints it."""
+    return {
+        "kind": alarm.kind.name.lower(),
+        "channel": alarm.channel.hex(),
+        "seq": alarm.seq,
+        "device": alarm.device.hex(),
+        "detail": alarm.detail,
+        "time": iso(alarm.time),
+        "halts": alarm.halts,
+    }
+
+
+def status_lines(told: Status, link: str) -> list[str]:
+    """A status for people."""
+    clock = f" · clock {told.clock_off / 1000:+.1f} s" if link == "GOOD" else ""
+    lines = [
+        f"{visible(told.name)} · {visible(told.organisation)} · {', '.join(map(visible, told.roles))} · {told.unread} unread "
+        f"· link {link}{clock}",
+        f"outbox   {told.outbox} waiting, {told.unproven} not yet proved to be in the log",
+        f"log      {told.checkpoint_size} entries, checkpoint {_age(told.checkpoint_age)}",
+        *(f"list     {visible(name)}: {_age(age)}" for name, age in told.list_ages.items()),
+        f"mine     certificate until {iso(told.certificate_until)}",
+        f"charter  {visible(told.mission)}, version {told.charter_version}, until {iso(told.charter_until)}",
+    ]
+    if abs(told.clock_off) > CLOCK_APART:
+        lines.append("WARNING  this device's clock and the gateway's differ: set the clock")
+    if now() > told.charter_until:
+        lines.append("WARNING  the charter has reached its end: a successor is due; emergencies still work")
+    return lines
+
+
+def _seconds(millis: int | None) -> float | None:
+    return None if millis is None else millis / 1000
+
+
+def _age(millis: int | None) -> str:
+    if millis is None:
+        return "none yet"
+    seconds = millis // 1000
+    for unit, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name} old"
+    return f"{seconds} seconds old"
