@@ -17,6 +17,7 @@ from keys.mls import (
     ProposalReceived,
     Remove,
     cipher_suite,
+    is_private_message,
     peek,
 )
 from keys.mls.framing import (
@@ -137,3 +138,26 @@ def test_a_key_package_is_seen_for_what_it_is() -> None:
     package, _ = Person.named(SUITE, b"x").key_package()
     seen = peek(MLSMessage.wrap(package))
     assert (seen.wire_format, seen.cipher_suite, seen.epoch) == (5, 1, None)
+
+
+def test_the_outside_is_compared_as_peek_would() -> None:
+    world = World(SUITE, 2)
+    message = MLSMessage.wrap(sealed(world))
+    outside = (b"the group", 1, 1, b"context")
+    assert is_private_message(message, *outside)
+    seen = peek(message)
+    assert (seen.group_id, seen.epoch, seen.content_type, seen.authenticated_data) == outside
+    for other in (
+        (b"the grou", 1, 1, b"context"),
+        (b"the group", 2, 1, b"context"),
+        (b"the group", 1, 2, b"context"),
+        (b"the group", 1, 1, b"contex"),
+        (b"the group", 1, 1, b"context2"),
+    ):
+        assert not is_private_message(message, *other)
+    assert not is_private_message(message + b"\0", *outside)
+    assert not is_private_message(world[b"member 0"].group_info(), *outside)
+    for cut in range(len(message)):
+        assert not is_private_message(message[:cut], *outside)
+        with pytest.raises(DecodeError):
+            peek(message[:cut])
