@@ -225,6 +225,7 @@ class Connected:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work(link)) for work in (self._hear, self._speak, self._tick)]
+                tasks.append(group.create_task(self._beside()))
                 yield
                 for task in tasks:
                     task.cancel()
@@ -278,6 +279,9 @@ class Connected:
             await asyncio.sleep(TICK_SECONDS)
             if self.device_core.waiting() or self.device_core.session.receipt_at:
                 self._turn(self.device_core.tick)
+
+    async def _beside(self) -> None:
+        """What else goes on in a session; for those below."""
 
     def _turn(self, step: Callable[[int], Outcome]) -> None:
         try:

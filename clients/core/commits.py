@@ -377,6 +377,10 @@ def own_accepted(
         elif item.kind is Kind.ACK:
             ack = bodies.read_ack(item.content)
             alerts.answered(work.turn, ack.root, work.turn.me.device, ack.option, channel, place.seq, place.time)
+        elif item.kind is Kind.REVOCATION_LIST:
+            trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
+        elif item.kind is Kind.CERTIFICATE:
+            trusted.absorb(work.turn, work.trust, [Placed(channel, place, item.header, item.signature, item.content)])
 
 
 def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:

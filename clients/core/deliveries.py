@@ -7,7 +7,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import outbox, receipts, records
+from clients.core import commits, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
@@ -179,7 +179,7 @@ def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> N
         return
     kind = known.context.kind
     if known.context.device == turn.me.device:
-        _own_control(turn, placed)
+        _own_control(s, turn, placed)
     elif kind is Kind.REVOCATION_LIST:
         trusted.absorb_revocations(turn, placed)
     elif kind is Kind.CERTIFICATE:
@@ -193,16 +193,17 @@ def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> N
             turn.alarm(AlarmKind.FORGED, f"an act in the gateway's name: {error}", seq=placed.place.seq)
 
 
-def _own_control(turn: Turn, placed: wire.Placed) -> None:
+def _own_control(s: Session, turn: Turn, placed: wire.Placed) -> None:
+    """This device's own envelope in a sparse stream has its place, whether or not the acceptance has come."""
     for key, item in outbox.queued(turn.draft, placed.channel):
         if item.header == placed.header:
-            outbox.settle(turn, key, item, placed.place)
+            commits.own_accepted(s.work(turn), placed.channel, [(key, item)], [placed.place])
 
 
 def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
     known = claim(placed)
     if known is not None and known.context.device == turn.me.device:
-        _own_control(turn, placed)
+        _own_control(s, turn, placed)
     else:
         take_receipt(turn, s.trust, placed, body)
 

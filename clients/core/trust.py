@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from clients.core import proof, records
-from clients.core.ledger import View
+from clients.core.ledger import Draft, View
 from clients.core.records import AlarmKind, Certificate, Counter, Revocations
 from clients.core.turn import HOUR, Turn
 from gateway.wire import Placed
@@ -207,13 +207,20 @@ def absorb_revocations(turn: Turn, placed: Placed) -> None:
     except KeysError as error:
         turn.alarm(AlarmKind.STALE_LIST, f"a revocation list was refused: {error}", seq=placed.place.seq)
         return
-    key = listed.organisation.encode()
-    before = records.REVOCATIONS.get(turn.draft, key)
-    since = dict(before.serials) if before else {}
-    serials = [(f"{s:x}", since.get(f"{s:x}", placed.place.index)) for s in sorted(listed.serials)]
-    record = Revocations(listed.der, placed.place.index, listed.number, listed.this_update, serials)
-    records.REVOCATIONS.put(turn.draft, key, record)
+    keep_list(turn.draft, turn.charter, listed.der, placed.place.index)
     proof.expect(turn, placed, claimed.context.device)
+
+
+def keep_list(draft: Draft, charter: Charter, der: bytes, index: int) -> None:
+    """Keep a list that was checked; a serial counts as revoked from the log index at which it first stood on one."""
+    listed = read_revocation_list(der, charter.policy.issuers)
+    key = listed.organisation.encode()
+    before = records.REVOCATIONS.get(draft, key)
+    if before is not None and before.number >= listed.number:
+        return
+    since = dict(before.serials) if before else {}
+    serials = [(f"{s:x}", since.get(f"{s:x}", index)) for s in sorted(listed.serials)]
+    records.REVOCATIONS.put(draft, key, Revocations(listed.der, index, listed.number, listed.this_update, serials))
 
 
 def revocations(view: View, charter: Charter, organisation: str) -> RevocationList | None:

@@ -1,0 +1,466 @@
+"""A person's device: what the commands, the demo and the tests use.
+
+    station = Station.open(folder, passphrase)
+    await station.sync()                                   # catch up, send what is kept, prove, give receipts
+    item = station.send(channel, "at east gate")           # kept at once; goes out with the next sync, or at once while `run`
+    async for shown in station.read(): ...                 # each message once, ever; FLASH first
+
+Everything but talking to the gateway is an ordinary call that is durable when it returns. A station may be dropped at any
+moment; the next one goes on from the vault.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from clients import views
+from clients.connected import Connected, SyncReport, now_ms, refusal
+from clients.core import conversation, outbox, records
+from clients.core.commits import Work
+from clients.core.errors import ClientError, NotEnrolled, NotNow, Unknown
+from clients.core.ledger import Draft
+from clients.core.outbox import Kept
+from clients.core.receive import learn_card
+from clients.core.records import Alarm, Enrolling, Intent
+from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, check_granted, pending_of, settle_identity
+from clients.link import Tap
+from clients.vault import Cost, Vault
+from clients.views import (
+    AlertView,
+    Answered,
+    Answers,
+    ChannelInfo,
+    Delivery,
+    PersonInfo,
+    Shown,
+    Status,
+)
+from gateway import wire
+from keys.authority import renewal_id, request_renewal
+from keys.credential import Certified
+from keys.envelope import Kind, Marking, Precedence
+from keys.errors import KeysError
+from keys.identity import SigningKey
+from keys.policy import Verb
+
+RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
+ACCEPTED_SECONDS: Final = 20.0
+
+__all__ = [
+    "AlertSent",
+    "AlertView",
+    "Answered",
+    "Answers",
+    "ChannelInfo",
+    "Delivery",
+    "Enrolled",
+    "PendingEnrolment",
+    "PersonInfo",
+    "Shown",
+    "Station",
+    "Status",
+    "SyncReport",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSent:
+    """An alert that was kept: its root, its id, and the item for each channel."""
+
+    root: bytes
+    alert: bytes
+    items: list[bytes]
+
+
+class Station(Connected):
+    """One profile, opened."""
+
+    def __init__(self, vault: Vault, *, tap: Tap | None = None, narrow: bool = False) -> None:
+        super().__init__(vault, tap=tap, narrow=narrow)
+        self.vault = vault
+        self._enrolment = Enrolment(vault, tap)
+
+    @classmethod
+    def create(
+        cls, folder: Path, passphrase: str, *, cost: Cost | None = None, tap: Tap | None = None, narrow: bool = False
+    ) -> "Station":
+        """A new profile, enrolled nowhere yet. Raises VaultExists."""
+        return cls(Vault.create(folder, passphrase, cost=cost), tap=tap, narrow=narrow)
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: str, *, tap: Tap | None = None, narrow: bool = False) -> "Station":
+        """Raises NoVault, WrongPassphrase, VaultBusy and the other errors of `Vault.open`."""
+        return cls(Vault.open(folder, passphrase), tap=tap, narrow=narrow)
+
+    def close(self) -> None:
+        """Let go of the profile. Nothing is lost where it is not called."""
+        self.vault.close()
+
+    def __enter__(self) -> "Station":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- who this is ---
+
+    @property
+    def enrolled(self) -> bool:
+        return records.IDENTITY.get(self._ledger) is not None
+
+    @property
+    def device(self) -> bytes:
+        """This device's id; raises NotEnrolled."""
+        return self.identity.device
+
+    async def enrol(self, link: str, *, timeout: float | None = None) -> Enrolled:  # noqa: ASYNC109
+        """Join by an invite: ask, and wait until both have approved. Comes back undone when the time is over; calling it
+        again goes on with the same request.
+
+        Raises:
+            Unknown: no invite, or not one of this gateway.
+            NotAllowed: the invite has ended.
+            Untrusted: the gateway or the answer is not what the invite names.
+            NotReached: the gateway was not reached in time.
+        """
+        if self.enrolled:
+            raise NotNow("this profile is enrolled already")
+        return await self._enrolment.run(link, timeout)
+
+    def enrolment_words(self) -> str:
+        """What person, registrar and officer compare. Raises NotEnrolled when no enrolment is under way."""
+        try:
+            return self._enrolment.words()
+        except Unknown as error:
+            raise NotEnrolled(str(error)) from None
+
+    # --- channels ---
+
+    def create_channel(self, channel_class: str, marking: Marking, purpose: str) -> bytes:
+        """Found a channel; gives its id. Raises NotAllowed, NotNow, Unknown."""
+        return self.act(lambda work: conversation.create_channel(work, channel_class, marking, purpose))
+
+    def add(self, channel: bytes, who: Sequence[bytes | str]) -> bytes:
+        """Want devices in a channel, by id, name or call sign; gives the intent (`outcome` says what became of it)."""
+        devices = [d for w in who for d in self._devices(w)]
+        return self.act(lambda work: conversation.change(work, channel, add=devices))
+
+    def remove(self, channel: bytes, who: Sequence[bytes | str]) -> bytes:
+        """Want devices out of a channel; of a person named, those that are in."""
+        inside = {m.device for m in self.members(channel)}
+        devices = [d for w in who for d in self._devices(w) if isinstance(w, bytes) or d in inside]
+        return self.act(lambda work: conversation.change(work, channel, remove=devices))
+
+    def rekey(self, channel: bytes) -> bytes:
+        """Want fresh keys in a channel."""
+        return self.act(lambda work: conversation.change(work, channel, rekey=True))
+
+    def outcome(self, intent: bytes) -> str | None:
+        """None while it is under way, empty when it was done, else why it came to nothing."""
+        note = records.OUTCOMES.get(self._ledger, intent)
+        return None if note is None else note.data.decode()
+
+    def channels(self) -> list[ChannelInfo]:
+        return views.channels(self._ledger)
+
+    def members(self, channel: bytes) -> list[PersonInfo]:
+        """Who is in a channel now."""
+        state = records.CHANNELS.get(self._ledger, channel)
+        if state is None:
+            raise Unknown(f"no channel {channel.hex()[:8]} here")
+        return self.act(
+            lambda work: [self._info(work, d) for d in views.targets_of(work.turn.draft, channel, state.epoch, b"")]
+        )
+
+    def _info(self, work: Work, device: bytes) -> PersonInfo:
+        peer = records.PEERS.get(work.turn.draft, device)
+        if peer is None:
+            known = next(iter(work.trust.of_device(device)), None)
+            if known is not None:
+                peer = records.Peer(
+                    known.person, known.organisation, sorted(known.roles), known.hash, known.not_after, False, 0
+                )
+        if peer is None:
+            return PersonInfo(device, bytes(16), "", [], "", "", False, 0)
+        return views.person(work.turn.draft, device, peer)
+
+    def _devices(self, who: bytes | str) -> list[bytes]:
+        """The devices that are meant: one by id, or all of the one person of that name. Raises Unknown."""
+        if isinstance(who, bytes):
+            return [who]
+        found = [
+            p
+            for p in self.directory()
+            if who.casefold() in (p.name.casefold(), p.call_sign.casefold()) and not p.revoked
+        ]
+        if len({p.person for p in found}) != 1:
+            raise Unknown(f"{'several people are' if found else 'nobody here is'} called {who!r}: name the device")
+        return [p.device for p in found]
+
+    # --- talk ---
+
+    def send(
+        self,
+        channel: bytes,
+        text: str,
+        *,
+        precedence: Precedence = Precedence.ROUTINE,
+        marking: Marking | None = None,
+        ask_ack: bool = False,
+        expires: int = 0,
+    ) -> bytes:
+        """Keep a message for a channel, under its ceiling where no marking is given; gives its item."""
+        return self.act(
+            lambda work: conversation.send_text(
+                work, channel, text, precedence, marking, ask_ack=ask_ack, expires=expires
+            )
+        )
+
+    def delivery(self, item: bytes) -> Delivery:
+        """How far an item has got. Raises Unknown."""
+        found = self.act(lambda work: views.delivery(work, item))
+        if found is None:
+            raise Unknown("nothing of that id was sent here")
+        return found
+
+    async def read(self, channel: bytes | None = None, follow: bool = False) -> AsyncIterator[Shown]:
+        """New messages, each once and marked shown before it is handed out; FLASH first, then by the gateway's order.
+
+        With `follow` it never ends: it waits for more, which comes while `run` or `sync` is under way.
+        """
+        while True:
+            self._news.clear()
+            while (shown := self._next(channel)) is not None:
+                yield shown
+            if not follow:
+                return
+            await self._news.wait()
+
+    def _next(self, channel: bytes | None) -> Shown | None:
+        """The next message to show, marked so durably. What is not for showing is passed over."""
+        while True:
+            waiting = [(c.value, key) for key, c in records.UNSHOWN.scan(self._ledger, channel or b"")]
+            if not waiting:
+                return None
+            first = min(waiting, key=lambda w: (w[0], self._placed(w[1]), w[1]))[1]
+            shown = self.act(lambda work, key=first: _show(work, key))  # type: ignore[misc]
+            self.device_core.session.receipt_at.setdefault(first[:16], now_ms())
+            if isinstance(shown, Shown):
+                return shown
+
+    def _placed(self, key: bytes) -> int:
+        message = records.MESSAGES.get(self._ledger, key)
+        return message.placed if message else 0
+
+    def history(self, channel: bytes, limit: int = 50) -> list[Shown]:
+        """The newest messages of a channel, the oldest of them first, shown before or not; nothing is marked."""
+
+        def look(work: Work) -> list[Shown]:
+            found = [
+                s
+                for key, message in records.MESSAGES.scan(work.turn.draft, channel)
+                if (s := views.shown(work, channel, int.from_bytes(key[16:], "big"), message)) is not None
+            ]
+            return found[-limit:]
+
+        return self.act(look)
+
+    def ack(self, root_or_message_id: bytes, option: int | str = 0, text: str = "") -> bytes:
+        """Answer an alert by its root, or a message by its id; `option` by number or by its words."""
+        return self.act(lambda work: conversation.acknowledge(work, root_or_message_id, option, text))
+
+    # --- alerts ---
+
+    def alert_alone(self, channels: Sequence[bytes], cap: bytes, reason: str) -> AlertSent:
+        """One officer's alert to several alert channels. Raises CapRefused, NotAllowed, NotNow, Unknown."""
+        composed, items = self.act(lambda work: conversation.alert_alone(work, channels, cap, reason))
+        return AlertSent(composed.fields.root, composed.fields.alert, items)
+
+    def alerts(self) -> list[AlertView]:
+        """Alerts sent and received, the oldest first."""
+        found = sorted(records.ALERTS.scan(self._ledger), key=lambda pair: pair[1].time)
+        return [views.alert_view(root, record) for root, record in found]
+
+    def answers(self, root: bytes) -> Answers:
+        """Who was alerted (or asked), and what each said. `root` may be a message's id. Raises Unknown."""
+
+        def look(work: Work) -> Answers:
+            record = records.ALERTS.get(work.turn.draft, root)
+            if record is not None:
+                return views.answers(work, root, [(c, s) for c, s in record.places])
+            channel, seq, _ = conversation.find(work, root)
+            return views.answers(work, root, [(channel, seq)])
+
+        return self.act(look)
+
+    # --- looking around ---
+
+    def status(self) -> Status:
+        return self.act(lambda work: views.status(work, online=self.online, clock_off=self.clock_off))
+
+    def alarms(self) -> list[Alarm]:
+        """What was noticed, the oldest first."""
+        return sorted((a for _, a in records.ALARMS.scan(self._ledger)), key=lambda a: (a.time, a.kind))
+
+    def directory(self) -> list[PersonInfo]:
+        """The devices that this one knows of, with names where their cards have come."""
+        return [views.person(self._ledger, device, peer) for device, peer in records.PEERS.scan(self._ledger)]
+
+    def name(self, device: bytes) -> str:
+        """What to call a device."""
+        return views.name_of(self._ledger, device)
+
+    def learn_card(self, card: bytes) -> None:
+        """Take a card that came by another road; it counts by its registrar's signature. Raises KeysError."""
+        self.act(lambda work: learn_card(work.turn, work.trust, card))
+
+    async def refresh_directory(self) -> None:
+        """Ask the gateway who is there. Every session does; this does it now."""
+        async with self.session():
+            after = bytes(16)
+            while True:
+                frame = await self.ask(lambda i, a=after: wire.GetDirectory(i, a))  # type: ignore[misc]
+                if not isinstance(frame, wire.Directory):
+                    raise error_of(frame)
+                self._take_people(frame)
+                if len(frame.people) < wire.LIST_LIMIT:
+                    return
+                after = frame.people[-1].device
+
+    def _take_people(self, frame: wire.Directory) -> None:
+        draft = Draft(self._ledger)
+        for p in frame.people:
+            peer = records.Peer(
+                p.person, p.organisation, list(p.roles), p.certificate, p.not_after, p.revoked, p.packages
+            )
+            records.PEERS.put(draft, p.device, peer)
+        self._ledger.apply(draft.changes())
+
+    # --- what an officer approves ---
+
+    async def pending_enrolments(self) -> list[PendingEnrolment]:
+        """Those that wait for a second person. Raises NotAllowed, NotReached."""
+        async with self.session():
+            frame = await self.ask(wire.GetEnrolments)
+        if not isinstance(frame, wire.Enrolments):
+            raise error_of(frame)
+        return pending_of(frame)
+
+    async def approve(self, invite: bytes) -> None:
+        """Approve a certificate that a registrar has granted, its words compared; back when the approval is accepted.
+
+        Raises:
+            Unknown, NotNow: no such enrolment, or not granted yet.
+            Untrusted: the certificate is not for who asked.
+            NotAllowed: the charter does not let this device.
+        """
+        async with self.session():
+            if self.enrolled and not self.identity.registrar:
+                self.act(lambda work: conversation.need(work, Verb.APPROVE_ENROLMENT))
+            pending = next((p for p in await self.pending_enrolments() if p.invite == invite), None)
+            if pending is None:
+                raise Unknown("no such enrolment waits")
+            present = await self._present(pending)
+            certified = check_granted(pending, self.charter, present)
+            await self._approved(certified)
+
+    async def _present(self, pending: PendingEnrolment) -> Certified | None:
+        """The certificate of before, for a renewal."""
+        if pending.role != "renewal" or not pending.certificate:
+            return None
+        device = self.charter.verify_certificate(pending.certificate).device
+        known = self.act(lambda work: work.trust.of_device(device))
+        return max(known, key=lambda c: c.not_before, default=None)
+
+    async def _approved(self, certified: Certified) -> None:
+        item = self.act(
+            lambda work: outbox.keep(
+                work.turn,
+                Kept(self.charter.control_channel, Kind.CERTIFICATE, certified.der, Precedence.IMMEDIATE),
+            )
+        )
+        await self.accepted(item)
+
+    async def accepted(self, item: bytes) -> None:
+        """Wait, in an open session, until the gateway has an item for good. Raises what it is refused for."""
+        try:
+            async with asyncio.timeout(ACCEPTED_SECONDS):
+                while True:
+                    self._news.clear()
+                    sent = records.SENT.get(self._ledger, item)
+                    if sent is not None and sent.seq:
+                        return
+                    if sent is not None and sent.refused:
+                        raise NotNow(sent.refused)
+                    await self._news.wait()
+        except TimeoutError:
+            raise NotNow("the gateway has not accepted it yet; it is kept and goes again") from None
+
+    # --- renewal ---
+
+    def renew(self) -> None:
+        """Ask for this device's next certificate; it is put into every channel once two people have approved it."""
+        me = self.identity
+        if records.ENROLLING.get(self._ledger, b"renewal") is not None:
+            return
+        key, seed = SigningKey.generate(self.device_core.random), records.SEEDS.get(self._ledger, me.certificate_hash)
+        assert seed is not None
+        present = self.charter.verify_certificate(me.certificate)
+        request = request_renewal(present, SigningKey(seed.seed), key)
+        draft = Draft(self._ledger)
+        records.ENROLLING.put(draft, b"renewal", Enrolling("renewal", key.seed, request, []))
+        self._ledger.apply(draft.changes())
+
+    async def _beside(self) -> None:
+        """Look after the certificate: ask for the next one in the last third of its life, and take it when it is granted."""
+        me = self.identity
+        if now_ms() > me.not_before + (me.not_after - me.not_before) * 2 // 3:
+            self.renew()
+        invite = renewal_id(me.device)
+        begun, asked = records.ENROLLING.get(self._ledger, b"renewal"), False
+        while begun is not None:
+            if not asked:
+                await self.ask(lambda i, b=begun: wire.Enrol(i, invite, b.request))  # type: ignore[misc]
+                asked = True
+            frame = await self.ask(lambda i: wire.AwaitEnrolment(i, invite))
+            if isinstance(frame, wire.Enrolment) and frame.entry is not None and self._renewed(begun, frame.entry):
+                return
+            await asyncio.sleep(RENEWAL_POLL)
+
+    def _renewed(self, begun: Enrolling, entry: wire.Placed) -> bool:
+        """Take the certificate in an approved entry, if it is for the key that was made here."""
+        me = self.identity
+        try:
+            certified = self.charter.verify_certificate(entry.body or b"")
+        except KeysError:
+            return False
+        if (certified.device, certified.public_key) != (me.device, SigningKey(begun.seed).public):
+            return False
+
+        def take(work: Work) -> None:
+            draft = work.turn.draft
+            settle_identity(draft, certified, begun.seed, me.card)
+            records.ENROLLING.delete(draft, b"renewal")
+            for channel, state in list(records.CHANNELS.scan(draft)):
+                if not state.left and not state.halted:
+                    intent = Intent(channel, [], [], renew=True, rekey=False, automatic=False)
+                    records.INTENTS.put(draft, work.turn.next_id(), intent)
+
+        self.act(take)
+        self.device_core.session.reconnect = True
+        return True
+
+
+def _show(work: Work, key: bytes) -> Shown | None:
+    channel, seq = key[:16], int.from_bytes(key[16:], "big")
+    message = records.MESSAGES.get(work.turn.draft, key)
+    shown = views.shown(work, channel, seq, message) if message is not None else None
+    conversation.show(work, channel, seq)
+    return shown
+
+
+def error_of(frame: wire.FromGateway) -> ClientError:
+    """What an answer that is none means to the user."""
+    return refusal(frame) if isinstance(frame, wire.Refused) else NotNow(f"an unexpected {type(frame).__name__}")

@@ -1,0 +1,364 @@
+"""What a station shows of itself: values made for people and scripts, read from the ledger and holding nothing back.
+
+All ids are bytes, all times ms since the epoch (UTC).
+"""
+
+from dataclasses import dataclass
+
+from clients.core import alerts, proof, records
+from clients.core import trust as trusted
+from clients.core.alerts import option_text
+from clients.core.commits import Work
+from clients.core.content import AlertContent, Text, read_content
+from clients.core.groups import roster_at
+from clients.core.ledger import View
+from clients.core.receipts import covers
+from clients.core.records import Message
+from keys.authority import read_card
+from keys.envelope import Kind, Marking, Precedence
+from keys.errors import KeysError
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """An alert as it was received or sent. `root` is what answers name; `options` are (number, what it means)."""
+
+    root: bytes
+    alert: bytes
+    cap: bytes
+    reason: str
+    alone: bool
+    not_after: int
+    options: list[tuple[int, str]]
+    issuer: bytes
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One message. `id` is what an acknowledgement names; `reason` says why there is nothing to show, else it is empty."""
+
+    channel: bytes
+    seq: int
+    device: bytes
+    name: str
+    kind: Kind
+    text: str
+    precedence: Precedence
+    marking: Marking
+    sealed: int
+    placed: int
+    ask_ack: bool
+    reason: str
+    alert: AlertView | None
+    warnings: list[str]
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far something sent has got. `state` is what holds of every target: kept, accepted, delivered, read, acknowledged."""
+
+    state: str
+    channel: bytes
+    seq: int
+    refused: str
+    targets: list[bytes]
+    delivered: list[bytes]
+    read: list[bytes]
+    acknowledged: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A person's answer: the option's number and its meaning, and free words where there were any."""
+
+    device: bytes
+    name: str
+    option: int
+    text: str
+    time: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Who was to answer, who has got it, seen it and answered it, and who is silent."""
+
+    targeted: list[bytes]
+    delivered: list[bytes]
+    shown: list[bytes]
+    answered: list[Answered]
+    silent: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInfo:
+    """A channel of this device. `halted` says why nothing goes on there; `left` whether this device was removed."""
+
+    id: bytes
+    channel_class: str
+    marking: Marking
+    purpose: str
+    epoch: int
+    seq: int
+    unread: int
+    members: int
+    halted: str
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PersonInfo:
+    """A device and its person, with the name of its card where that is known."""
+
+    device: bytes
+    person: bytes
+    organisation: str
+    roles: list[str]
+    name: str
+    call_sign: str
+    revoked: bool
+    not_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How this device stands. Ages in ms; None where there is nothing to be that old."""
+
+    online: bool
+    mission: str
+    device: bytes
+    name: str
+    organisation: str
+    roles: list[str]
+    certificate_until: int
+    charter_version: int
+    charter_until: int
+    checkpoint_size: int
+    checkpoint_age: int | None
+    list_ages: dict[str, int | None]
+    outbox: int
+    unproven: int
+    unread: int
+    alarms: int
+    clock_off: int
+
+
+def card_of(view: View, device: bytes) -> tuple[str, str]:
+    """Name and call sign of a device's person, empty where no card came yet."""
+    note = records.CARDS.get(view, device)
+    if note is None:
+        return "", ""
+    try:
+        card = read_card(note.data)
+    except KeysError:
+        return "", ""
+    return card.name, card.call_sign
+
+
+def name_of(view: View, device: bytes) -> str:
+    """What to call a device: call sign, name, or the beginning of its id."""
+    name, call_sign = card_of(view, device)
+    return name or call_sign or device.hex()[:8]
+
+
+def alert_view(root: bytes, record: records.Alert) -> AlertView:
+    """An alert on the ledger as a value."""
+    options = [(number, option_text(record, number)) for number in record.options]
+    return AlertView(
+        root,
+        record.alert,
+        record.cap,
+        record.reason,
+        True,
+        record.not_after,
+        options,
+        record.issuer,
+        record.mine,
+    )
+
+
+def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | None:
+    """A message for people; None for content that is not for showing (cards, purposes)."""
+    view, text, ask_ack, reason = work.turn.draft, "", False, message.reason
+    alert = None
+    if not reason:
+        try:
+            content = read_content(message.content)
+        except KeysError:
+            content, reason = None, "in a form that this program does not know"
+        if isinstance(content, Text):
+            text, ask_ack = content.text, content.ask_ack
+        elif isinstance(content, AlertContent) and message.alert is not None:
+            record = records.ALERTS.get(view, message.alert.root)
+            alert = alert_view(message.alert.root, record) if record else None
+        elif content is not None:
+            return None
+    return Shown(
+        channel,
+        seq,
+        message.device,
+        name_of(view, message.device),
+        message.kind,
+        text,
+        message.precedence,
+        message.marking,
+        message.time,
+        message.placed,
+        ask_ack,
+        reason,
+        alert,
+        warnings(work, channel, seq, message),
+        message.header_hash,
+    )
+
+
+def warnings(work: Work, channel: bytes, seq: int, message: Message) -> list[str]:
+    """What a reader has to know beside the text."""
+    turn, found = work.turn, list[str]()
+    certified = work.trust.certified(message.certificate)
+    if certified is not None:
+        if trusted.revoked(turn.draft, certified):
+            found.append("its sender has been revoked since")
+        policy = turn.charter.policy
+        if message.kind is Kind.ALERT and trusted.stale(turn.draft, certified.organisation, turn.now, policy.crl_hours):
+            age = trusted.list_age(turn.draft, certified.organisation, turn.now)
+            hours = "missing" if age is None else f"{age // 3_600_000} h old"
+            found.append(f"the revocation list of {certified.organisation} is {hours}")
+    if message.alert is not None and turn.now > message.alert.not_after:
+        found.append("this alert's time is over")
+    if abs(message.time - message.placed) > 24 * 3_600_000:
+        found.append("sealed more than a day apart from the gateway's clock")
+    found += [
+        alarm.detail
+        for _, alarm in records.ALARMS.scan(turn.draft)
+        if (alarm.channel, alarm.seq) == (channel, seq) and alarm.detail not in found
+    ]
+    return found
+
+
+def targets_of(view: View, channel: bytes, epoch: int, sender: bytes) -> list[bytes]:
+    """The members in an epoch, the sender aside."""
+    present = roster_at(view, channel, epoch)
+    return [s.device for s in present.seats if s.device != sender] if present else []
+
+
+def _reached(view: View, channel: bytes, seq: int, targets: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """(delivered, shown): whose receipts cover the place."""
+    delivered, seen = list[bytes](), list[bytes]()
+    for device in targets:
+        got = records.RECEIVED.get(view, channel + device)
+        if got is not None and covers(got.delivered, seq):
+            delivered.append(device)
+        if got is not None and covers(got.shown, seq):
+            seen.append(device)
+    return delivered, seen
+
+
+def delivery(work: Work, item: bytes) -> Delivery | None:
+    """How far an item of the outbox has got; None where there was none."""
+    view = work.turn.draft
+    sent = records.SENT.get(view, item)
+    if sent is None:
+        return None
+    targets, delivered, seen, acked = list[bytes](), list[bytes](), list[bytes](), list[bytes]()
+    message = records.MESSAGES.get(view, sent.stream + sent.seq.to_bytes(8, "big")) if sent.seq else None
+    if message is not None:
+        targets = targets_of(view, sent.stream, message.epoch, work.turn.me.device)
+        delivered, seen = _reached(view, sent.stream, sent.seq, targets)
+        root = message.alert.root if message.alert else message.header_hash
+        acked = [device for device, _ in alerts.answers(view, root) if device in targets]
+    state = "accepted" if sent.seq else "kept"
+    for name, reached in (("delivered", delivered), ("read", seen), ("acknowledged", acked)):
+        if targets and set(targets) <= set(reached):
+            state = name
+    return Delivery(state, sent.stream, sent.seq, sent.refused, targets, delivered, seen, acked)
+
+
+def answers(work: Work, root: bytes, places: list[tuple[bytes, int]]) -> Answers:
+    """How an alert (or a message that asks for an answer) stands, over all its places."""
+    view = work.turn.draft
+    targeted, delivered, seen = dict[bytes, None](), dict[bytes, None](), dict[bytes, None]()
+    for channel, seq in places:
+        message = records.MESSAGES.get(view, channel + seq.to_bytes(8, "big")) if seq else None
+        sender = message.device if message else work.turn.me.device
+        state = records.CHANNELS.get(view, channel)
+        epoch = message.epoch if message else state.epoch if state else 0
+        targets = targets_of(view, channel, epoch, sender)
+        reached, read_by = _reached(view, channel, seq, targets)
+        targeted |= dict.fromkeys(targets)
+        delivered |= dict.fromkeys(reached)
+        seen |= dict.fromkeys(read_by)
+    record = records.ALERTS.get(view, root)
+    given = [
+        Answered(
+            device,
+            name_of(view, device),
+            answer.option,
+            option_text(record, answer.option) if record else "",
+            answer.time,
+            answer.text,
+        )
+        for device, answer in alerts.answers(view, root)
+    ]
+    silent = [d for d in targeted if d not in {a.device for a in given}]
+    return Answers(list(targeted), list(delivered), list(seen), given, silent)
+
+
+def channels(view: View) -> list[ChannelInfo]:
+    """Every channel of this device."""
+    found = []
+    for channel, state in records.CHANNELS.scan(view):
+        present = roster_at(view, channel, state.epoch)
+        unread = sum(1 for _ in records.UNSHOWN.scan(view, channel))
+        found.append(
+            ChannelInfo(
+                channel,
+                state.channel_class,
+                Marking(state.ceiling),
+                state.purpose,
+                state.epoch,
+                state.seq,
+                unread,
+                len(present.seats) if present else 0,
+                state.halted,
+                bool(state.left),
+            )
+        )
+    return found
+
+
+def person(view: View, device: bytes, peer: records.Peer) -> PersonInfo:
+    """A device of the directory as a value."""
+    name, call_sign = card_of(view, device)
+    return PersonInfo(
+        device, peer.person, peer.organisation, list(peer.roles), name, call_sign, peer.revoked, peer.not_after
+    )
+
+
+def status(work: Work, *, online: bool, clock_off: int) -> Status:
+    """How this device stands."""
+    turn = work.turn
+    view, me, policy = turn.draft, turn.me, turn.charter.policy
+    checkpoint = proof.held(view, turn.charter)
+    proved = records.COUNTERS.get(view, b"proved")
+    return Status(
+        online,
+        policy.mission,
+        me.device,
+        name_of(view, me.device),
+        me.organisation,
+        list(me.roles),
+        me.not_after,
+        policy.version,
+        policy.not_after,
+        checkpoint.size if checkpoint else 0,
+        turn.now - proved.value if proved else None,
+        {o.name: trusted.list_age(view, o.name, turn.now) for o in policy.organisations},
+        sum(1 for _ in records.OUTBOX.scan(view)),
+        sum(1 for _ in records.UNPROVEN.scan(view)),
+        sum(1 for _ in records.UNSHOWN.scan(view)),
+        sum(1 for _ in records.ALARMS.scan(view)),
+        clock_off,
+    )
