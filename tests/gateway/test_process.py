@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.cosignature import verifier_of
 from keys.tlog.errors import NotFound
 from keys.tlog.reader import LogReader
-from tests.gateway.web.live import Closed, Link, Live, Process, command, founded, greet, running, terminate
+from tests.gateway.web.live import Link, Live, Process, command, founded, run_command, running, terminate
 
 
 @pytest.fixture(scope="module")
@@ -209,18 +210,22 @@ def no_floor(folder: Path) -> None:
 def test_what_stops_the_start(folder: Path, spoil: Callable[[Path], None], code: int, says: str) -> None:
     spoil(folder)
     before = sorted(path.name for path in folder.iterdir())
-    for verb in ("check", "run"):
-        done = command(verb, "--config", folder / "gateway.toml")
-        assert done.returncode == code, done.stderr
-        assert says in done.stderr
-        assert done.stderr.count("\n") == 1, "one line, no trace"
-        assert "listening" not in done.stdout
+    done = command("check", "--config", folder / "gateway.toml")
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1, "one line, no trace"
     assert sorted(path.name for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))) == before
 
 
+def test_run_looks_as_check_does_before_it_listens(folder: Path) -> None:
+    newer_schema(folder)
+    done = run_command(folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "install the newer gateway" in done.stderr
+
+
 def test_a_second_gateway_on_the_same_folder_is_refused(live: Live) -> None:
-    for arguments in (["run", "--config"], ["check", "--config"]):
-        done = command(*arguments, live.folder / "gateway.toml")
+    for done in (run_command(live.folder), command("check", "--config", live.folder / "gateway.toml")):
         assert done.returncode == 2
         assert "another gateway is running" in done.stderr
     charter = live.folder.parent / "gateway.charter"
@@ -229,10 +234,12 @@ def test_a_second_gateway_on_the_same_folder_is_refused(live: Live) -> None:
     assert "SIGHUP" in done.stderr
 
 
-def test_a_port_that_is_taken(live: Live, folder: Path) -> None:
-    text = (folder / "gateway.toml").read_text()
-    (folder / "gateway.toml").write_text(re.sub("listen = .*", f'listen = "127.0.0.1:{live.gateway.port}"', text))
-    done = command("run", "--config", folder / "gateway.toml")
+def test_a_port_that_is_taken(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = (folder / "gateway.toml").read_text()
+        listen = f'listen = "127.0.0.1:{taken.getsockname()[1]}"'
+        (folder / "gateway.toml").write_text(re.sub("listen = .*", listen, text))
+        done = run_command(folder)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
 
@@ -369,18 +376,9 @@ def test_a_database_from_before_is_refused(live: Live, tmp_path: Path) -> None:
     for file in ("gateway.db-wal", "gateway.db-shm"):
         (live.folder / file).unlink(missing_ok=True)
     shutil.copy(tmp_path / "old.db", live.folder / "gateway.db")
-    done = command("run", "--config", live.folder / "gateway.toml")
+    done = command("check", "--config", live.folder / "gateway.toml")
     assert done.returncode == 1
     assert "ROLLBACK" in done.stderr
-
-
-def test_while_draining_nothing_new_is_taken(live: Live) -> None:
-    """Connections end at once; who knocks meanwhile finds nobody."""
-    officer = live.enrolled("officer")
-    live.link(officer)
-    assert terminate(live.gateway) == 0
-    with pytest.raises((OSError, Closed)):
-        greet(Link(live.gateway.port), officer, live.charter)
 
 
 def test_status(live: Live) -> None:

@@ -20,8 +20,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
+from click.testing import CliRunner
+
 from gateway import wire
 from gateway.core.errors import Refused
+from gateway.main import main
 from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode
 from keys.charter import Charter, found, sign
@@ -36,11 +39,28 @@ PATIENCE = 10.0
 COMMAND = [sys.executable, "-m", "gateway.main"]
 
 
-def command(*arguments: str | Path, timeout: float = 30) -> subprocess.CompletedProcess[str]:
-    """Run one of the operator's commands."""
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: str | Path) -> Done:
+    """One of the operator's commands, in this process; `run` is a process of its own."""
+    assert arguments[0] != "run"
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def run_command(folder: Path) -> Done:
+    """`run` where it is expected to end by itself."""
+    done = subprocess.run(
+        [*COMMAND, "run", "--config", folder / "gateway.toml"], capture_output=True, text=True, timeout=30, check=False
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 class Closed(Exception):
