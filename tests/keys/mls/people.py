@@ -76,7 +76,14 @@ class Person:
             last_resort=last_resort,
         )
 
-    def found(self, auth: Names, *, extensions: tuple[Extension, ...] = (), seed: object = 0) -> Group:
+    def found(
+        self,
+        auth: Names,
+        *,
+        extensions: tuple[Extension, ...] = (),
+        capabilities: Capabilities | None = None,
+        seed: object = 0,
+    ) -> Group:
         return Group.create(
             self.suite,
             b"the group",
@@ -87,6 +94,7 @@ class Person:
             not_after=NOW + 27 * DAY,
             random=seeded(("found", seed)),
             extensions=extensions,
+            capabilities=capabilities,
         )
 
 

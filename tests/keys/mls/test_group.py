@@ -502,6 +502,12 @@ def test_a_founder_is_checked_like_anybody() -> None:
     assert group.own_leaf.capabilities.extensions == (0xF0A0,)
     with pytest.raises(InvalidLeafNode, match="two extensions"):
         person.found(Names(), extensions=(extension, extension))
+    poor = new_capabilities(SUITE, person.credential)
+    assert person.found(Names(), capabilities=poor).epoch == 0
+    with pytest.raises(InvalidLeafNode, match="0xf0a0"):
+        person.found(Names(), extensions=(extension,), capabilities=poor)
+    with pytest.raises(InvalidLeafNode, match="version"):
+        person.found(Names(), capabilities=replace(poor, versions=()))
 
 
 def test_key_packages_say_what_they_are() -> None:
