@@ -72,6 +72,7 @@ class Device:
     async def joined(self) -> Said:
         assert self._enrolling is not None
         enrolled = await self._enrolling
+        await self._station.sync(PATIENCE)  # its KeyPackages lie at the gateway: from now on it can be added
         await self.online()
         await until(lambda: self._station.online, "the link is up")
         return {"device": self._station.device.hex(), "name": enrolled.name, "roles": sorted(enrolled.roles)}

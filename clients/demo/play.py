@@ -54,7 +54,18 @@ class Play:
         gateway, ceremony = self.folder / "gateway", self.folder / "ceremony"
         url = f"127.0.0.1:{free_port()}"
         await asyncio.gather(
-            run(GATEWAY, "init", "--dir", gateway, "--listen", url, "--url", f"https://{url}"),
+            run(
+                GATEWAY,
+                "init",
+                "--dir",
+                gateway,
+                "--listen",
+                url,
+                "--metrics",
+                "127.0.0.1:0",
+                "--url",
+                f"https://{url}",
+            ),
             self._outrider(
                 "partner-registrar",
                 "mission",

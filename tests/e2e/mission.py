@@ -107,7 +107,17 @@ class RealMission:
 
     async def _found(self) -> None:
         address = f"127.0.0.1:{free_port()}"
-        await gateway_command("init", "--dir", self.gateway, "--listen", address, "--url", f"https://{address}")
+        await gateway_command(
+            "init",
+            "--dir",
+            self.gateway,
+            "--listen",
+            address,
+            "--metrics",
+            "127.0.0.1:0",
+            "--url",
+            f"https://{address}",
+        )
         request = read_request((self.gateway / "gateway.request").read_text())
         plan = Plan("Meridian Mission", "Meridian", not_after=now() + 365 * DAY, auditors=("gita",))
         founding = found_mission(request, plan, now(), os.urandom)
@@ -135,17 +145,18 @@ class RealMission:
 
     async def start(self) -> None:
         """Start the gateway's process and wait until it listens."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway.main",
-            "run",
-            "--config",
-            str(self.config),
-            cwd=REPOSITORY,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=(self.folder / "gateway.err").open("ab"),
-        )
+        with (self.folder / "gateway.err").open("ab") as errors:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "gateway.main",
+                "run",
+                "--config",
+                str(self.config),
+                cwd=REPOSITORY,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+            )
         assert self.process.stdout is not None
         line = (await asyncio.wait_for(self.process.stdout.readline(), 20)).decode()
         assert line.startswith("listening "), (self.folder / "gateway.err").read_text()
@@ -178,6 +189,8 @@ class RealMission:
         enrolled = await joining
         assert enrolled.done
         self.stations[name] = station
+        report = await station.sync(30)  # its KeyPackages lie at the gateway: it can be added
+        assert report.idle, report
         await self.online(name)
         return station
 
@@ -198,7 +211,7 @@ class RealMission:
         if members:
             intent = station.add(channel, [self.stations[m].device for m in members])
             await until(lambda: station.outcome(intent) is not None, "the members are added")
-            assert station.outcome(intent) == ""
+            assert station.outcome(intent) == "", station.outcome(intent)
         for name in members:
             await until(lambda n=name: any(c.id == channel and c.epoch for c in self.stations[n].channels()), name)
         return channel
