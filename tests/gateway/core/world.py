@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib import resources
 from typing import Any
@@ -24,6 +24,8 @@ from gateway.store.rows import Parsed, SqliteView
 from keys import body
 from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode
+from keys.charter import sign
+from keys.credential import Certified, issue_device
 from keys.envelope import (
     NOTHING,
     Context,
@@ -36,7 +38,7 @@ from keys.envelope import (
     franking_tag,
     seal,
 )
-from keys.identity import ChannelId
+from keys.identity import ChannelId, SigningKey
 from keys.mls import (
     Add,
     Credential,
@@ -50,6 +52,7 @@ from keys.mls import (
     new_key_package,
 )
 from keys.mls.leaves import new_capabilities
+from keys.policy import render
 from tests.keys.mission import NOW, Device, House, Mission, Registrar
 
 
@@ -62,6 +65,7 @@ class Party:
     numbers: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     groups: dict[bytes, Group] = field(default_factory=dict)
     packages: list[tuple[KeyPackage, KeyPackageSecrets]] = field(default_factory=list)
+    pending: PendingCommit | None = None
 
     @property
     def id(self) -> bytes:
@@ -121,6 +125,21 @@ class Party:
             self.numbers[channel] = (number + len(run), run[-1][0].link)
         return answer
 
+    def renewed(self) -> tuple[Certified, SigningKey]:
+        """A new certificate for this device, approved; it has the new key from here on. Gives the old one and the new key."""
+        assert isinstance(self.device, Device)
+        old, world = self.device.certified, self.world
+        registrars = world.registrars[old.organisation]
+        issuer = registrars[0].device
+        assert isinstance(issuer, Registrar)
+        key = SigningKey.generate(world.random)
+        life = (world.now - 1_000, old.not_after)
+        der = issue_device(issuer.der, issuer.key, key.public, old.person, old.device, old.roles, life, world.random)
+        answer = registrars[1].say(Kind.CERTIFICATE, world.charter.control_channel, der)
+        assert isinstance(answer, wire.Accepted), answer
+        self.device = Device(key, world.charter.verify_certificate(der))
+        return old, key
+
     # MLS
 
     def key_package(self, suite_id: int = 1, **changes: Any) -> KeyPackage:
@@ -166,9 +185,11 @@ class Party:
         data = encode(body.ChannelCreated(group.group_info(), group.tree_bytes()))
         return self.say(Kind.CHANNEL_CREATED, channel, data, marking=ceiling)
 
-    def prepare(self, channel: bytes, proposals: Sequence[Proposal], **commit: Any) -> tuple[Context, PendingCommit]:
+    def prepare(
+        self, channel: bytes, proposals: Sequence[Proposal], *, attempt: int = 0, **commit: Any
+    ) -> tuple[Context, PendingCommit]:
         group = self.groups[channel]
-        context = self.context(Kind.COMMIT, channel, epoch=group.epoch)
+        context = self.context(Kind.COMMIT, channel, epoch=group.epoch, attempt=attempt)
         pending = group.commit(
             proposals, authenticated_data=context.authenticated_data(), random=self.world.random, **commit
         )
@@ -179,7 +200,22 @@ class Party:
         answer = self.send_commit(channel, context, pending)
         if isinstance(answer, wire.Accepted):
             self.groups[channel] = pending.group
+        self.pending = pending
         return answer
+
+    def join(self, by: Party, channel: bytes) -> None:
+        """Join by the Welcome of the other's last commit."""
+        package, secrets = self.packages[-1]
+        assert by.pending is not None
+        assert by.pending.welcome is not None
+        self.groups[channel] = Group.join(
+            by.pending.welcome,
+            package,
+            secrets,
+            self.device.key.seed,
+            self.world.auth,
+            ratchet_tree=by.groups[channel].tree_bytes(),
+        )
 
     def send_commit(self, channel: bytes, context: Context, pending: PendingCommit) -> Any:
         for part in (pending.group_info, pending.welcome):
@@ -240,6 +276,20 @@ class World:
         }
         for name in self.registrars:
             self.publish_list(name)
+
+    def succeed(self, **changes: Any) -> None:
+        """Put the charter's next version in force, signed by its quorum."""
+        policy = replace(self.charter.policy, version=self.charter.policy.version + 1, **changes)
+        self.install(sign(render(policy), self.mission.authorities[:2]))
+
+    def install(self, note: bytes) -> Any:
+        key, log_key = self.mission.gateway, self.mission.policy.log_key
+        answer = self.run(lambda: acts.install_charter(self.view, note, key, log_key, self.now, self.random))
+        charter = self.view.charter()
+        assert charter is not None
+        self.charter, self.gateway = charter, Gateway(charter, key)
+        self.auth = self.authentication()
+        return answer
 
     def authentication(self) -> Any:
         return CharterAuthentication(self.charter, lambda c: self.view.certificate(c) is not None)
