@@ -3,6 +3,7 @@
 Exit 0 sound, 1 a claim failed, 7 nothing failed and something could not be checked.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ import click
 from clients.auditor import report
 from clients.auditor.remote import RemoteSource
 from clients.auditor.source import FolderSource, LogSource
-from clients.auditor.verify import Asked, OutsideHead, Verdict, log_keys, open_head, verify_log
+from clients.auditor.verify import Asked, OutsideHead, Verdict, log_keys, open_head, read_state, verify_log
+from clients.auditor.verify.state import LIMIT
 from clients.shell import Verb, Verbs, asked, profile, read_bytes, read_text, tell
 from keys.charter import NOTE_LIMIT, Charter, reopen
 from keys.errors import CharterRefused
@@ -40,6 +42,8 @@ def audit() -> None:
 @audit.command("verify", cls=Verb)
 @click.argument("source")
 @click.option("--head", type=_FILE, metavar="FILE", help="A checkpoint kept outside the log: only then it is WHOLE.")
+@click.option("--since", type=_FILE, metavar="FILE", help="Go on from what an earlier verification saved.")
+@click.option("--save", type=_FILE, metavar="FILE", help="If all is sound, save what the next one may go on from.")
 @click.option("--log-only", is_flag=True, help="Check the tree alone, not what the entries say.")
 @click.option("--every-signature", is_flag=True, help="Check each signature, also where the chain vouches for it.")
 @click.option("--key", metavar="VKEY|FILE", help="The log's verifier key; else the charter's or the profile's.")
@@ -49,6 +53,8 @@ def audit() -> None:
 def verify(
     source: str,
     head: Path | None,
+    since: Path | None,
+    save: Path | None,
     log_only: bool,
     every_signature: bool,
     key: str | None,
@@ -60,12 +66,15 @@ def verify(
 
     Example: outrider audit verify gateway/log --key log.vkey --head head
     """
+    if log_only and save is not None:
+        raise click.UsageError("--save keeps what entries say, and --log-only does not read it")
     charter = _charter(charter_file)
     keys = _keys(key, charter)
     question = Asked(
         keys=keys,
         now=time.time_ns() // 1_000_000,
         head=None if head is None or not keys else _head(head, keys),
+        since=None if since is None else read_state(read_bytes(since, LIMIT)),
         charter=charter,
         log_only=log_only,
         every_signature=every_signature,
@@ -74,7 +83,22 @@ def verify(
     verified = verify_log(log.fetch, log.paths(), question, _Progress())
     for line in report.json_lines(verified) if asked().json else report.page(verified, source):
         click.echo(line)
+    if save is not None:
+        _save(save, verified.state)
     click.get_current_context().exit(EXITS[verified.verdict])
+
+
+def _save(file: Path, state: bytes | None) -> None:
+    """Put the state in place, over an older one, whole or not at all."""
+    if state is None:
+        tell(f"nothing was saved in {file}: only a log that is sound throughout can be gone on from")
+        return
+    passing = file.with_name(f".new-{file.name}")
+    with passing.open("wb") as opened:
+        opened.write(state)
+        opened.flush()
+        os.fsync(opened.fileno())
+    passing.replace(file)
 
 
 class _Progress:

@@ -22,6 +22,7 @@ from enum import StrEnum
 from clients.auditor.verify.claims import OF_THE_ENTRIES, OF_THE_TREE, Cause, Claim, Findings, Outcome, Topic
 from clients.auditor.verify.heads import Fetch, OutsideHead, Tree, check_checkpoint, log_keys, open_head
 from clients.auditor.verify.reading import Reading
+from clients.auditor.verify.state import State, read_state, restore, state_of
 from keys.charter import Charter
 from keys.tlog.checkpoint import Checkpoint
 from keys.tlog.note import NoteVerifier
@@ -37,6 +38,7 @@ __all__ = [
     "Verified",
     "log_keys",
     "open_head",
+    "read_state",
     "verify_log",
 ]
 
@@ -55,6 +57,7 @@ class Asked:
     keys: Sequence[NoteVerifier]
     now: int
     head: OutsideHead | None = None
+    since: State | None = None
     charter: Charter | None = None
     log_only: bool = False
     every_signature: bool = False
@@ -67,6 +70,8 @@ class Verified:
     verdict: Verdict
     claims: tuple[Claim, ...]
     checkpoint: Checkpoint | None
+    state: bytes | None = None
+    """What the next verification may start from; only where this one found everything sound."""
 
     @property
     def whole(self) -> bool:
@@ -82,15 +87,19 @@ def _quiet(_done: int, _size: int) -> None: ...
 def verify_log(fetch: Fetch, paths: Iterable[str], asked: Asked, progress: Progress = _quiet) -> Verified:
     """Check a log. `paths` names the files that are stored, where that can be known.
 
-    Raises OSError where the storage fails, which is no verdict on the log.
+    Raises:
+        OSError: the storage fails, which is no verdict on the log.
+        keys.errors.Malformed: `asked.since` is no state that was saved here.
     """
     findings = Findings()
     topics = list(OF_THE_TREE)
     if asked.head is not None:
         topics.append(Topic.HEAD)
+    if asked.since is not None:
+        topics.append(Topic.SINCE)
     if not asked.log_only:
         topics += OF_THE_ENTRIES
-    checkpoint = None
+    checkpoint, reading = None, None
     if asked.keys:
         checkpoint = check_checkpoint(fetch, asked.keys, findings)
     else:
@@ -99,31 +108,55 @@ def verify_log(fetch: Fetch, paths: Iterable[str], asked: Asked, progress: Progr
         for topic in topics[1:]:
             findings.unchecked(topic, "there is no signed checkpoint to check it against")
     else:
-        _read(fetch, paths, asked, checkpoint, findings, progress)
+        tree = Tree(fetch, checkpoint, findings)
+        reading = _read(tree, fetch, paths, asked, findings, progress)
     claims = findings.claims(topics)
-    return Verified(_verdict(claims, asked), tuple(claims), checkpoint)
+    verdict = _verdict(claims, asked)
+    state = None
+    if reading is not None and verdict in (Verdict.WHOLE, Verdict.CONSISTENT):
+        state = state_of(reading, tree.checkpoint.origin, tree.reader.frontier(tree.checkpoint.size))
+    return Verified(verdict, tuple(claims), checkpoint, state)
 
 
 def _read(
-    fetch: Fetch, paths: Iterable[str], asked: Asked, checkpoint: Checkpoint, findings: Findings, progress: Progress
-) -> None:
-    tree = Tree(fetch, checkpoint, findings)
+    tree: Tree, fetch: Fetch, paths: Iterable[str], asked: Asked, findings: Findings, progress: Progress
+) -> Reading | None:
+    """Read what is to be read; gives the reading of the content, where that was asked for and could begin."""
     if asked.head is not None:
         tree.check_head(asked.head)
-    reading = None
-    if not asked.log_only:
-        reading = Reading(
-            fetch, asked.keys, findings, asked.now, pinned=asked.charter, every_signature=asked.every_signature
-        )
-    expected = 0
-    for run in tree.reader.entries():
+    reading, expected = None, 0
+    if asked.since is None or _grown(tree, asked.since, findings):
+        expected = 0 if asked.since is None else asked.since.frontier.size
+        reading = None if asked.log_only else _begin(fetch, asked, findings)
+    elif not asked.log_only:
+        for topic in OF_THE_ENTRIES:
+            findings.unchecked(topic, "the log has not grown from the one verified earlier")
+    start, size = expected, tree.checkpoint.size
+    for run in tree.reader.entries(start):
         if reading is not None:
             reading.take(run.first, run.entries, expected)
         expected = run.first + len(run.entries)
-        progress(expected, checkpoint.size)
+        progress(expected, size)
     tree.check_rest(paths)
     if reading is not None:
-        reading.end(checkpoint.size)
+        reading.end(size)
+    return reading
+
+
+def _begin(fetch: Fetch, asked: Asked, findings: Findings) -> Reading:
+    reading = Reading(
+        fetch, asked.keys, findings, asked.now, pinned=asked.charter, every_signature=asked.every_signature
+    )
+    if asked.since is not None:
+        restore(asked.since, reading)
+    return reading
+
+
+def _grown(tree: Tree, since: State, findings: Findings) -> bool:
+    if since.origin != tree.checkpoint.origin:
+        findings.unchecked(Topic.SINCE, f"what was verified earlier is another log, {since.origin}")
+        return False
+    return tree.check_since(since.frontier)
 
 
 def _verdict(claims: Sequence[Claim], asked: Asked) -> Verdict:

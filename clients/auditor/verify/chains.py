@@ -42,8 +42,13 @@ class Chains:
         self._signatures = signatures
         self._open: tuple[bytes, bytes] | None = None  # whose run is not closed
 
-    def take(self, placed: Placed, keys: Keys | None, topic: Topic = Topic.SIGNATURES) -> None:
-        """The next envelope. `keys` is None where nothing here can tell them; with none of them nobody may have signed."""
+    def take(
+        self, placed: Placed, keys: Keys | None, topic: Topic = Topic.SIGNATURES, *, at_once: bool = False
+    ) -> None:
+        """The next envelope. `keys` is None where nothing here can tell them; with none of them nobody may have signed.
+
+        With `at_once` its own signature is checked now, since what it does rests on it.
+        """
         context = placed.claimed.context
         name = (context.device, context.channel)
         chain = self.all.get(name)
@@ -60,15 +65,17 @@ class Chains:
         if keys is None:
             self.keyless.setdefault(context.channel, placed.index)
         elif envelope.signature:
-            self._sign((placed, keys, topic), chain)
+            self._sign((placed, keys, topic), chain, at_once=at_once)
         chain.number = context.number
         chain.link = sha256(envelope.header + envelope.signature).digest()
         chain.index = placed.index
 
-    def _sign(self, newest: Newest, chain: Chain) -> None:
-        if self._signatures.every:
+    def _sign(self, newest: Newest, chain: Chain, *, at_once: bool) -> None:
+        if at_once:
+            self._signatures.check(signed(*newest))
+        elif self._signatures.every:
             self._signatures.later(signed(*newest))
-        chain.newest = newest
+        chain.newest = None if at_once else newest
 
     def _run(self, placed: Placed, chain: Chain, name: tuple[bytes, bytes]) -> None:
         """Counts the envelopes of a run, and refuses one that `keys.envelope.verify_run` would refuse."""

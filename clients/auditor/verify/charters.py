@@ -61,7 +61,7 @@ class Charters:
         if self.lost is not None:
             self._findings.unchecked(Topic.CHARTER, "a charter's text is not here, so none after it counts", self.lost)
         elif not self.all:
-            self._findings.unchecked(Topic.CHARTER, "no charter is in the log yet")
+            self._findings.fail(Topic.CHARTER, Cause.MISSING, "a log begins with the mission's first charter", 0)
         elif pinned is None:
             rule = f"version {self.all[-1].policy.version} is in force; no charter was given to compare with"
             self._findings.note(Topic.CHARTER, rule)

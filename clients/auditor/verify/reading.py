@@ -20,16 +20,17 @@ from clients.auditor.verify.entries import Placed, Stream, Streams, Times, read_
 from clients.auditor.verify.heads import Fetch
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Rosters
-from clients.auditor.verify.signatures import Signatures, signed
+from clients.auditor.verify.signatures import Signatures
 from clients.auditor.verify.speech import Speech
 from keys.body import read_gateway_act
 from keys.charter import Charter
-from keys.envelope import CHAINED, Kind
+from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.tlog.note import NoteVerifier
 
 BY_THE_GATEWAY = frozenset({Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER})
-HANDSHAKES = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL})
+CHECKED_AT_ONCE = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT, Kind.APPROVAL})
+"""In channels: what others act on. Certificates and lists are checked where they are judged."""
 
 
 class Reading:
@@ -45,6 +46,7 @@ class Reading:
         pinned: Charter | None,
         every_signature: bool,
     ) -> None:
+        self.start = 0  # the first entry of this reading
         self.read = 0
         self.stopped: int | None = None  # where entries are missing, so that nothing after them can be judged
         self._findings = findings
@@ -52,7 +54,6 @@ class Reading:
         kept: Mapping[bytes, bytes] = {} if pinned is None else {sha256(pinned.note).digest(): pinned.note}
         self._bodies = Bodies(fetch, findings, kept)
         self._signatures = Signatures(findings, every=every_signature)
-        self._certificates_before = 0
         self.streams = Streams(log_keys[0].name, findings)
         self.times = Times(now, findings)
         self.charters = Charters(self._bodies, findings, log_keys)
@@ -113,17 +114,14 @@ class Reading:
         charter = self.charters.current
         if charter is None:
             self.chains.take(placed, None)
-            if not self.charters.all and self.charters.lost is None and kind is not Kind.CHARTER:
-                rule = "a log begins with the mission's first charter"
-                self._findings.fail(Topic.CHARTER, Cause.MISSING, rule, placed.index)
             return
         if placed.context.device != charter.gateway_device:
             rule = f"{kind.name} by another device than the gateway that the charter names"
             self._findings.fail(Topic.GATEWAY, Cause.INJECTED, rule, placed.index)
-        key = (charter.policy.gateway_key,)
-        self.chains.take(placed, key, Topic.GATEWAY)
-        if kind is not Kind.FILLER:  # those are many, and the chain vouches for them
-            self._signatures.check(signed(placed, key, Topic.GATEWAY))
+            self.chains.take(placed, self._keys_of(placed))
+            return
+        at_once = kind is not Kind.FILLER  # those are many, and the chain vouches for them
+        self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
         if kind is Kind.GATEWAY_ACT:
             self._act(placed)
 
@@ -146,9 +144,7 @@ class Reading:
         else:
             seat = roster.seats.get(placed.context.device)
             keys = self._keys_of(placed) if seat is None else (seat.certified.public_key,)
-        self.chains.take(placed, keys)
-        if keys is not None and kind not in CHAINED and kind in HANDSHAKES:
-            self._signatures.check(signed(placed, keys))
+        self.chains.take(placed, keys, at_once=kind in CHECKED_AT_ONCE)
         if roster is None:
             return
         self.speech.take(placed, roster)
@@ -168,10 +164,10 @@ class Reading:
         return None if channel in self.rosters.lost else self.rosters.open.get(channel)
 
     def _keys_of(self, placed: Placed) -> tuple[bytes, ...] | None:
-        """The keys of the certificates that count for this device now; None where that can't be known here."""
+        """The keys of all certificates that count for this device; None where that can't be known here."""
         if self.charters.current is None:
             return None
-        keys = self.registry.keys_of(placed.context.device, placed.entry.time)
+        keys = self.registry.keys_of(placed.context.device)
         if not keys and self.registry.lost is not None:
             return None
         return keys
@@ -183,8 +179,10 @@ class Reading:
 
     def end(self, size: int) -> None:
         """What holds only once everything was read, and what could not be read."""
-        if self.read + self._certificates_before < size and self.stopped is None:
-            self.stopped = self.read
+        if size == 0:
+            return
+        if self.start + self.read < size and self.stopped is None:
+            self.stopped = self.start + self.read
         self.streams.end()
         self.charters.end(self._pinned)
         self.certificates.end()

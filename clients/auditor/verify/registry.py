@@ -4,7 +4,7 @@ Also the Authentication Service (RFC 9750 section 4) by which an auditor replays
 """
 
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 from clients.auditor.verify.entries import CLOCK_AHEAD
 from keys.authority import RevocationList
@@ -18,14 +18,6 @@ from keys.mls.nodes import X509
 HOUR: Final = 3_600_000  # ms
 
 
-class _Standing(NamedTuple):
-    """The keys that count for a device between two times."""
-
-    keys: tuple[bytes, ...]
-    since: int
-    until: int
-
-
 class Registry:
     """Certificates that count, and lists in force. `lost` from the entry on where one of either could not be read."""
 
@@ -36,7 +28,8 @@ class Registry:
         self.registrars: dict[bytes, Certified] = {}
         self.lists: dict[str, RevocationList] = {}
         self.lost: int | None = None
-        self._standing: dict[bytes, _Standing] = {}
+        self._keys: dict[bytes, tuple[bytes, ...]] = {}
+        self._alive_until: dict[bytes, tuple[int, int]] = {}
 
     def install(self, charter: Charter) -> None:
         """A charter comes into force. Whose organisation, registrar or role it drops counts no longer."""
@@ -45,7 +38,7 @@ class Registry:
         self.registrars = {r.device: r for r in (i.verify_registrar(der) for i in issuers for der in i.registrars)}
         held = list(self.certificates.values())
         self.certificates, self.devices = {}, {}
-        self._standing.clear()
+        self._forget()
         for certified in held:
             try:
                 self.count(charter.verify_certificate(certified.der))
@@ -57,12 +50,12 @@ class Registry:
         held = [c for c in self.devices.get(certified.device, []) if c.hash != certified.hash]
         self.devices[certified.device] = [*held, certified]
         self.certificates[certified.hash] = certified
-        self._standing.pop(certified.device, None)
+        self._forget()
 
     def revoke(self, listed: RevocationList) -> None:
         """From here on this is the organisation's list."""
         self.lists[listed.organisation] = listed
-        self._standing.clear()
+        self._forget()
 
     def revoked(self, certified: Certified) -> bool:
         """Whether it stands on its organisation's list."""
@@ -78,15 +71,26 @@ class Registry:
         registrar = self.registrars.get(device)
         return [registrar] if registrar is not None else self.devices.get(device, [])[::-1]
 
-    def keys_of(self, device: bytes, time: int) -> tuple[bytes, ...]:
-        """The keys that count for a device outside of channels; none where it does not count, or not any more."""
-        standing = self._standing.get(device)
-        if standing is None or not standing.since <= time <= standing.until:
-            alive = [c for c in self.of_device(device) if self.alive(c, time)]
-            since = max((c.not_before - CLOCK_AHEAD for c in alive), default=time)
-            until = min((c.not_after for c in alive), default=time)
-            standing = self._standing[device] = _Standing(tuple(c.public_key for c in alive), since, until)
-        return standing.keys
+    def keys_of(self, device: bytes) -> tuple[bytes, ...]:
+        """The keys of all its certificates that count, alive or not, the newest first."""
+        keys = self._keys.get(device)
+        if keys is None:
+            keys = self._keys[device] = tuple(c.public_key for c in self.of_device(device))
+        return keys
+
+    def device_alive(self, device: bytes, time: int) -> bool:
+        """Whether it has a certificate that counts and is alive at that time of the gateway's (ms)."""
+        since, until = self._alive_until.get(device, (0, -1))
+        if since <= time <= until:
+            return True
+        alive = [c for c in self.of_device(device) if self.alive(c, time)]
+        if alive:
+            self._alive_until[device] = time, max(c.not_after for c in alive)
+        return bool(alive)
+
+    def _forget(self) -> None:
+        self._keys.clear()
+        self._alive_until.clear()
 
     def fresh(self, organisation: str, time: int, hours: int) -> bool:
         """Whether there is a list of the organisation, and none older than that at this time."""

@@ -91,8 +91,8 @@ class Rosters:
         self.open[channel] = roster
         if len(group.members) != 1 or set(roster.seats) != {placed.context.device}:
             self._refuse(placed, "a channel begins with its creator alone")
-        if group.group_id != channel or group.epoch or placed.entry.seq != 1 or placed.context.epoch:
-            self._refuse(placed, "a channel begins with its first entry, at epoch 0, in the group of its name")
+        if group.group_id != channel or group.epoch:
+            self._refuse(placed, "a channel begins at epoch 0, in the group of its name")
         seat = roster.seats.get(placed.context.device)
         if seat is not None:
             self._check_verb(placed, seat, Verb.CREATE_CHANNEL)
@@ -122,8 +122,6 @@ class Rosters:
         if body is None:
             self.lost.setdefault(placed.entry.channel, placed.index)
             return
-        if placed.context.epoch != roster.epoch:
-            self._refuse(placed, f"a commit of epoch {placed.context.epoch}, while epoch {roster.epoch} was in force")
         try:
             message = read_commit(body)
             staged = roster.group.stage(message.commit, placed.entry.time // 1000)

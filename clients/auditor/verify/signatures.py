@@ -93,8 +93,11 @@ class Signatures:
             self._report(one)
 
     def _report(self, one: Signed) -> None:
-        rule = "the signature on this header was not made by the key that counts for its device here"
-        self._findings.fail(one.topic, Cause.BAD_SIGNATURE, rule, one.index)
+        if one.keys:
+            rule = "the signature on this header was not made by the key that counts for its device here"
+            self._findings.fail(one.topic, Cause.BAD_SIGNATURE, rule, one.index)
+        else:
+            self._findings.fail(one.topic, Cause.INJECTED, "signed by a device that no certificate names", one.index)
 
 
 def _failing(batch: Sequence[Signed]) -> list[Signed]:

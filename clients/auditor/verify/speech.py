@@ -63,8 +63,8 @@ class Speech:
         if context.marking > roster.terms.ceiling:
             rule = f"{context.marking.label} in a channel up to {roster.terms.ceiling.label}"
             self._role(placed, rule)
-        if kind not in OF_CHANNELS:
-            self._member(placed, f"no {kind.name} stands in a channel")
+        if kind not in OF_CHANNELS or (kind is Kind.CHANNEL_CREATED and placed.entry.seq != 1):
+            self._member(placed, f"no {kind.name} stands in a channel that has begun")
         if kind in ENCRYPTED:
             self._content(placed, context, roster, seat)
         elif context.epoch > roster.epoch or (kind in CURRENT_ONLY and context.epoch != roster.epoch):
@@ -103,7 +103,7 @@ class Speech:
     def _check_alive(self, placed: Placed, seat: Seat) -> None:
         """A device with a renewed certificate may still speak with its leaf's old key, to renew the leaf."""
         device = seat.certified.device
-        if not self._registry.keys_of(device, placed.entry.time):
+        if not self._registry.device_alive(device, placed.entry.time):
             self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
 
     def _stranger(self, placed: Placed, roster: Roster) -> None:
@@ -119,7 +119,7 @@ class Speech:
         elif device not in parent.ever:
             rule = f"device {device.hex()[:8]} was never in the channel whose receipt this is"
             self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
-        elif not self._registry.keys_of(device, placed.entry.time):
+        elif not self._registry.device_alive(device, placed.entry.time):
             self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
 
     def _class_of(self, roster: Roster) -> ChannelClass | None:

@@ -142,9 +142,9 @@ class Party:
         )
 
     def found(self, name: str = "narrow", ceiling: Marking = Marking.AMBER, **terms: Any) -> bytes:
-        """Create a channel; suite 1 whatever the class, unless said otherwise."""
+        """Create a channel; with `suite` or `version` others than its class and charter ask for."""
         channel = self.book.random(16)
-        suite = cipher_suite(terms.get("suite", self.book.charter.policy.channel_class(name).suite))
+        suite = cipher_suite(terms["suite"] if "suite" in terms else self.book.charter.policy.channel_class(name).suite)
         credential = Credential.x509([self.der])
         extension = body.ChannelTerms(terms.get("version", self.book.charter.policy.version), name, ceiling).encode()
         group = Group.create(

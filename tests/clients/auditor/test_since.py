@@ -1,0 +1,143 @@
+"""Going on from an earlier verification: the same findings as from the beginning, for the price of what is new."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from clients.auditor.verify import Asked, Cause, Outcome, Topic, Verdict, Verified, log_keys, read_state, verify_log
+from clients.auditor.verify import state as state_module
+from keys.canonical import encode
+from keys.envelope import Heard
+from keys.errors import Malformed
+from tests.clients.auditor.logs import Book, Files, honest
+from tests.clients.auditor.test_content import ALSO, ROWS, Row, Scene
+
+
+def check(book: Book, since: bytes | None = None, files: Files | None = None, **asked: Any) -> Verified:
+    found = files or book.files()
+    keys = log_keys(book.mission.log.verifier_key.encode())
+    state = None if since is None else read_state(since)
+    return verify_log(found.fetch, found.paths(), Asked(keys=keys, now=book.now + 7_200_000, since=state, **asked))
+
+
+@cache
+def whole() -> Book:
+    return honest()
+
+
+def saved(size: int) -> bytes:
+    """The state after the first entries of the honest log."""
+    book = Book()
+    book.leaves, book.bodies, book.now = whole().leaves[:size], whole().bodies, whole().now
+    state = check(book).state
+    assert state is not None
+    return state
+
+
+@pytest.mark.parametrize("size", range(len(honest().leaves) + 1))
+def test_from_any_place_on_all_is_sound(size: int) -> None:
+    if size and not whole().entry(size - 1).signature:
+        pytest.skip("a run is open there")
+    verified = check(whole(), saved(size))
+    assert verified.verdict is Verdict.CONSISTENT, verified.claims
+    assert verified.state == check(whole()).state
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.__name__.replace("_", " ")) for row in ROWS[::7]])
+def test_what_comes_later_is_judged_by_what_was_saved(row: Row) -> None:
+    scene = Scene()
+    if row in ALSO:
+        pytest.skip("it changes what was saved")
+    state = check(scene.book).state
+    size = len(scene.book.leaves)
+    topic, index, cause = row(scene)
+    assert index is not None
+    verified = check(scene.book, state)
+    found = {(c.claim, c.index, c.cause) for c in verified.claims if c.outcome is Outcome.FAIL}
+    if index >= size:
+        assert found == {(topic, index, cause)}
+    assert verified.state is None
+
+
+def test_entries_before_are_not_read_again() -> None:
+    state = saved(len(whole().leaves))
+    read: list[str] = []
+    files = whole().files()
+
+    def fetch(path: str) -> bytes:
+        read.append(path)
+        return files.fetch(path)
+
+    keys = log_keys(whole().mission.log.verifier_key.encode())
+    assert verify_log(fetch, (), Asked(keys, whole().now, since=read_state(state))).verdict is Verdict.CONSISTENT
+    assert not [path for path in read if path.startswith("body/")]
+
+
+def test_a_log_that_was_cut_below_it() -> None:
+    book = Book()
+    book.leaves = whole().leaves[:20]
+    verified = check(book, saved(25))
+    assert (Topic.SINCE, 20, Cause.CUT) in [(c.claim, c.index, c.cause) for c in verified.claims]
+    assert verified.verdict is Verdict.FAIL
+
+
+def test_a_log_that_was_rewritten_below_it() -> None:
+    book = honest()
+    book.change(3, nonce=bytes(16))
+    verified = check(book, saved(25))
+    failed = [c for c in verified.claims if c.outcome is Outcome.FAIL]
+    assert [(c.claim, c.cause) for c in failed] == [(Topic.SINCE, Cause.FORKED)]
+    assert {c.outcome for c in verified.claims if c.claim is Topic.CHAINS} == {Outcome.UNCHECKED}
+
+
+def test_another_log_s_state_decides_nothing() -> None:
+    state = read_state(saved(25))
+    values = {name: getattr(state, name) for name in state.__struct_fields__}
+    other = encode(type(state)(**{**values, "origin": "elsewhere.test/log"}))
+    assert check(whole(), other).verdict is Verdict.UNCHECKED
+
+
+def test_only_a_sound_log_leaves_a_state() -> None:
+    book = honest()
+    assert check(book, files=book.files().changed("checkpoint", None)).state is None
+    assert check(book, log_only=True).state is None
+    book.change(5, seq=99)
+    assert check(book).state is None
+
+
+def test_what_was_heard_before_is_said_to_be_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "HEARD_KEPT", 1)
+    scene = Scene()
+    state = check(scene.book).state
+    scene.ayo.message(scene.channel, heard=Heard(1, b"x" * 32))
+    verified = check(scene.book, state)
+    assert verified.verdict is Verdict.UNCHECKED
+    assert [c.claim for c in verified.claims if c.outcome is Outcome.UNCHECKED] == [Topic.HEARD]
+
+
+class TestFile:
+    def test_both_ways(self) -> None:
+        data = saved(25)
+        assert encode(read_state(data)) == data
+
+    def test_truncated_or_longer(self) -> None:
+        data = saved(12)
+        for end in range(len(data)):
+            with pytest.raises(Malformed):
+                read_state(data[:end])
+        with pytest.raises(Malformed):
+            read_state(data + b"\0")
+
+    def test_a_tree_that_is_none(self) -> None:
+        state = read_state(saved(3))
+        values = {name: getattr(state, name) for name in state.__struct_fields__}
+        with pytest.raises(Malformed):
+            read_state(encode(type(state)(**{**values, "tree": b"x"})))
+
+    @pytest.mark.parametrize("part", ["charters", "certificates", "lists"])
+    def test_parts_that_are_none(self, part: str) -> None:
+        state = read_state(saved(25))
+        values = {name: getattr(state, name) for name in state.__struct_fields__}
+        with pytest.raises(Malformed):
+            check(whole(), encode(type(state)(**{**values, part: [b"x"]})))
