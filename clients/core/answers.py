@@ -143,6 +143,9 @@ def _certificates_came(s: Session, turn: Turn, frame: wire.Certificates) -> None
     if errand is None:
         return
     trusted.absorb(turn, s.trust, frame.entries)
+    if errand.kind == "shell":
+        _to_shell(s, turn, errand, frame.id, frame)
+        return
     for start in range(0, len(errand.key), 32):
         certificate = errand.key[start : start + 32]
         if records.CERTIFICATES.get(turn.draft, certificate) is None:
@@ -188,7 +191,7 @@ def _charter_note(s: Session, turn: Turn, frame: wire.CharterNote) -> None:
 
 
 def _directory(s: Session, turn: Turn, frame: wire.Directory) -> None:
-    s.errands.close(frame.id)
+    errand = s.errands.close(frame.id)
     for person in frame.people:
         peer = Peer(
             person.person,
@@ -200,7 +203,9 @@ def _directory(s: Session, turn: Turn, frame: wire.Directory) -> None:
             person.packages,
         )
         records.PEERS.put(turn.draft, person.device, peer)
-    if len(frame.people) == wire.LIST_LIMIT:
+    if errand is not None and errand.kind == "shell":
+        _to_shell(s, turn, errand, frame.id, frame)  # whoever asked turns the pages
+    elif len(frame.people) == wire.LIST_LIMIT:
         after = frame.people[-1].device
         s.send(Errand("directory", after), lambda i: wire.GetDirectory(i, after))
 
