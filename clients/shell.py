@@ -107,12 +107,12 @@ class Verbs(click.Group):
         target = self._lazy[cmd_name].target
         return _adopted(_loaded(cmd_name, target) if isinstance(target, str) else target())
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self._default and args and args[0] not in self.list_commands(ctx):
-            args = [self._default, *args]
-        return super().resolve_command(ctx, args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self._default:
+            at = _first_word(args)
+            if at == len(args) or args[at] not in (*self.list_commands(ctx), "--help"):
+                args = [*args[:at], self._default, *args[at:]]
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]
@@ -124,6 +124,14 @@ class Verbs(click.Group):
             return self._lazy[name].help
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=90) if command else ""
+
+
+def _first_word(args: list[str]) -> int:
+    """The place of the first argument after the shared options."""
+    at = 0
+    while at < len(args) and args[at].split("=")[0] in ("--json", "--profile", "--passphrase-file"):
+        at += 1 if args[at] == "--json" or "=" in args[at] else 2
+    return min(at, len(args))
 
 
 def _loaded(verb: str, target: str) -> click.Command:

@@ -28,6 +28,7 @@ from keys.canonical import Millis, Record
 from keys.policy import Verb as Permission
 
 DAY: Final = 86_400_000  # ms
+JUST_NOW: Final = 60_000  # ms: a list that was published within this is not published again
 SOON: Final = 7 * DAY  # a certificate that ends within this is pointed at
 
 
@@ -157,7 +158,7 @@ def crl() -> None:
     """
 
     async def work(registrar: Registrar, _: Vault, seat: Seat) -> dict[str, object]:
-        await refresh_list(registrar, always=True)
+        await refresh_list(registrar, younger_than=JUST_NOW)
         listed = registrar.revocations
         assert listed is not None  # it was published just now
         return {

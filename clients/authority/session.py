@@ -53,11 +53,13 @@ def _keep_charter(vault: Vault, registrar: Registrar) -> None:
     vault.apply(draft.changes())
 
 
-async def refresh_list(registrar: Registrar, *, always: bool = False) -> bool:
-    """Publish the organisation's revocation list if there is none yet or a third of its life is over; says whether it did."""
+async def refresh_list(registrar: Registrar, *, younger_than: int | None = None) -> bool:
+    """Publish the organisation's revocation list if there is none yet or it is older than a third of its life, or than
+    `younger_than` ms; says whether it did."""
     hours = registrar.charter.policy.crl_hours
     listed = registrar.revocations
-    if not always and listed is not None and (now() - listed.this_update) * 3 < hours * HOUR:
+    due = hours * HOUR // 3 if younger_than is None else younger_than
+    if listed is not None and now() - listed.this_update < due:
         return False
     await registrar.publish_revocations((), hours=hours)
     tell(f"published the revocation list of {registrar.organisation}: good for {hours} hours")

@@ -8,6 +8,8 @@ import pytest
 
 from clients.shell import (
     Asked,
+    Lazy,
+    Verb,
     Verbs,
     agree,
     ask_passphrase,
@@ -137,3 +139,29 @@ def test_the_option_counts_before_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OUTRIDER_HOME", "/h")
     with click.Context(Verbs("outrider"), obj=Asked(profile=Path("/p"))):
         assert profile() == Path("/p")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param([], id="nothing at all"),
+        pytest.param(["x"], id="an argument"),
+        pytest.param(["--loud", "x"], id="an option of the default verb first"),
+        pytest.param(["--json", "x"], id="a shared option first"),
+        pytest.param(["--profile", "other", "x", "--json"], id="a shared option with a value"),
+        pytest.param(["--profile=other", "--loud"], id="a shared option in one word"),
+        pytest.param(["join", "x"], id="the default verb by its name"),
+    ],
+)
+def test_what_is_no_verb_belongs_to_the_default_verb(line: list[str]) -> None:
+    calls = []
+
+    @click.command(cls=Verb)
+    @click.argument("word", required=False)
+    @click.option("--loud", is_flag=True)
+    def join(word: str | None, loud: bool) -> None:
+        calls.append((word, loud))
+
+    group = Verbs("enrol", lazy={"join": Lazy(lambda: join, ""), "approve": Lazy(lambda: join, "")}, default="join")
+    group.main(line, standalone_mode=False)
+    assert calls == [("x" if "x" in line else None, "--loud" in line)]

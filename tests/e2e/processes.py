@@ -116,13 +116,14 @@ class Gateway:
 
     def start(self) -> None:
         """Run until `stop`; returns when it listens."""
-        self.process = subprocess.Popen(
-            command("gateway.main", "run", "--config", self.config, "--json"),
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "stderr").open("w"),
-            text=True,
-            cwd=ROOT,
-        )
+        with (self.folder / "stderr").open("w") as errors:
+            self.process = subprocess.Popen(
+                command("gateway.main", "run", "--config", self.config, "--json"),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=ROOT,
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "stderr").read_text()
