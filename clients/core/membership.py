@@ -133,6 +133,8 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
         if admitted is None:
             return
         commits.commit(work, key, intent, plan, admitted)
+        for device in plan.add:
+            del s.claims[state.suite, device]  # one KeyPackage, one group; a race that is lost claims another
     except (CommitBroken, MLSError) as error:
         commits.finish(work, key, str(error))
 

@@ -316,6 +316,8 @@ class Party:
     events: list[Event] = field(default_factory=list)
     shown: list[tuple[bytes, int]] = field(default_factory=list)
     die_at: int = -1
+    deaths: int = 0
+    fate: Callable[[], int] | None = None  # how many boundaries each next life lasts; -1: it lives
 
     @property
     def id(self) -> bytes:
@@ -335,8 +337,18 @@ class Party:
     def restart(self) -> None:
         """The process died and starts again: only what is durable is left."""
         self.disconnect()
-        self.die_at = -1
+        self.die_at = self.fate() if self.fate else -1
         self.device = Device(self.ledger, self.world.random)
+
+    def revive(self) -> None:
+        """Start again and connect, however often it dies over that."""
+        while True:
+            self.restart()
+            try:
+                self.connect()
+            except Killed:
+                continue
+            return
 
     def act(self, action: Callable[[Work], Any]) -> Any:
         result, outcome = self.device.act(self.world.now, action)
@@ -355,6 +367,7 @@ class Party:
 
     def _boundary(self) -> None:
         if self.die_at == 0:
+            self.deaths += 1
             raise Killed
         self.die_at -= 1
 
@@ -436,7 +449,11 @@ class World:
             busy = False
             for party in self.parties:
                 party.device.session.flush = flush
-                busy = party.step() or busy
+                try:
+                    busy = party.step() or busy
+                except Killed:
+                    party.revive()
+                    busy = True
             if not busy:
                 return
         raise AssertionError("the world does not come to rest")
