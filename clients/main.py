@@ -177,3 +177,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The entry point."""
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -99,7 +99,7 @@ class Play:
     async def _name_partner(self, ceremony: Path) -> None:
         """The partner's agreement: version 2 of the charter, signed by the same two of three authorities."""
         proposal, note = ceremony / "charter-2.toml", ceremony / "charter-2.note"
-        file = next((self.folder / "hostpol").glob("*.org"))
+        (file,) = (self.folder / "hostpol").glob("*.org")
         await self._outrider(
             "registrar", "mission", "partner", "add", file, "--ceiling", "TLP:AMBER", "--until", _in_a_year(), "--out", proposal,
             "--from", ceremony / "charter.note",
