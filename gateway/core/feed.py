@@ -69,8 +69,8 @@ class Backlog(Protocol):
         """Commits, proposals, alerts and FLASH, by seq."""
         ...
 
-    def audience(self, stored: Stored) -> Audience:
-        """Whom this envelope of a sparse stream concerns."""
+    def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
+        """What of the next `limit` envelopes of a sparse stream concerns this device, by seq; and the last seq looked at."""
         ...
 
 
@@ -167,6 +167,18 @@ class Feed:
         self._active[stored.channel] = lane
         return True
 
+    def pass_on(self, stored: Stored) -> bool:
+        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent. The live case,
+        `arrived` and `next` in one."""
+        lane = self._lanes.get(stored.channel)
+        if lane is None or self._active or not self.open or lane.loaded != lane.head or stored.seq <= lane.head:
+            return False
+        if lane.page or lane.until:
+            return False
+        lane.sent = lane.loaded = lane.head = stored.seq
+        self._count_flight(lane, stored)
+        return True
+
     def stored(self, channel: bytes, seq: int) -> None:
         """The device's cursor: it has stored everything of this stream up to `seq`."""
         lane = self._lanes.get(channel)
@@ -201,12 +213,15 @@ class Feed:
             return None
         _, _, stored, lane = best
         _take(lane, stored)
+        self._count_flight(lane, stored)
+        return stored
+
+    def _count_flight(self, lane: _Lane, stored: Stored) -> None:
         size = len(stored.header) + len(stored.signature)
         size += stored.body_length if with_body(stored, self.recipient) else 0
         lane.flight.append((stored.seq, size))
         self._count += 1
         self._bytes += size
-        return stored
 
     def _landed(self, size: int) -> None:
         self._count -= 1
@@ -254,10 +269,14 @@ def _plan(lane: _Lane, backlog: Backlog) -> None:
 def _in_order(lane: _Lane, backlog: Backlog, recipient: Recipient) -> Stored | None:
     """The next by seq that has not overtaken. Reads at most one page, which in a sparse stream may hold nothing."""
     if not _at_hand(lane) and lane.loaded < lane.head:
-        rows = [row for row in backlog.envelopes(lane.channel, lane.loaded, PAGE) if row.seq <= lane.head]
-        lane.loaded = rows[-1].seq if rows else lane.head
-        if not lane.dense:
-            rows = [row for row in rows if row.device == recipient.device or backlog.audience(row).includes(recipient)]
+        if lane.dense:
+            rows: Sequence[Stored] = backlog.envelopes(lane.channel, lane.loaded, PAGE)
+            rows = [row for row in rows if row.seq <= lane.head]
+            last = rows[-1].seq if rows else lane.head
+        else:
+            rows, last = backlog.concerning(lane.channel, lane.loaded, PAGE, recipient)
+            lane.head = max(lane.head, last)  # a page may hold what the hub has not heard of yet
+        lane.loaded = last
         lane.page.extend(rows)
     return lane.page[0] if _at_hand(lane) else None
 

@@ -18,11 +18,13 @@ from typing import Final, Protocol, TypeVar
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
 from gateway.core.answers import placed
-from gateway.core.feed import Audience, Feed, with_body
+from gateway.core.feed import Audience, Feed, Recipient, with_body
 from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
 from gateway.core.view import Identity, Member, Stored
 from gateway.web.frames import server_frame
 from gateway.web.service import Service
+from gateway.web.sifted import Sifted
+from gateway.wire import CHUNK
 from keys.canonical import encode
 from keys.envelope import Kind
 from keys.identity import ChannelId, receipt_stream
@@ -31,10 +33,12 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 SLICE: Final = 0.004  # s that the task holds the loop at once
+AT_ONCE: Final = 16  # sessions between two looks at the clock
 BURST: Final = 32  # deliveries to one session before the next one has its turn
 FRAMES: Final = 4_096  # encoded deliveries kept
 FRAMES_BYTES: Final = 32 * 1024 * 1024
 PAGES: Final = 256
+LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
 SWEEP: Final = 1.0  # s
 
@@ -77,6 +81,7 @@ class Hub:
         self._frames_bytes = 0
         self._audiences: OrderedDict[int, Audience] = OrderedDict()
         self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
+        self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
         self._head: SignedHead | None = None
         self._wake = asyncio.Event()
         self._slice_ends = 0.0
@@ -185,15 +190,23 @@ class Hub:
         if not followers:
             return
         concerned = None if self._dense(stored) else self.audience(stored)
-        for peer in tuple(followers):
+        framed = self.frame(stored, body=stored.body_length <= CHUNK)
+        sent = 0
+        for n, peer in enumerate(tuple(followers)):
             feed = peer.feed
-            if feed is None or not (
-                concerned is None or peer.who.device == stored.device or concerned.includes(feed.recipient)
-            ):
+            own = peer.who.device == stored.device
+            if feed is None or not (concerned is None or own or concerned.includes(feed.recipient)):
                 continue
-            if feed.arrived(stored) and peer.writable:
+            if peer.writable and feed.pass_on(stored):
+                peer.write(self.frame(stored, body=False) if own else framed)
+                peer.newest = stored.index
+                sent += 1
+            elif feed.arrived(stored) and peer.writable:
                 self._guarded(peer, self._pump)
+            if n % AT_ONCE == AT_ONCE - 1:
                 await self._breathe()
+        if sent:
+            self._service.metrics.delivered.inc(sent)
 
     def _guarded(self, peer: Peer, serve: Callable[[Peer], None]) -> None:
         """Nobody's fault ends the delivery to all."""
@@ -224,10 +237,11 @@ class Hub:
     async def _tell(self, head: SignedHead) -> None:
         """The checkpoint to those who wait for entries that it covers."""
         framed = server_frame(encode(wire.Logged(head.bare)))
-        for peer in self.peers():
+        for n, peer in enumerate(self.peers()):
             if peer.logged <= peer.newest and peer.writable:
                 peer.write(framed)
                 peer.logged = head.size
+            if n % AT_ONCE == AT_ONCE - 1:
                 await self._breathe()
 
     # ------------------------------------------------------------------ what changes for who is connected
@@ -291,13 +305,14 @@ class Hub:
             await self._breathe()
 
     async def _cut_revoked(self) -> None:
-        for peer in self.peers():
-            if peer.who.registrar:
-                continue
+        devices = [peer for peer in self.peers() if not peer.who.registrar]
+        for start in range(0, len(devices), LOOKED_UP):
+            some = devices[start : start + LOOKED_UP]
             with self._service.store.snapshot() as view:
-                row = view.certificate(peer.who.certificate)
-            if row is None or row.revoked:
-                peer.cut("revoked")
+                rows = [view.certificate(peer.who.certificate) for peer in some]
+            for peer, row in zip(some, rows, strict=True):
+                if row is None or row.revoked:
+                    peer.cut("revoked")
             await self._breathe()
 
     async def sweep(self) -> None:
@@ -324,6 +339,16 @@ class Hub:
             if len(page) == limit:
                 _keep(self._pages, (channel, after), page, PAGES)
         return page
+
+    def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
+        """A page of a sparse stream, sifted: once by audience for everybody, then by recipient."""
+        sifted = self._sifted.get((channel, after))
+        if sifted is None:
+            page = self.envelopes(channel, after, limit)
+            sifted = Sifted.sift(page, self.audience, after)
+            if len(page) == limit:
+                _keep(self._sifted, (channel, after), sifted, PAGES)
+        return sifted.concerning(recipient), sifted.last
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         """What may overtake, and the commits before it."""

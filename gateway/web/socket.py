@@ -41,7 +41,7 @@ FRAME_SECONDS: Final = 15.0
 HEARTBEAT: Final = 60.0  # s of silence until a ping; half of it until its pong
 SLOW_SECONDS: Final = 20.0
 BUFFER_LIMIT: Final = 1024 * 1024
-CURSOR_SECONDS: Final = 1.0
+CURSOR_SECONDS: Final = 10.0  # until a cursor is durable; one that is lost only makes the gateway send again
 DRAIN_RETRY: Final = 5_000  # ms
 
 GOING_AWAY: Final = 1001
@@ -69,6 +69,7 @@ class Conversation:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._heard = 0
         self._cursors: dict[bytes, int] = {}
+        self._flushed = 0.0
         self._stalled: tuple[float, int] | None = None
         self._ending = False
         self._again = asyncio.Event()
@@ -138,6 +139,9 @@ class Conversation:
             self._refuse(refusal(0, error))
             await self.end(POLICY_VIOLATION, "frame")
             return False
+        if type(frame) is wire.Cursor and self._session.identity is not None:
+            self._cursor(frame)
+            return True
         self._heard += 1
         if self._session.state is not State.READY and self._heard > STRANGER_FRAMES:
             await self.end(POLICY_VIOLATION, "stranger")
@@ -240,8 +244,8 @@ class Conversation:
             self.newest = max(self.newest, stored.index)
         self.say(wire.Done(frame.id, len(rows)))
 
-    async def _cursor(self, frame: wire.Cursor) -> None:
-        """Opens the window at once; becomes durable with the next sweep, since the device keeps the truth of it."""
+    def _cursor(self, frame: wire.Cursor) -> None:
+        """Opens the window at once; becomes durable after a while, since the device keeps the truth of it."""
         position = frame.position
         self._cursors[position.channel] = max(position.seq, self._cursors.get(position.channel, 0))
         if self.feed is not None:
@@ -385,11 +389,14 @@ class Conversation:
         guard = self._connection.guard
         if guard is not None and guard.begun is not None and now - guard.begun > FRAME_SECONDS:
             self._end_soon(POLICY_VIOLATION, "frame too slow")
-        self._flush_cursors()
-        waiting = self._transport.get_write_buffer_size()
-        if waiting < BUFFER_LIMIT and not self._connection.writing_paused:
+        if self._cursors and now - self._flushed > CURSOR_SECONDS:
+            self._flushed = now
+            self._flush_cursors()
+        if not self._connection.writing_paused:
             self._stalled = None
-        elif self._stalled is None or (waiting < BUFFER_LIMIT and waiting != self._stalled[1]):
+            return
+        waiting = self._transport.get_write_buffer_size()
+        if self._stalled is None or (waiting < BUFFER_LIMIT and waiting != self._stalled[1]):
             self._stalled = now, waiting  # it still moves
         elif now - self._stalled[0] > SLOW_SECONDS:
             self._service.metrics.cut.labels("slow").inc()
@@ -400,7 +407,6 @@ class Conversation:
 SPECIAL: Final[Mapping[type, Any]] = {
     wire.Follow: Conversation._follow,
     wire.Fetch: Conversation._fetch,
-    wire.Cursor: Conversation._cursor,
     wire.Prove: Conversation._prove,
 }
 """What only a session may ask, and what is answered here and not by the core's front doors."""

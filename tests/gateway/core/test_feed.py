@@ -19,6 +19,7 @@ from gateway.core.feed import (
     with_body,
 )
 from gateway.core.view import Stored
+from gateway.web.sifted import Sifted
 from gateway.wire import CHUNK
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, DeviceId
@@ -63,6 +64,10 @@ class Log:
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         return [r for r in self.of(channel) if r.seq > after and (urgent(r) or r.kind in (COMMIT, PROPOSAL))][:limit]
+
+    def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
+        page = self.envelopes(channel, after, limit)
+        return Sifted.sift(page, self.audience, after).concerning(recipient), page[-1].seq if page else after
 
     def audience(self, stored: Stored) -> Audience:
         return self.audiences.get((stored.channel, stored.seq), Audience(everyone=True))
@@ -175,6 +180,24 @@ def test_a_live_arrival_needs_no_look_into_the_store() -> None:
     assert sent(feed, Nothing()) == [(A, 1)]
 
 
+def test_the_live_case_goes_at_once_and_is_counted() -> None:
+    log = Log()
+    feed = following(log, A, B)
+    for _ in range(WINDOW):
+        assert feed.pass_on(log.add(A))
+    assert not feed.open
+    last = log.add(A)
+    assert not feed.pass_on(last)
+    assert feed.arrived(last)
+    feed.stored(A, WINDOW)
+    assert not feed.pass_on(log.add(B)), "something waits"
+    feed.arrived(log.rows[-1])
+    assert sent(feed, log) == [(A, WINDOW + 1), (B, 1)]
+    assert feed.pass_on(log.add(B))
+    assert not feed.pass_on(log.rows[-1])
+    assert not feed.pass_on(log.add(b"c" * 16)), "not followed"
+
+
 def test_an_arrival_that_was_in_the_snapshot_is_not_sent_again() -> None:
     log = Log()
     stored = log.add(A)
@@ -276,6 +299,9 @@ def test_whom_an_audience_includes(audience: Audience, hears: set[str]) -> None:
         "registrar": Recipient(b"registrar", "Meridian", directory=False, registrar=True),
     }
     assert {name for name, recipient in people.items() if audience.includes(recipient)} == hears
+    stored = Log().add(A)
+    sifted = Sifted.sift([stored], lambda _: audience, 0)
+    assert {name for name, recipient in people.items() if sifted.concerning(recipient)} == hears
 
 
 _ENVELOPE = st.tuples(
@@ -319,7 +345,11 @@ def test_everything_is_sent_once_and_opened_in_order(before: list, steps: list, 
         elif step == "store":
             store()
         else:
-            assert feed.arrived(log.add(*step))
+            stored = log.add(*step)
+            if feed.pass_on(stored):
+                order.append(stored)
+            else:
+                assert feed.arrived(stored)
     while feed.waiting:
         pump(1_000)
         store()
