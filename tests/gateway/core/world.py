@@ -40,6 +40,7 @@ from keys.envelope import (
 )
 from keys.identity import ChannelId, SigningKey
 from keys.mls import (
+    LAST_RESORT,
     Add,
     Credential,
     Extension,
@@ -142,7 +143,9 @@ class Party:
 
     # MLS
 
-    def key_package(self, suite_id: int = 1, **changes: Any) -> KeyPackage:
+    def key_package(
+        self, suite_id: int = 1, listed: tuple[int, ...] = (body.TERMS_EXTENSION, LAST_RESORT), **changes: Any
+    ) -> KeyPackage:
         suite = cipher_suite(suite_id)
         credential = Credential.x509([self.der])
         package, secrets = new_key_package(
@@ -152,7 +155,7 @@ class Party:
             not_before=self.world.now // 1000 - 60,
             not_after=self.world.now // 1000 + 86_400,
             random=self.world.random,
-            capabilities=new_capabilities(suite, credential, (body.TERMS_EXTENSION,)),
+            capabilities=new_capabilities(suite, credential, listed),
             **changes,
         )
         self.packages.append((package, secrets))
