@@ -2,7 +2,7 @@
 
 Entries have their index and are durable before they come here. One step is, in this order (AUDIT 1.13):
 
-    1  bundles and tiles of the new size            LogFolder.write      fsynced
+    1  bundles, tiles and bodies of the new size    LogFolder.write      fsynced
     2  read back from the disk and recompute        LogFolder.read_back
     3  sign, and swap the checkpoint in the store   compare-and-set      fsynced
     4  raise the floor                              FloorFile            fsynced
@@ -40,6 +40,7 @@ from keys.tlog.tile import WIDTH
 
 BEAT: Final = 0.25  # s between two checkpoints at least
 BATCH: Final = 4_096  # entries in one step
+BATCH_BODIES: Final = 32 * 1024 * 1024  # bytes of published bodies after which a step takes no more entries
 RETRY: Final = 5.0  # s, while the disk is full
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -55,6 +56,7 @@ class Rows(Protocol):
 
     def log_size(self) -> int: ...
     def entries(self, first: int, limit: int) -> Sequence[bytes]: ...
+    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]: ...
     def checkpoint(self) -> bytes | None: ...
 
 
@@ -228,10 +230,10 @@ class Sequencer:
             await self._publish(*self._unpublished)
         edge = self.head.edge
         with self._store.snapshot() as rows:
-            entries = rows.entries(edge.size, BATCH)
+            entries, bodies = next_batch(rows, edge.size)
         if not entries:
             return False
-        grown = await asyncio.to_thread(self._write, edge, entries)
+        grown = await asyncio.to_thread(self._write, edge, entries, bodies)
         head = self._keys.sign(grown, self._now())
         await self._store.swap_checkpoint(edge.size, grown.size, head.note)
         self._unpublished = edge, head
@@ -241,12 +243,12 @@ class Sequencer:
         await self._publish(edge, head)
         return True
 
-    def _write(self, edge: Edge, entries: Sequence[bytes]) -> Edge:
-        grown = self._folder.write(edge, entries)
+    def _write(self, edge: Edge, entries: Sequence[bytes], bodies: Sequence[bytes]) -> Edge:
+        grown = self._folder.write(edge, entries, bodies)
         self._after(1)
         # A crash here leaves tiles that no checkpoint calls for. The same entries stand at the same indices in the
         # database, so the next step writes the same files again; with more entries it writes wider ones beside them.
-        self._folder.read_back(edge, grown)
+        self._folder.read_back(edge, grown, bodies)
         self._after(2)
         # As after 1.
         return grown
@@ -308,6 +310,16 @@ async def found_log(store: CheckpointStore, folder: Path, floor: Path, keys: Log
     head = keys.sign(Edge(), now)
     await store.swap_checkpoint(0, 0, head.note)
     log.publish(head.note)
+
+
+def next_batch(rows: Rows, first: int, most: int = BATCH_BODIES) -> tuple[Sequence[bytes], list[bytes]]:
+    """Entries from index `first` on, and the bodies that are published with them: as many as one step takes."""
+    entries = rows.entries(first, BATCH)
+    published = rows.published_bodies(first, len(entries), most)
+    bodies = [body for _, body in published]
+    if sum(map(len, bodies)) >= most:  # what comes after the last of them waits for the next step
+        entries = entries[: published[-1][0] + 1 - first]
+    return entries, bodies
 
 
 def _right_edge(folder: LogFolder, signed: Checkpoint) -> Edge:

@@ -3,12 +3,13 @@
     checkpoint
     tile/<L>/<N>[.p/<W>]
     tile/entries/<N>[.p/<W>]
+    body/<hex SHA-256>                         # of published kinds: charters, certificates, lists, commits …
 
 One writer, in this order (who decides on sizes and signs is the sequencer):
 
     edge = folder.edge(size, root)             # at start; refuses a folder that is not the tree last signed
-    grown = folder.write(edge, entries)        # bundles and tiles of the new size, durable
-    folder.read_back(edge, grown)              # what is on the disk leads to the root that is about to be signed
+    grown = folder.write(edge, entries, bodies)  # bundles and tiles of the new size, and published bodies; durable
+    folder.read_back(edge, grown, bodies)      # what is on the disk leads to the root that is about to be signed
     ...sign, record the checkpoint in the database...
     folder.publish(checkpoint)                 # durable
     folder.sweep(edge.size, grown.size)        # partial tiles that full ones have replaced
@@ -26,6 +27,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -114,8 +116,9 @@ class LogFolder:
 
     # ------------------------------------------------------------------ writing
 
-    def write(self, edge: Edge, entries: Sequence[bytes]) -> Edge:
-        """Writes what `entries` add to the tree of that edge; durable once it returns. Raises OSError, FolderDiffers.
+    def write(self, edge: Edge, entries: Sequence[bytes], bodies: Sequence[bytes] = ()) -> Edge:
+        """Writes what `entries` add to the tree of that edge, and the bodies published with them; durable once it returns.
+        Raises OSError, FolderDiffers.
 
         Writing again what a crash left behind does no harm.
         """
@@ -124,10 +127,10 @@ class LogFolder:
         files = self._bundle_files(edge.size, grown.size, [*before, *entries])
         new = set(tiles(grown.size, edge.size))
         files += [(data.tile, data.hashes) for data in (*full, *grown.partials()) if data.tile in new]
-        self._put(files)
+        self._put([*((resource.path, data) for resource, data in files), *((body_path(b), b) for b in bodies)])
         return grown
 
-    def read_back(self, edge: Edge, grown: Edge) -> None:
+    def read_back(self, edge: Edge, grown: Edge, bodies: Sequence[bytes] = ()) -> None:
         """Reads every file that `write` made for this step and recomputes the tree; raises FolderDiffers, OSError.
 
         Starts from the edge that is already signed, goes over the entries on the disk, and ends at the new root: a bit
@@ -148,6 +151,9 @@ class LogFolder:
         for tile in tiles(grown.size, edge.size):
             if self._expect(tile) != full[tile]:
                 raise FolderDiffers(tile.path, "is not what was written")
+        for body in bodies:
+            if (self._path / body_path(body)).read_bytes() != body:
+                raise FolderDiffers(body_path(body), "is not what was written")
 
     def publish(self, checkpoint: bytes) -> None:
         """Puts the checkpoint in place, durable once it returns. What it calls for must be written already."""
@@ -209,11 +215,11 @@ class LogFolder:
         except FileNotFoundError as error:
             raise FolderDiffers(resource.path, "is missing") from error
 
-    def _put(self, files: Iterable[tuple[Resource, bytes]]) -> None:
+    def _put(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Writes files, then makes their names durable. After a crash between, some names may be gone: nothing needs them."""
         folders: dict[Path, None] = {}
-        for resource, data in files:
-            path = self._path / resource.path
+        for name, data in files:
+            path = self._path / name
             self._make_folder(path.parent)
             self._put_file(path, data)
             folders[path.parent] = None
@@ -244,6 +250,11 @@ class LogFolder:
     def _sync_folder(self, folder: Path) -> None:
         _sync_folder(folder, self._sync)
         self._after(f"synced {folder.name}/")
+
+
+def body_path(body: bytes) -> str:
+    """Where a published body lies: by its hash, so that it is the right one or none."""
+    return f"body/{sha256(body).hexdigest()}"
 
 
 def _drop_cache(descriptor: int) -> None:

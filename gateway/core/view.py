@@ -316,4 +316,9 @@ class View(Protocol):
         """Encoded entries by log index."""
         ...
 
+    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
+        """Log index and body of the entries of published kinds among `limit` from index `first` on, in order; no more once
+        they have `most` bytes together."""
+        ...
+
     def checkpoint(self) -> bytes | None: ...

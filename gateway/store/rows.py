@@ -165,7 +165,9 @@ class SqliteView:
         return frozenset(device for (device,) in rows)
 
     def member(self, channel: bytes, device: bytes) -> Member | None:
-        rows = self._rows(_MEMBER_OF, channel, device)  # in the order of the key; a backward scan takes six times as long
+        rows = self._rows(
+            _MEMBER_OF, channel, device
+        )  # in the order of the key; a backward scan takes six times as long
         return _member(rows[-1]) if rows else None
 
     def members(self, channel: bytes) -> Sequence[Member]:
@@ -365,6 +367,25 @@ class SqliteView:
     def entries(self, first: int, limit: int) -> Sequence[bytes]:
         rows = self._rows(_WITHOUT_BODY + "WHERE e.idx >= ? ORDER BY e.idx LIMIT ?", first, limit)
         return [_stored(row).leaf() for row in rows]
+
+    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
+        rows = self._rows(
+            "SELECT idx, body_hash, body_length FROM envelopes WHERE idx >= ? AND idx < ?"
+            " AND kind IN (1, 3, 4, 17, 18, 22, 23, 26) ORDER BY idx",
+            first,
+            first + limit,
+        )
+        found: list[tuple[int, bytes]] = []
+        held = 0
+        for index, digest, length in rows:
+            if held >= most:
+                break
+            row = self._row("SELECT body FROM envelopes WHERE idx = ?", index)
+            body = row[0] if row and row[0] is not None else self.blob(digest, 0, length)
+            if body is not None:
+                found.append((index, body))
+                held += length
+        return found
 
     def checkpoint(self) -> bytes | None:
         row = self._row("SELECT note FROM checkpoint")

@@ -6,13 +6,14 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from gateway.audit.floor import Floor, FloorFile
 from gateway.audit.hashes import TileCache, TreeHashes
-from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, found_log
+from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, found_log, next_batch
 from gateway.audit.tiles import LogFolder
 from gateway.store.base import Conflict
 from keys.tlog.checkpoint import open_checkpoint
@@ -71,12 +72,25 @@ class Database:
     def checkpoint(self) -> bytes | None:
         return self.note
 
+    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
+        found = []
+        for index in (n for n in range(first, min(first + limit, len(self.leaves))) if n % 100 == 0):
+            if sum(len(body) for _, body in found) >= most:
+                break
+            found.append((index, body_of(index)))
+        return found
+
     async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
         self.before()
         if old_size != self.size:
             raise Conflict("another size")
         self.size, self.note = new_size, note
         self.after()
+
+
+def body_of(index: int) -> bytes:
+    """The body published with every hundredth entry."""
+    return b"body of entry %d" % index
 
 
 class Place:
@@ -104,6 +118,9 @@ class Place:
         found = [entry for run in reader.entries() for entry in run.entries]
         reader.check_tiles()
         assert found == self.database.leaves[: checkpoint.size]
+        for index in range(0, checkpoint.size, 100):
+            body = body_of(index)
+            assert self.fetch(f"body/{sha256(body).hexdigest()}") == body
 
     def fetch(self, path: str) -> bytes:
         try:
@@ -146,6 +163,24 @@ async def test_founding_twice_is_refused(place: Place) -> None:
         await place.found()
 
 
+@pytest.mark.parametrize(
+    ("first", "most", "entries", "bodies"),
+    [
+        pytest.param(0, 1_000, 250, [0, 100, 200], id="all that is there"),
+        pytest.param(0, 1, 1, [0], id="no more bodies than a step can hold"),
+        pytest.param(1, 1, 100, [100], id="up to the body that is the last"),
+        pytest.param(201, 1, 49, [], id="no bodies"),
+    ],
+)
+def test_what_one_step_takes(first: int, most: int, entries: int, bodies: list[int]) -> None:
+    database = Database()
+    database.accept(250)
+    assert next_batch(database, first, most) == (
+        database.leaves[first : first + entries],
+        [body_of(index) for index in bodies],
+    )
+
+
 class Fault:
     """Fails at the nth durable moment: before it is done (`fsync` raises), or after (the process dies just then)."""
 
@@ -168,7 +203,7 @@ class Fault:
             raise Died if self.persisted else OSError(errno.EIO, "write failed")
 
 
-FAULTS = 60
+FAULTS = 70
 """More than there are durable moments in the steps below; the test says so if there come to be more."""
 
 
@@ -191,6 +226,8 @@ async def test_a_fault_at_every_durable_step_is_recovered_from(tmp_path: Path, b
             await sequencer.drain()
         except (OSError, Died):
             seen += 1
+        else:
+            break  # there is no such moment any more
         place.database.before = place.database.after = lambda: None
         place.database.accept(7)  # the gateway starts anew, and more has come meanwhile
         again = place.open()
