@@ -1,16 +1,14 @@
-"""One party of the demo as a process: a station or a registrar's seat, told what to do by lines on stdin.
+"""One party of the demo as a process: a station or a registrar's seat, told what to do line by line.
 
 A line in is `{"do": verb, …}`; a line out is `{"ok": …}` or `{"error": …}`. Ids and other bytes are hex. The process stays up
 for the whole run and keeps its link up in the background; every frame that it sends or receives inside TLS is also written
 to a file, so that the demo can search what the gateway was told.
-
-    python -m clients.demo.party PROFILE FRAMES PASSPHRASE-FILE
 """
 
 import asyncio
 import contextlib
 import json
-import sys
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -22,6 +20,7 @@ from keys.envelope import Marking, Precedence
 
 PATIENCE: Final = 20.0  # s that a verb may take before the demo is told what it waits for
 PAUSE: Final = 0.02  # s between two looks
+LINE_LIMIT: Final = 4 * 1024 * 1024
 
 Said = dict[str, Any]
 
@@ -151,7 +150,9 @@ class Device:
         found = self._station.answers(wanted)
         return {
             "targeted": [self._station.name(d) for d in found.targeted],
-            "answered": [{"name": a.name, "option": a.words} for a in found.answered],
+            "answered": [
+                {"name": a.name, "option": a.text or f"option {a.option}", "words": a.words} for a in found.answered
+            ],
             "silent": [self._station.name(d) for d in found.silent],
         }
 
@@ -223,35 +224,29 @@ class Seat:
         return {}
 
 
-async def serve(profile: Path, frames: Path, passphrase: str) -> None:
-    """Read lines, do what they say, answer each; until stdin ends."""
+async def serve(line: socket.socket, profile: Path, frames: Path, passphrase: str) -> None:
+    """Read lines, do what they say, answer each; until the other end is closed."""
     tap, party = Tap(frames), None
-    lines = asyncio.StreamReader(limit=4 * 1024 * 1024)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    while line := await lines.readline():
-        said = json.loads(line)
+    reader, writer = await asyncio.open_connection(sock=line, limit=LINE_LIMIT)
+    while told := await reader.readline():
+        said = json.loads(told)
         verb = said.pop("do")
+        answer: Said = {"ok": {}}
         try:
             if verb == "begin":
                 party = Device(profile, passphrase, tap)
-                answer: Said = {}
             elif verb == "sit":
                 notes = [bytes.fromhex(n) for n in said["notes"]]
                 party = Seat(profile, passphrase, said["number"], notes, tap)  # type: ignore[assignment]
-                answer = {}
             else:
                 act: Callable[..., Awaitable[Said]] = getattr(party, verb)
-                answer = await act(**said)
-            print(json.dumps({"ok": answer}), flush=True)
+                answer = {"ok": await act(**said)}
         except Exception as error:  # told to the demo, which names party and verb
-            print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
 
 
-def main() -> None:
+def main(line: socket.socket, profile: Path, frames: Path, passphrase: Path) -> None:
     """The process."""
-    profile, frames, passphrase = (Path(argument) for argument in sys.argv[1:4])
-    asyncio.run(serve(profile, frames, passphrase.read_text().strip()))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(serve(line, profile, frames, passphrase.read_text().strip()))

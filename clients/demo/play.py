@@ -16,7 +16,18 @@ from typing import Any, Final
 
 from clients.core.cap import open_alert
 from clients.demo import cast
-from clients.demo.company import GATEWAY, OUTRIDER, Failed, Party, free_port, run, start_gateway, stop, write_secret
+from clients.demo.company import (
+    GATEWAY,
+    OUTRIDER,
+    Company,
+    Failed,
+    Party,
+    Process,
+    free_port,
+    prepare,
+    stop,
+    write_secret,
+)
 from clients.demo.search import Hit, contains, search
 
 Print = Callable[[str], None]
@@ -34,9 +45,15 @@ class Play:
     seats: dict[str, Party] = field(default_factory=dict)
     devices: dict[str, str] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
-    gateway: asyncio.subprocess.Process | None = None
+    gateway: Process | None = None
     root: str = ""
     started: float = field(default_factory=time.monotonic)
+
+    company: Company = field(init=False)
+
+    def __post_init__(self) -> None:
+        prepare()
+        self.company = Company(self.folder)
 
     @property
     def passphrase(self) -> Path:
@@ -54,7 +71,7 @@ class Play:
         gateway, ceremony = self.folder / "gateway", self.folder / "ceremony"
         url = f"127.0.0.1:{free_port()}"
         await asyncio.gather(
-            run(
+            self.company.run(
                 GATEWAY,
                 "init",
                 "--dir",
@@ -85,16 +102,16 @@ class Play:
         await self._install(ceremony / "charter-2.note")
         shutil.copy(ceremony / "charter-2.note", self.folder / "charter")
         shutil.copy(gateway / "log.vkey", self.folder / "log.vkey")
-        self.gateway, _ = await start_gateway(gateway / "gateway.toml")
+        self.gateway, _ = await self.company.start_gateway(gateway / "gateway.toml")
 
     async def _outrider(self, profile: str, *arguments: object) -> str:
         options = ["--profile", self.folder / "profiles" / profile, "--passphrase-file", self.passphrase]
         if "init" in arguments:
             options += ["--key-passphrase-file", self.passphrase]
-        return (await run(OUTRIDER, *arguments, *options))[1]
+        return (await self.company.run(OUTRIDER, *arguments, *options))[1]
 
     async def _install(self, note: Path) -> None:
-        await run(GATEWAY, "charter", note, "--config", self.folder / "gateway" / "gateway.toml")
+        await self.company.run(GATEWAY, "charter", note, "--config", self.folder / "gateway" / "gateway.toml")
 
     async def _name_partner(self, ceremony: Path) -> None:
         """The partner's agreement: version 2 of the charter, signed by the same two of three authorities."""
@@ -136,7 +153,7 @@ class Play:
     async def _party(self, name: str, profile: str) -> Party:
         frames = self.folder / "frames" / f"{name}.bin"
         frames.parent.mkdir(exist_ok=True)
-        return await Party.start(name, self.folder / "profiles" / profile, frames, self.passphrase)
+        return await self.company.start_party(name, self.folder / "profiles" / profile, frames, self.passphrase)
 
     async def _start(self, person: cast.Role) -> None:
         party = self.people[person.key] = await self._party(person.key, person.key)
@@ -269,7 +286,7 @@ class Play:
 
     async def audit(self) -> tuple[int, list[Any]]:
         """The auditor's own process, offline: the log's folder, the head noted outside, the charter and the log's key."""
-        status, out = await run(
+        status, out = await self.company.run(
             OUTRIDER, "audit", "verify", self.log, "--head", self.folder / "head", "--key", self.folder / "log.vkey",
             "--charter", self.folder / "charter", "--json", expect=(0, 1, 7),
         )  # fmt: skip
@@ -287,7 +304,7 @@ class Play:
 
     async def serve(self, say: Print) -> None:
         """Start the gateway again and stay up until somebody interrupts."""
-        self.gateway, address = await start_gateway(self.folder / "gateway" / "gateway.toml")
+        self.gateway, address = await self.company.start_gateway(self.folder / "gateway" / "gateway.toml")
         say(
             f"\nThe gateway is up again at {address}. Profiles: {self.folder / 'profiles'}, passphrase: {self.passphrase}"
         )
