@@ -203,7 +203,7 @@ def run(config_path: Path, as_json: bool) -> None:
 
     async def serve(config: Config) -> None:
         async with opened(config) as held:
-            running = Running(held, os.urandom, said)
+            running = Running(held, os.urandom, said, lambda: load(config_path))
             running.take_signals()
             await running.run()
 

@@ -21,7 +21,7 @@ from typing import Final
 from gateway.audit.floor import FloorFile
 from gateway.audit.sequencer import Sequencer
 from gateway.audit.tiles import LogFolder, LogFolderError
-from gateway.config import Config, ConfigRefused, Tls, load
+from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.errors import Refused
 from gateway.core.submit import Gateway
@@ -130,10 +130,14 @@ async def install(held: Opened, note: bytes, random: Random) -> str:
 class Running:
     """A gateway that serves."""
 
-    def __init__(self, held: Opened, random: Random, said: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, held: Opened, random: Random, said: Callable[[str, str], None], reread: Callable[[], Config]
+    ) -> None:
         self._held = held
         self._random = random
         self._said = said  # told (listening, metrics) once both are there
+        self._reread = reread  # gateway.toml, again
+        self._reloading: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._broken: BaseException | None = None
         config = held.config
@@ -176,7 +180,8 @@ class Running:
         held = self._held
         self.service.take_charter()
         self._watch_metrics()
-        held.store.watch(lambda batch: (held.sequencer.wake(), self.hub.committed(batch))[0])
+        held.store.watch(lambda _batch: held.sequencer.wake())
+        held.store.watch(self.hub.committed)
         held.sequencer.listeners.append(self.hub.signed)
         await self._act(Act.START, f"outrider {VERSION}")
         metrics_server = Server(self.app.answer_metrics, METRICS_CONNECTIONS)
@@ -261,12 +266,11 @@ class Running:
 
     def _on_hangup(self) -> None:
         try:
-            config = load(self._held.config.database.parent / "gateway.toml")
+            config = self._reread()
         except ConfigRefused as error:
             _log.error("not reloaded: %s", error)
             return
-        task = asyncio.get_running_loop().create_task(self.reload(config))
-        self._reloading = task
+        self._reloading = asyncio.get_running_loop().create_task(self.reload(config))
 
     def take_signals(self) -> None:
         """SIGTERM and SIGINT drain, SIGHUP reloads."""

@@ -49,6 +49,12 @@ class App:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """A request to the public listener."""
+        response = await self._public(request)
+        if not response.prepared:
+            response.headers["Server"] = "outrider"  # and not which versions of what
+        return response
+
+    async def _public(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
         if request.method == "GET" and path == SOCKET:
             return await self._socket(request)
