@@ -222,6 +222,7 @@ def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment) 
 def _notice(s: Session, turn: Turn, frame: wire.Notice) -> None:
     if frame.alarm is wire.Alarm.LOW_KEY_PACKAGES:
         packages.forget_put(turn)
+        s.restock |= {kind.suite for kind in turn.charter.policy.classes}
     elif frame.alarm is wire.Alarm.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
 

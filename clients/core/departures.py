@@ -129,14 +129,17 @@ def _list_too_old(turn: Turn) -> bool:
 
 
 def restock_packages(s: Session, turn: Turn) -> None:
+    """Suites are looked at when a session begins, after each answer, and when a package was used."""
     if turn.me.registrar or s.trust.certified(turn.me.certificate_hash) is None:
         return
-    for suite in packages.suites(turn):
+    for suite in sorted(s.restock):
         errand = Errand("packages", suite.to_bytes(2, "big"))
         if s.errands.is_open(errand) or turn.now < s.quiet.get(errand.key, 0):
             continue
         frame = packages.restock(turn, suite)
-        if frame is not None:
+        if frame is None:
+            s.restock.discard(suite)
+        else:
             full = Errand("packages", errand.key, 0, frame)
             s.send(full, lambda i, f=frame: replace(f, id=i))  # type: ignore[misc]
 

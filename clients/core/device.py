@@ -69,6 +69,7 @@ class Device:
         self.session.forget()
         self.session.ready, self.session.reconnect = True, False
         self.session.newest_charter = newest_charter
+        self.session.restock = {kind.suite for kind in self.charter.policy.classes}
         return self._turn(now, self._follow)[1]
 
     def end(self) -> None:

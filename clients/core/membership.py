@@ -47,6 +47,8 @@ def join_channels(s: Session, turn: Turn) -> None:
             s.wanted.update(dict.fromkeys(wanting.certificates))
         except joining.NotJoined as error:
             joining.failed(work, channel, named, str(error))
+        else:
+            s.restock |= {kind.suite for kind in turn.charter.policy.classes}
 
 
 def fetch_certificates(s: Session, turn: Turn) -> None:

@@ -41,11 +41,6 @@ def lifetime(turn: Turn) -> tuple[int, int]:
     return now - MARGIN, min(now + LIFE, turn.me.not_after // 1000)
 
 
-def suites(turn: Turn) -> list[int]:
-    """The suites that the charter's classes use."""
-    return sorted({kind.suite for kind in turn.charter.policy.classes})
-
-
 def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK) -> wire.PutKeyPackages | None:
     """Make what is missing of a suite, and the frame (its id still 0) that puts what is not put yet; None where all is."""
     now = turn.now // 1000

@@ -106,9 +106,13 @@ def look_at(turn: Turn, note: bytes) -> bool:
 
 def _contradiction(turn: Turn, kind: AlarmKind, one: Checkpoint, other: Checkpoint, detail: str) -> None:
     """Two notes signed by the log's key that can't both be true: kept as evidence, and nothing goes on."""
+    _keep_notes(turn, one, other)
+    turn.alarm(kind, detail, halts=True)
+
+
+def _keep_notes(turn: Turn, one: Checkpoint, other: Checkpoint) -> None:
     for note in (one.encode(), other.encode()):
         records.EVIDENCE.put(turn.draft, sha256(note).digest(), Note(note))
-    turn.alarm(kind, detail, halts=True)
 
 
 def prove(turn: Turn, answer: Proven, asked: Sequence[int], base: int) -> list[tuple[int, Unproven]]:
@@ -144,6 +148,8 @@ def _consistent(turn: Turn, before: Checkpoint, offered: Checkpoint, path: list[
         _contradiction(turn, kind, before, offered, str(error))
         return False
     except TlogError as error:
+        # The note is signed and so is the one held; that the proof fails may still be the carrier's fault.
+        _keep_notes(turn, before, offered)
         turn.alarm(AlarmKind.FORKED, f"a checkpoint of {offered.size} entries is not proved to follow on: {error}")
         return False
     return True

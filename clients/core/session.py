@@ -44,6 +44,7 @@ class Session:
     held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
     cursors: dict[bytes, int] = field(default_factory=dict)
     remove_at: dict[bytes, int] = field(default_factory=dict)
+    restock: set[int] = field(default_factory=set)  # suites whose stock of KeyPackages is to be looked at
     frames: list[wire.FromDevice] = field(default_factory=list)
 
     def forget(self) -> None:

@@ -39,22 +39,27 @@ class Trust:
         self._view = view
         self._charter = charter
         self._read: dict[bytes, Certified] = {}
+        self._count: dict[bytes, Certified] = {r.hash: r for r in registrars(charter)}
 
     def look(self, view: View, charter: Charter) -> None:
         """Read from this view and charter from now on."""
-        if charter.hash != self._charter.hash:
+        if charter is not self._charter:
             self._read.clear()
+            self._count = {r.hash: r for r in registrars(charter)}
         self._view, self._charter = view, charter
 
     def certified(self, certificate: bytes) -> Certified | None:
-        """The certificate of this hash, if it counts."""
-        registrar = self._registrar(certificate)
-        if registrar is not None:
-            return registrar
+        """The certificate of this hash, if it counts. Under one charter what has once counted goes on counting."""
+        known = self._count.get(certificate)
+        if known is not None:
+            return known
         record = records.CERTIFICATES.get(self._view, certificate)
         if record is None or not record.proven or not self._approved(record):
             return None
-        return self.claimed(certificate, record)
+        found = self.claimed(certificate, record)
+        if found is not None:
+            self._count[certificate] = found
+        return found
 
     def claimed(self, certificate: bytes, record: Certificate) -> Certified | None:
         """As the charter has it, whether or not its approval is proved."""
@@ -66,13 +71,11 @@ class Trust:
         return self._read[certificate]
 
     def _approved(self, record: Certificate, depth: int = 16) -> bool:
-        if self._registrar(record.approver) is not None:
+        known = self._count.get(record.approver)
+        if known is not None:
             return True
         approver = records.CERTIFICATES.get(self._view, record.approver)
         return depth > 0 and approver is not None and approver.proven and self._approved(approver, depth - 1)
-
-    def _registrar(self, certificate: bytes) -> Certified | None:
-        return next((r for r in registrars(self._charter) if r.hash == certificate), None)
 
     def missing(self, certificates: Iterable[bytes]) -> list[bytes]:
         """Those that do not count (yet), each once."""

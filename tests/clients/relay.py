@@ -148,6 +148,11 @@ class Relay:
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         return self.view.landmarks(channel, after, limit)
 
+    def concerning(self, channel: bytes, after: int, limit: int, recipient: Any) -> tuple[Sequence[Stored], int]:
+        page = self.view.envelopes(channel, after, limit)
+        mine = [s for s in page if s.device == recipient.device or self.audience(s).includes(recipient)]
+        return mine, page[-1].seq if page else after
+
     def audience(self, stored: Stored) -> Any:
         stream = self.view.stream(stored.channel)
         assert stream is not None
@@ -230,6 +235,8 @@ class Relay:
 
     def prove(self, frame: wire.Prove) -> wire.Proven:
         size = len(self.leaves)
+        if any(index >= size for index in frame.indices):
+            raise Refused(wire.Refusal.BUSY, "not under a checkpoint yet")
         consistency = list(consistency_proof(frame.held, size, self._hash_at))
         paths = [wire.Path(i, list(inclusion_proof(i, size, self._hash_at))) for i in frame.indices]
         return wire.Proven(frame.id, self.checkpoint(), consistency, paths)
