@@ -27,6 +27,7 @@ from clients.authority.ceremony import Plan, found_mission, signed_by, with_part
 from clients.authority.house import OrganisationFile, found_house
 from clients.vault import CHEAP, Vault
 from keys.charter import sign
+from keys.credential import Certified
 from keys.envelope import Marking
 from keys.policy import render
 from keys.request import read_request
@@ -80,6 +81,7 @@ class RealMission:
         self.tap = tap
         self.process: asyncio.subprocess.Process | None = None
         self.stations: dict[str, Station] = {}
+        self.certified: dict[str, Certified] = {}
         self.links: dict[str, asyncio.Task[None]] = {}
         self.registrars: dict[str, list[Registrar]] = {}
 
@@ -184,7 +186,7 @@ class RealMission:
         joining = asyncio.create_task(station.enrol(invite.link(), timeout=30))
         while not any(p.invite == invite.id for p in await first.pending_enrolments()):
             await asyncio.sleep(0.02)
-        await first.grant(invite, name, name.upper(), life_days=life_days)
+        self.certified[name] = await first.grant(invite, name, name.upper(), life_days=life_days)
         await second.approve(invite.id)
         enrolled = await joining
         assert enrolled.done
