@@ -7,24 +7,27 @@ A verb changes what is durable first and then talks to the gateway; where that i
 and ends with exit code 3, and any later verb takes it along.
 """
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Annotated, Final
 
 import click
+from msgspec import Meta
 
 from clients.core.cap import CapRefused, open_alert
 from clients.core.errors import Unknown
+from clients.core.ledger import Draft, Shelf
 from clients.core.text import visible, visible_lines
 from clients.moments import iso
-from clients.shell import passphrase, pick, profile, tell
+from clients.shell import passphrase, pick, profile, run, tell
 from clients.station import Station
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
+from keys.canonical import Record
 from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
 
-T = TypeVar("T")
 SYNC: Final = 10.0  # seconds that a verb gives the gateway
 SHORT_ID: Final = 8  # digits of an id that people are shown
 
@@ -39,11 +42,6 @@ def device() -> Iterator[Station]:
         station.close()
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run the one coroutine of a verb."""
-    return asyncio.run(work)
-
-
 def short(identifier: bytes) -> str:
     """An id as people are shown it; its beginning is enough to name it."""
     return identifier.hex()[:SHORT_ID]
@@ -54,15 +52,53 @@ def the_channel(station: Station, wanted: str) -> ChannelInfo:
     return pick(station.channels(), wanted, lambda c: (c.purpose, c.id.hex()), "channel")
 
 
+def sync_for_channel(station: Station, wanted: str, seconds: float) -> ChannelInfo:
+    """The channel that a person means, also one to which this device was added since it last looked."""
+    try:
+        return the_channel(station, wanted)
+    except click.UsageError:
+        run(station.sync(seconds))
+        return the_channel(station, wanted)
+
+
+class Label(Record, frozen=True, array_like=True):
+    """What whoever sits here calls a device until its card has come: a note of their own, shown to nobody else."""
+
+    name: Annotated[str, Meta(max_length=100)]
+    call_sign: Annotated[str, Meta(max_length=100)]
+
+
+LABELS: Final = Shelf("label", Label)  # device
+
+
+def label(station: Station, labelled: bytes, name: str, call_sign: str) -> None:
+    """Call a device so from now on, until its card has come."""
+    draft = Draft(station.vault)
+    LABELS.put(draft, labelled, Label(name, call_sign))
+    station.vault.apply(draft.changes())
+
+
+def directory(station: Station) -> list[PersonInfo]:
+    """The devices that this one knows of: with their cards' names, else with what they are called here."""
+    return [_named(station, person) for person in station.directory()]
+
+
+def _named(station: Station, person: PersonInfo) -> PersonInfo:
+    own = LABELS.get(station.vault, person.device)
+    if own is None or person.name or person.call_sign:
+        return person
+    return replace(person, name=own.name, call_sign=own.call_sign)
+
+
 def people(station: Station, wanted: Iterable[str]) -> list[bytes]:
     """The devices that a person means: by name or call sign (all devices of that person), or by the beginning of an id."""
-    directory = [p for p in station.directory() if not p.revoked]
+    known = [p for p in directory(station) if not p.revoked]
     found: list[bytes] = []
     for name in wanted:
-        named = [p for p in directory if name in (p.name, p.call_sign)]
+        named = [p for p in known if name.casefold() in (p.name.casefold(), p.call_sign.casefold())]
         if len({p.person for p in named}) > 1:
             raise Unknown(f"{len(named)} people are called {name!r}: name one by the beginning of the device's id")
-        found += [p.device for p in named] or [pick(directory, name, lambda p: (p.device.hex(),), "device").device]
+        found += [p.device for p in named] or [pick(known, name, lambda p: (p.device.hex(),), "device").device]
     return list(dict.fromkeys(found))
 
 
@@ -185,9 +221,13 @@ def alert_lines(view: AlertView) -> list[str]:
     if view.reason:
         lines.append(f"  reason: {visible(view.reason)}")
     try:
-        info = next(iter(open_alert(view.cap).infos), None)
+        document = open_alert(view.cap)
     except CapRefused as error:
         return [*lines, f"  (not a CAP document: {visible(str(error))})"]
+    if document.status != "Actual":
+        word = visible(document.status).upper()
+        lines = [f"  {word} {word} {word}", *lines, f"  {word} {word} {word}"]
+    info = document.info_for(languages()) if document.infos else None
     if info is not None:
         lines.append(f"  {visible(info.headline or info.event)}")
         lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
@@ -196,6 +236,13 @@ def alert_lines(view: AlertView) -> list[str]:
         lines.append(f"  answer {number}: {visible(text)}")
     lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())
     return lines
+
+
+def languages() -> list[str]:
+    """The reader's languages as CAP writes them, from the environment: LANG=es_ES.UTF-8 is es-ES, then es."""
+    chosen = next((os.environ[n] for n in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(n)), "")
+    name = chosen.split(".")[0].split("@")[0].replace("_", "-")
+    return [] if name in ("", "C", "POSIX") else list(dict.fromkeys([name, name.split("-")[0]]))
 
 
 def not_reached(error: str, kept: str) -> int:

@@ -13,7 +13,7 @@ called, so `outrider --version` and `--help` start without keys, vault or networ
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -251,6 +251,25 @@ class WordsDiffer(click.ClickException):
     """What came is not what was sent, or comes from somebody else."""
 
     exit_code = 4
+
+
+# --- waiting ---
+
+LAST_WORDS: Final = 0.02  # seconds in which closed connections leave the loop
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run what a verb waits for."""
+
+    import asyncio  # what only prints starts without it
+
+    async def whole() -> T:
+        try:
+            return await work
+        finally:
+            await asyncio.sleep(LAST_WORDS)
+
+    return asyncio.run(whole())
 
 
 # --- printing and files ---

@@ -5,8 +5,8 @@ from typing import Final
 import click
 
 from clients.core.errors import Unknown
-from clients.device import SYNC, device, not_reached, run, short
-from clients.shell import Verb, show, tell
+from clients.device import SYNC, device, not_reached, short
+from clients.shell import Verb, run, show, tell
 from clients.station import Station
 from clients.views import AlertView
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import click
 
-from clients.device import SYNC, device, run, short, shown_lines, shown_object, the_channel
+from clients.device import SYNC, device, short, shown_lines, shown_object, sync_for_channel
 from clients.moments import Moment
-from clients.shell import Verb, show, tell
+from clients.shell import Verb, run, show, tell
 from clients.station import Station
 from clients.views import Shown
 
@@ -29,7 +29,7 @@ def read(channel: str | None, follow: bool, since: int | None, limit: int, timeo
     Example: outrider read motorcade --follow
     """
     with device() as station:
-        chosen = the_channel(station, channel).id if channel else None
+        chosen = sync_for_channel(station, channel, timeout).id if channel else None
         if follow:
             return run(_follow(station, chosen))
         report = run(station.sync(timeout))

@@ -6,9 +6,9 @@ from typing import Final
 import click
 
 from clients.core.content import TEXT_LIMIT
-from clients.device import PRECEDENCES, SYNC, device, marking, not_reached, precedence, run, the_channel
+from clients.device import PRECEDENCES, SYNC, device, marking, not_reached, precedence, sync_for_channel
 from clients.moments import Duration, now
-from clients.shell import Verb, show, tell
+from clients.shell import Verb, run, show, tell
 
 REFUSED: Final = 6
 
@@ -36,7 +36,7 @@ def send(
     if not words or len(words) > TEXT_LIMIT:
         raise click.UsageError(f"a message has 1 to {TEXT_LIMIT} characters")
     with device() as station:
-        target = the_channel(station, channel)
+        target = sync_for_channel(station, channel, timeout)
         item = station.send(
             target.id,
             words,

@@ -4,9 +4,9 @@ import click
 
 from clients.core.records import Alarm
 from clients.core.text import visible
-from clients.device import SYNC, device, run, short
+from clients.device import SYNC, device, short
 from clients.moments import iso, now
-from clients.shell import Verb, show, tell
+from clients.shell import Verb, run, show, tell
 from clients.views import Status
 
 CLOCK_APART = 60_000  # ms between the clocks that are worth a word

@@ -5,7 +5,6 @@ certificate is issued. Then a second officer, or the organisation's other regist
 that approval is logged, and from then on the device counts. Which of the two this is, the profile says.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,13 +17,14 @@ from clients.authority.seat import INVITES, SEAT, InviteState, NamedInvite
 from clients.authority.session import as_registrar
 from clients.core.errors import NotReached, Unknown
 from clients.core.text import visible
-from clients.device import SYNC, device
+from clients.device import SYNC, device, label, short
 from clients.enrolments import PendingEnrolment
 from clients.moments import Duration, iso
 from clients.registrar import Registrar
-from clients.shell import Verb, ask, interactive, passphrase, pick, profile, same_words, show, tell
+from clients.shell import Verb, ask, interactive, passphrase, pick, profile, run, same_words, show, tell
 from clients.vault import Vault
 from keys.authority import read_invite
+from keys.credential import Certified
 
 DAY: Final = 86_400_000  # ms
 RENEWAL: Final = "renewal"
@@ -48,8 +48,13 @@ class Choice:
 @click.option(
     "--yes-words", is_flag=True, help="The words were compared already. Without comparing, anybody may be let in."
 )
-@click.option("--person", "name", metavar="NAME", help="Registrar: the name on the card, if not as in the invite.")
-@click.option("--call-sign", help="Registrar: the call sign on the card, if not as in the invite.")
+@click.option(
+    "--person",
+    "name",
+    metavar="NAME",
+    help="Registrar: the name on the card, if not as in the invite. Officer: what you call them.",
+)
+@click.option("--call-sign", help="The same, for their call sign.")
 @click.option(
     "--valid", type=Duration(), default="30d", show_default=True, help="Registrar: how long the certificate holds."
 )
@@ -156,7 +161,7 @@ async def _grant(
 async def _approve_other(registrar: Registrar, pending: PendingEnrolment, choice: Choice) -> None:
     _compare(pending, _title(pending, {}), choice)
     await registrar.approve(pending.invite)
-    _told(pending)
+    _told(pending, registrar.charter.verify_certificate(pending.certificate))
 
 
 def _by_officer(choice: Choice) -> None:
@@ -170,13 +175,39 @@ def _by_officer(choice: Choice) -> None:
             pending = _chosen(waiting, choice, {})
             _compare(pending, _title(pending, {}), choice)
             await station.approve(pending.invite)
-            _told(pending)
+            certified = station.charter.verify_certificate(pending.certificate)
+            name, call_sign = _label(choice)
+            if name or call_sign:
+                label(station, certified.device, name, call_sign)
+            _told(pending, certified)
+            tell(
+                f"To add them to a channel: outrider channel add CHANNEL {call_sign or name or short(certified.device)}"
+            )
 
-        asyncio.run(work())
+        run(work())
 
 
-def _told(pending: PendingEnrolment) -> None:
+def _label(choice: Choice) -> tuple[str, str]:
+    """What the officer calls the device until its card comes in a channel."""
+    name, call_sign = choice.name or "", choice.call_sign or ""
+    if not name and not call_sign and interactive() and not choice.trust_words:
+        name = str(
+            click.prompt("Their name, for your own list (may be empty)", default="", show_default=False, err=True)
+        )
+    return name, call_sign
+
+
+def _told(pending: PendingEnrolment, certified: Certified) -> None:
     show(
-        {"act": "approved", "invite": pending.invite.hex(), "words": pending.words, "role": pending.role},
-        f"approved {pending.invite.hex()[:8]}: {_title(pending, {})}",
+        {
+            "act": "approved",
+            "invite": pending.invite.hex(),
+            "words": pending.words,
+            "device": certified.device.hex(),
+            "person": certified.person.hex(),
+            "organisation": certified.organisation,
+            "roles": sorted(certified.roles),
+            "not_after": iso(certified.not_after),
+        },
+        f"approved {pending.invite.hex()[:8]}: device {short(certified.device)} {_title(pending, {})}",
     )

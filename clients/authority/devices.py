@@ -5,7 +5,6 @@ but a new enrolment. The gateway stops a revoked device at once; the clients of 
 channel before they say another word there.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,17 +13,19 @@ import click
 from clients.authority.approve import RENEWAL
 from clients.authority.seat import INVITES, SEAT, InviteState, Seat
 from clients.authority.session import as_registrar, refresh_list
+from clients.core import records
 from clients.core.errors import NotReached
-from clients.core.ledger import Draft, Shelf
+from clients.core.ledger import Draft, Shelf, View
 from clients.core.text import visible
-from clients.device import SYNC, device, person_object, person_row
+from clients.device import SYNC, device, directory, person_object, person_row
 from clients.moments import iso, now
 from clients.registrar import Registrar
-from clients.shell import Verb, agree, asked, passphrase, pick, profile, show, table, tell
+from clients.shell import Verb, agree, asked, passphrase, pick, profile, run, show, table, tell
 from clients.station import Station
 from clients.vault import Vault
 from clients.views import PersonInfo
 from keys.canonical import Millis, Record
+from keys.credential import read_certificate
 from keys.policy import Verb as Permission
 
 DAY: Final = 86_400_000  # ms
@@ -73,10 +74,10 @@ def _directory() -> list[PersonInfo]:
     if _is_registrar():
         return as_registrar(_registrar_directory)
     with device() as station:
-        report = asyncio.run(station.sync(SYNC))
+        report = run(station.sync(SYNC))
         if not report.connected:
             tell("outrider: gateway not reached; shown is what this device has")
-        return list(station.directory())
+        return directory(station)
 
 
 def _is_registrar() -> bool:
@@ -113,15 +114,14 @@ def revoke(who: str, reason: str, yes: bool) -> None:
     """
 
     async def work(registrar: Registrar, vault: Vault, seat: Seat) -> list[PersonInfo]:
-        people = await _registrar_directory(registrar, vault, seat)
-        own = [p for p in people if p.organisation == seat.organisation and not p.revoked]
+        people = await _registrar_directory(registrar, vault, seat) + _registrars(registrar, seat)
+        own = [p for p in people if p.organisation == seat.organisation and not p.revoked and p.device != seat.device]
         meant = _meant(own, who)
         for person in meant:
             tell("  ".join(person_row(person)))
         if not yes:
             agree(f"Revoke {len(meant)} device{'s' if len(meant) > 1 else ''}? There is no way back.", "--yes")
-        certificates = {p.device: p.certificate for p in await registrar.directory()}
-        serials = [(await registrar.certificate(certificates[p.device])).serial for p in meant]
+        serials = await _serials(registrar, {p.device for p in meant})
         await registrar.publish_revocations(serials, hours=registrar.charter.policy.crl_hours)
         draft = Draft(vault)
         for person in meant:
@@ -138,6 +138,45 @@ def revoke(who: str, reason: str, yes: bool) -> None:
     tell(
         "The gateway has stopped it. Officers' and members' clients remove it from their channels when they are next online."
     )
+
+
+def _registrars(registrar: Registrar, seat: Seat) -> list[PersonInfo]:
+    """The organisation's registrars, who stand in the charter and in no directory."""
+    issuers = registrar.charter.policy.organisation(seat.organisation).issuers
+    listed = registrar.revocations
+    return [
+        PersonInfo(
+            device=certified.device,
+            person=certified.person,
+            organisation=certified.organisation,
+            roles=["registrar"],
+            name=f"registrar {n}",
+            call_sign="",
+            revoked=listed is not None and certified.serial in listed.serials,
+            not_after=certified.not_after,
+        )
+        for n, certified in enumerate(map(issuers.verify_registrar, issuers.registrars), 1)
+    ]
+
+
+async def _serials(registrar: Registrar, devices: set[bytes]) -> list[int]:
+    """The serial numbers of all certificates that these devices ever had: a renewed one leaves its predecessor good till its end.
+
+    They are those of the charter, of the log as this registrar has followed it, and the newest as the gateway names them.
+    """
+    issuers = registrar.charter.policy.organisation(registrar.organisation).issuers
+    named = [
+        certified for certified in map(issuers.verify_registrar, issuers.registrars) if certified.device in devices
+    ]
+    newest = [await registrar.certificate(p.certificate) for p in await registrar.directory() if p.device in devices]
+    followed = registrar.act(lambda work: [der for d in devices for der in _followed(work.turn.draft, d)])
+    return sorted({c.serial for c in (*named, *newest, *map(read_certificate, followed))})
+
+
+def _followed(view: View, held_by: bytes) -> list[bytes]:
+    """The certificates of a device that came through the log, counted yet or not."""
+    found = (records.CERTIFICATES.get(view, key[16:]) for key, _ in records.HOLDERS.scan(view, held_by))
+    return [record.der for record in found if record is not None]
 
 
 def _meant(people: Sequence[PersonInfo], who: str) -> list[PersonInfo]:
@@ -187,7 +226,7 @@ def renew() -> None:
         as_registrar(_renew_as_registrar)
         return
     with device() as station:
-        asyncio.run(_renew_as_device(station))
+        run(_renew_as_device(station))
 
 
 async def _renew_as_registrar(registrar: Registrar, vault: Vault, seat: Seat) -> None:

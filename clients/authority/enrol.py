@@ -5,7 +5,6 @@ registrar   outrider enrol approve           compares the words with the person,
 officer     outrider enrol approve           a second person compares them too; from then on the device counts
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from clients.authority.seat import new_seat, take_seat
 from clients.core.records import ENROLLING
 from clients.core.text import visible
 from clients.moments import Duration, iso
-from clients.shell import Verb, passphrase, profile, read_text, show, tell
+from clients.shell import Verb, passphrase, profile, read_text, run, show, tell
 from clients.station import Station
 from clients.vault import Vault
 from keys.authority import INVITE_PREFIX, LINK_LIMIT, Invite, read_invite
@@ -52,7 +51,7 @@ def join(invite: str | None, no_wait: bool, timeout: int | None, key_passphrase_
         if station.enrolled:
             tell("This profile is enrolled already.")
             return 0
-        return asyncio.run(_join(station, made, None if timeout is None else timeout / 1000, no_wait))
+        return run(_join(station, made, None if timeout is None else timeout / 1000, no_wait))
 
 
 def _text(invite: str | None) -> str | None:

@@ -4,7 +4,6 @@ Whenever a registrar is online its organisation's revocation list is looked afte
 enrolled, and one that is older than a third of its life is published anew, so that no list runs out while somebody works.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -13,7 +12,7 @@ from clients.core.errors import NotReached
 from clients.core.ledger import Draft
 from clients.moments import now
 from clients.registrar import Registrar
-from clients.shell import passphrase, profile, tell
+from clients.shell import passphrase, profile, run, tell
 from clients.vault import Vault
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ def as_registrar(work: Callable[[Registrar, Vault, Seat], Awaitable[T]], *, time
         NotReached: the gateway is not there.
     """
     with Vault.open(profile(), passphrase()) as vault:
-        return asyncio.run(_session(vault, seat_of(vault), work, timeout))
+        return run(_session(vault, seat_of(vault), work, timeout))
 
 
 async def _session(

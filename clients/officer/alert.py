@@ -14,9 +14,9 @@ import click
 from clients.core import cap
 from clients.core.errors import Unknown
 from clients.core.text import visible
-from clients.device import SYNC, alert_lines, alert_object, device, not_reached, run, short, the_channel
+from clients.device import SYNC, alert_lines, alert_object, device, not_reached, short, sync_for_channel
 from clients.moments import iso
-from clients.shell import Verb, asked, read_bytes, show, table, tell
+from clients.shell import Verb, asked, read_bytes, run, show, table, tell
 from clients.station import Station
 from clients.views import Answered, Answers
 
@@ -44,7 +44,7 @@ def send(alone: bool, reason: str | None, file: Path, channels: tuple[str, ...],
         raise click.UsageError("an alert by one officer needs both --alone and --reason")
     document = read_bytes(file, cap.LONGEST)
     with device() as station:
-        targets = [the_channel(station, name).id for name in channels]
+        targets = [sync_for_channel(station, name, timeout).id for name in channels]
         sent = station.alert_alone(targets, document, reason)
         report = run(station.sync(timeout))
         deliveries = [station.delivery(item) for item in sent.items]

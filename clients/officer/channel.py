@@ -20,11 +20,11 @@ from clients.device import (
     people,
     person_object,
     person_row,
-    run,
     short,
+    sync_for_channel,
     the_channel,
 )
-from clients.shell import Verb, asked, show, table, tell
+from clients.shell import Verb, asked, run, show, table, tell
 from clients.station import Station
 
 REFUSED: Final = 6
@@ -78,7 +78,7 @@ def show_channel(name: str) -> None:
     Example: outrider channel show motorcade
     """
     with device() as station:
-        one = the_channel(station, name)
+        one = sync_for_channel(station, name, WAIT)
         members = station.members(one.id)
     lines = [
         f"{visible(one.purpose) or '-'}  {one.id.hex()}",

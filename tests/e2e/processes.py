@@ -1,15 +1,18 @@
 """Real processes for end-to-end tests: a gateway on loopback, and `outrider` as people start it."""
 
+import contextlib
+import io
 import json
-import os
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clients.main import run
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds; the machine may be busy
+PATIENCE = 120.0  # seconds; the machine may be busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,26 @@ def command(module: str, *arguments: object) -> list[str]:
 
 @dataclass
 class Party:
-    """Whoever types `outrider` in a test: a profile and its passphrase."""
+    """Whoever types `outrider` in a test: a profile and its passphrase. `apart` runs each verb as a process of its own; without
+    it the verb runs in this one, which is sooner there."""
 
     profile: Path
     passphrase: Path
-    running: list[subprocess.Popen[str]] = field(default_factory=list)
+    apart: bool = False
 
     def line(self, *arguments: object) -> list[str]:
         shared = ["--profile", self.profile, "--passphrase-file", self.passphrase, "--json"]
-        return command("clients.main", *shared, *arguments)
+        return [*map(str, shared), *map(str, arguments)]
 
     def run(self, *arguments: object) -> Ended:
         """Run a verb to its end."""
+        if not self.apart:
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = run(self.line(*arguments))
+            return Ended(code, out.getvalue(), err.getvalue())
         done = subprocess.run(
-            self.line(*arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, env=environment()
+            command("clients.main", *self.line(*arguments)), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -66,24 +75,6 @@ class Party:
         ended = self.run(*arguments)
         assert ended.code == 0, f"{arguments}: exit {ended.code}\n{ended.out}\n{ended.err}"
         return ended.objects
-
-    def start(self, *arguments: object) -> "subprocess.Popen[str]":
-        """Start a verb that goes on."""
-        process = subprocess.Popen(
-            self.line(*arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment(),
-        )
-        self.running.append(process)
-        return process
-
-
-def environment() -> dict[str, str]:
-    """Ours, without what would lead a client to another profile."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("OUTRIDER_HOME", "OUTRIDER_PASSPHRASE"))}
 
 
 @dataclass
