@@ -7,6 +7,8 @@
 What a finding speaks against does not count from there on, so a forged approval shows in all that rests on it.
 """
 
+from typing import Final
+
 from clients.auditor.verify.bodies import Bodies
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.entries import CLOCK_AHEAD, Placed
@@ -16,6 +18,13 @@ from keys.authority import RevocationList, check_approval, check_newer, check_re
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.errors import BadSignature, Expired, KeysError, NotPermitted, NotTrusted, Revoked
+
+JUDGED_BY: Final = (Topic.CERTIFICATES, Topic.REVOCATIONS, Topic.ROSTERS, Topic.MEMBERS, Topic.REMOVALS)
+"""What rests on knowing every certificate and list."""
+
+
+class _NotKnown(KeysError):
+    """The author's certificate may be one whose body is absent."""
 
 
 class Certificates:
@@ -36,6 +45,8 @@ class Certificates:
             return
         try:
             certified = self._approved_certificate(placed, der, charter)
+        except _NotKnown:
+            return
         except BadSignature as error:
             self._findings.fail(Topic.CERTIFICATES, Cause.BAD_SIGNATURE, str(error), placed.index)
         except KeysError as error:
@@ -64,6 +75,8 @@ class Certificates:
         """The certificate, counting and alive at this entry, whose key has signed it."""
         device, time = placed.context.device, placed.entry.time
         alive = [c for c in self._registry.of_device(device) if self._registry.alive(c, time)]
+        if not alive and self._registry.lost is not None:
+            raise _NotKnown
         if not alive:
             raise NotTrusted(f"by device {device.hex()[:8]}, which has no certificate that counts here")
         for certified in alive:
@@ -92,6 +105,8 @@ class Certificates:
             return False
         try:
             self._registry.revoke(self._next_list(placed, der, charter))
+        except _NotKnown:
+            return False
         except BadSignature as error:
             self._findings.fail(Topic.REVOCATIONS, Cause.BAD_SIGNATURE, str(error), placed.index)
         except KeysError as error:
@@ -125,11 +140,12 @@ class Certificates:
     def end(self) -> None:
         """What could not be decided."""
         registry = self._registry
-        for topic in (Topic.CERTIFICATES, Topic.REVOCATIONS):
-            if registry.charter is None:
-                self._findings.unchecked(topic, "no charter says who may do that")
-            elif registry.lost is not None:
-                self._findings.unchecked(topic, "a certificate or list is not here", registry.lost)
+        for topic in (Topic.CERTIFICATES, Topic.REVOCATIONS) if registry.charter is None else ():
+            self._findings.unchecked(topic, "no charter says who may do that")
+        for topic in JUDGED_BY if registry.lost is not None else ():
+            self._findings.unchecked(
+                topic, "a certificate or list is not here, and may change who counts", registry.lost
+            )
         self._findings.note(Topic.CERTIFICATES, f"{self._approved} approved")
         revoked = sum(len(listed.serials) for listed in registry.lists.values())
         self._findings.note(Topic.REVOCATIONS, f"{revoked} revoked")

@@ -49,6 +49,7 @@ class Reading:
         self.start = 0  # the first entry of this reading
         self.read = 0
         self.stopped: int | None = None  # where entries are missing, so that nothing after them can be judged
+        self._unjudged: int | None = None  # the first receipt of a channel whose members are not known
         self._findings = findings
         self._pinned = pinned
         kept: Mapping[bytes, bytes] = {} if pinned is None else {sha256(pinned.note).digest(): pinned.note}
@@ -113,6 +114,7 @@ class Reading:
                 self.rosters.look_again(placed.index)
         charter = self.charters.current
         if charter is None:
+            self.registry.charter = None  # what a charter allows that is not here is not known
             self.chains.take(placed, None)
             return
         if placed.context.device != charter.gateway_device:
@@ -157,11 +159,14 @@ class Reading:
         assert stream.parent is not None
         self.chains.take(placed, self._keys_of(placed))
         parent = self._roster(stream.parent)
-        if parent is not None:
+        if parent is None:
+            self._unjudged = placed.index if self._unjudged is None else self._unjudged
+        else:
             self.speech.receipt(placed, parent)
 
     def _roster(self, channel: bytes) -> Roster | None:
-        return None if channel in self.rosters.lost else self.rosters.open.get(channel)
+        known = self.charters.current is not None and channel not in self.rosters.lost
+        return self.rosters.open.get(channel) if known else None
 
     def _keys_of(self, placed: Placed) -> tuple[bytes, ...] | None:
         """The keys of all certificates that count for this device; None where that can't be known here."""
@@ -195,6 +200,8 @@ class Reading:
         self._findings.note(Topic.SIGNATURES, f"{self._signatures.checked} signatures checked")
         if self.charters.current is None:
             self._findings.unchecked(Topic.GATEWAY, "no charter says which key is the gateway's")
+        if self._unjudged is not None:
+            self._findings.unchecked(Topic.RECEIPTS, "who was in the channel is not known", self._unjudged)
         if self.stopped is not None:
             for topic in OF_THE_ENTRIES:
                 self._findings.unchecked(

@@ -79,23 +79,24 @@ class Registry:
         return keys
 
     def device_alive(self, device: bytes, time: int) -> bool:
-        """Whether it has a certificate that counts and is alive at that time of the gateway's (ms)."""
+        """Whether it has a certificate that counts and is alive at that time of the gateway's (ms), as far as can be known."""
         since, until = self._alive_until.get(device, (0, -1))
         if since <= time <= until:
             return True
         alive = [c for c in self.of_device(device) if self.alive(c, time)]
         if alive:
             self._alive_until[device] = time, max(c.not_after for c in alive)
-        return bool(alive)
+        return bool(alive) or self.lost is not None
 
     def _forget(self) -> None:
         self._keys.clear()
         self._alive_until.clear()
 
     def fresh(self, organisation: str, time: int, hours: int) -> bool:
-        """Whether there is a list of the organisation, and none older than that at this time."""
+        """Whether there is a list of the organisation, and none older than that at this time, as far as can be known."""
         listed = self.lists.get(organisation)
-        return listed is not None and time <= listed.this_update + hours * HOUR
+        fresh = listed is not None and time <= listed.this_update + hours * HOUR
+        return fresh or self.lost is not None
 
     # ------------------------------------------------------------------ keys.mls.AuthenticationService
 

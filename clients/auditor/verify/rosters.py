@@ -21,11 +21,11 @@ from keys.body import TERMS_EXTENSION, ChannelTerms, read_channel_created, read_
 from keys.credential import Certified
 from keys.errors import CharterRefused, KeysError, Malformed
 from keys.mls import Extension, Member, PublicGroup, StagedPublicCommit, cipher_suite
-from keys.mls.errors import MLSError
+from keys.mls.errors import InvalidCredential, MLSError
 from keys.mls.framing import MemberSender
 from keys.mls.nodes import find_extension
 from keys.mls.public import read_group_info
-from keys.policy import Policy, Verb
+from keys.policy import ChannelClass, Policy, Verb
 
 GRACE_LIMIT: Final = 3_600_000  # ms, whatever the class says
 
@@ -51,6 +51,7 @@ class Roster:
     grace_until: int = 0  # ms; until when messages of the epoch before are taken
     expires: int = 0  # ms; when the first member's certificate ends
     blocked: bool = False  # a member is revoked
+    channel_class: ChannelClass | None = None  # as the charter in force has it
 
     @property
     def epoch(self) -> int:
@@ -85,7 +86,7 @@ class Rosters:
             group = PublicGroup.create(suite, made.group_info, made.ratchet_tree, self._registry, now_seconds=time)
             terms = terms_of(group.context.extensions)
         except (Malformed, MLSError) as error:
-            self._lose(placed, f"no beginning of a channel: {error}")
+            self._lose(placed, error, "no beginning of a channel")
             return
         roster = self._seated(Roster(group, terms))
         self.open[channel] = roster
@@ -109,7 +110,7 @@ class Rosters:
             content = roster.group.open_public(body)[0]
             after = roster.group.with_proposal(content, placed.entry.time // 1000)
         except MLSError as error:
-            self._lose(placed, f"not a proposal of this epoch: {error}")
+            self._lose(placed, error, "not a proposal of this epoch")
             return
         sender = content.framed.sender
         leaf = sender.leaf_index if isinstance(sender, MemberSender) else -1
@@ -128,7 +129,7 @@ class Rosters:
             added = [self._registry.certified(m.credential) for m in staged.added]
             removed = [self._registry.certified(m.credential) for m in staged.removes]
         except (KeysError, MLSError) as error:
-            self._lose(placed, f"not a commit that this channel can take: {error}")
+            self._lose(placed, error, "not a commit that this channel can take")
             return
         self._check_bound(placed, roster, staged.sender_leaf, staged.authenticated_data)
         if (message.welcome is not None) != bool(added):
@@ -224,7 +225,7 @@ class Rosters:
     # ------------------------------------------------------------------ what follows
 
     def _advance(self, placed: Placed, roster: Roster, staged: StagedPublicCommit, removed: list[Certified]) -> None:
-        kind = next((c for c in self._policy.classes if c.name == roster.terms.channel_class), None)
+        kind = self._class_of(roster.terms)
         grace = 0 if removed or kind is None else min(kind.grace_seconds * 1000, GRACE_LIMIT)
         roster.grace_until = placed.entry.time + grace if grace else 0
         roster.group = staged.next
@@ -237,6 +238,7 @@ class Rosters:
         roster.seats = {c.device: self._seat(m, c, roster.terms) for m, c in members}
         roster.ever |= set(roster.seats)
         roster.expires = min((c.not_after for _, c in members), default=0)
+        roster.channel_class = self._class_of(roster.terms)
         roster.blocked = any(self._registry.revoked(c) for _, c in members)
         return roster
 
@@ -244,6 +246,9 @@ class Rosters:
         verbs = frozenset(v for v in Verb if self._policy.permits(certified.roles, v))
         until = may_see_until(self._policy, certified.organisation, terms)
         return Seat(member.leaf_index, certified, verbs, until)
+
+    def _class_of(self, terms: ChannelTerms) -> ChannelClass | None:
+        return next((c for c in self._policy.classes if c.name == terms.channel_class), None)
 
     def look_again(self, index: int) -> None:
         """After a revocation list or a charter: who is blocked, and what everybody may do now."""
@@ -265,8 +270,10 @@ class Rosters:
     def _refuse(self, placed: Placed, rule: str) -> None:
         self._findings.fail(Topic.ROSTERS, Cause.INJECTED, rule, placed.index)
 
-    def _lose(self, placed: Placed, rule: str) -> None:
-        self._refuse(placed, rule)
+    def _lose(self, placed: Placed, error: Exception, rule: str) -> None:
+        """From here on the members are not known. An unknown certificate is no one's fault where some are not here."""
+        if not isinstance(error, InvalidCredential) or self._registry.lost is None:
+            self._refuse(placed, f"{rule}: {error}")
         self.lost.setdefault(placed.entry.channel, placed.index)
 
     def end(self) -> None:

@@ -15,7 +15,7 @@ from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Seat
 from keys.envelope import ENCRYPTED, Context, Kind
-from keys.policy import ChannelClass, Policy, Verb
+from keys.policy import ChannelClass, Verb
 
 CURRENT_ONLY: Final = frozenset({Kind.COMMIT, Kind.PROPOSAL})
 IN_ALERT_CHANNELS: Final = frozenset(
@@ -46,8 +46,6 @@ class Speech:
         self.said = 0
         self._registry = registry
         self._findings = findings
-        self._classes: dict[str, ChannelClass] = {}
-        self._policy: Policy | None = None
 
     def take(self, placed: Placed, roster: Roster) -> None:
         """An entry in a channel whose roster is known."""
@@ -69,7 +67,7 @@ class Speech:
             self._content(placed, context, roster, seat)
         elif context.epoch > roster.epoch or (kind in CURRENT_ONLY and context.epoch != roster.epoch):
             self._member(placed, f"of epoch {context.epoch}, while epoch {roster.epoch} was in force")
-        channel_class = self._class_of(roster)
+        channel_class = roster.channel_class
         if channel_class is not None and (channel_class.alerts or kind is Kind.ALERT):
             self._alerts(placed, channel_class)
 
@@ -121,13 +119,6 @@ class Speech:
             self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
         elif not self._registry.device_alive(device, placed.entry.time):
             self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
-
-    def _class_of(self, roster: Roster) -> ChannelClass | None:
-        assert self._registry.charter is not None
-        policy = self._registry.charter.policy
-        if policy is not self._policy:
-            self._policy, self._classes = policy, {c.name: c for c in policy.classes}
-        return self._classes.get(roster.terms.channel_class)
 
     def _member(self, placed: Placed, rule: str) -> None:
         self._findings.fail(Topic.MEMBERS, Cause.INJECTED, rule, placed.index)
