@@ -20,11 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clients.registrar import Registrar
-from clients.station import Station
-
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
+from clients.registrar import Registrar
+from clients.station import Station
 from clients.vault import CHEAP, Vault
 from keys.charter import sign
 from keys.credential import Certified
@@ -184,7 +183,7 @@ class RealMission:
         invite = first.invite(role, expires=now() + 600_000)
         await first.put_invite(invite)
         joining = asyncio.create_task(station.enrol(invite.link(), timeout=30))
-        while not any(p.invite == invite.id for p in await first.pending_enrolments()):
+        while not any(p.invite == invite.id for p in await first.pending_enrolments()):  # noqa: ASYNC110  (asks the gateway)
             await asyncio.sleep(0.02)
         self.certified[name] = await first.grant(invite, name, name.upper(), life_days=life_days)
         await second.approve(invite.id)

@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from clients.station import Station
 
 from clients.core.errors import ClientError
+from clients.station import Station
 from keys.envelope import Marking
 from tests.e2e import chaos
 from tests.e2e.mission import RealMission, until
