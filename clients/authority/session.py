@@ -10,10 +10,12 @@ from typing import Final, TypeVar
 from clients.authority.seat import Seat, charter_notes, put_charter, seat_of
 from clients.core.errors import NotReached
 from clients.core.ledger import Draft
+from clients.core.records import CHARTERS
 from clients.moments import now
 from clients.registrar import Registrar
 from clients.shell import passphrase, profile, run, tell
 from clients.vault import Vault
+from keys.charter import succession
 
 T = TypeVar("T")
 SYNC: Final = 10.0  # seconds that a verb gives the gateway
@@ -39,16 +41,19 @@ async def _session(
         report = await registrar.sync(seconds)
         if not report.connected:
             raise NotReached(f"gateway not reached{f': {report.error}' if report.error else ''}; nothing was sent")
-        _keep_charter(vault, registrar)
+        _keep_charters(vault, registrar)
         await refresh_list(registrar)
         return await work(registrar, vault, seat)
     finally:
         registrar.close()
 
 
-def _keep_charter(vault: Vault, registrar: Registrar) -> None:
+def _keep_charters(vault: Vault, registrar: Registrar) -> None:
+    """Every version that the session brought: the next one is opened with all of them."""
+    notes = registrar.act(lambda work: [note for _, note in CHARTERS.scan(work.turn.draft)])
     draft = Draft(vault)
-    put_charter(draft, registrar.charter)
+    for charter in succession([note.data for note in notes]):
+        put_charter(draft, charter)
     vault.apply(draft.changes())
 
 
