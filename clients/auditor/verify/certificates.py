@@ -27,6 +27,10 @@ class _NotKnown(KeysError):
     """The author's certificate may be one whose body is absent."""
 
 
+class _SelfApproval(KeysError):
+    """Who approved is the person enrolled, or the registrar who issued the certificate."""
+
+
 class Certificates:
     """Judges CERTIFICATE and REVOCATION_LIST entries; what holds goes into the registry."""
 
@@ -49,10 +53,10 @@ class Certificates:
             return
         except BadSignature as error:
             self._findings.fail(Topic.CERTIFICATES, Cause.BAD_SIGNATURE, str(error), placed.index)
+        except _SelfApproval as error:
+            self._findings.fail(Topic.CERTIFICATES, Cause.SELF_APPROVAL, str(error), placed.index)
         except KeysError as error:
-            itself = isinstance(error, NotPermitted) and self._by_itself(placed, der)
-            cause = Cause.SELF_APPROVAL if itself else Cause.INJECTED
-            self._findings.fail(Topic.CERTIFICATES, cause, str(error), placed.index)
+            self._findings.fail(Topic.CERTIFICATES, Cause.INJECTED, str(error), placed.index)
         else:
             self._approved += 1
             self.check_fresh(placed, certified.organisation, charter.policy.crl_hours)
@@ -62,7 +66,7 @@ class Certificates:
         certified = charter.verify_certificate(der)
         if certified.registrar:
             raise NotPermitted("a registrar counts by the charter, and by nothing else")
-        check_approval(certified, self._author(placed), charter)
+        self._check_approval(certified, self._author(placed), charter)
         if placed.entry.time > certified.not_after:
             raise Expired("the certificate had ended when it was approved")
         if self._registry.revoked(certified):
@@ -84,17 +88,15 @@ class Certificates:
                 return certified
         raise BadSignature("the signature on this header was not made by the device that it names")
 
-    def _by_itself(self, placed: Placed, der: bytes) -> bool:
-        """Whether the author is the person whom the certificate names, or the registrar who issued it."""
-        charter = self._registry.charter
-        assert charter is not None
-        try:
-            certified = charter.verify_certificate(der)
-        except KeysError:
-            return False
+    def _check_approval(self, certified: Certified, author: Certified, charter: Charter) -> None:
+        """As `check_approval`, telling apart who approves itself or what it has issued."""
         issuer = self._registry.registrars.get(certified.issuer)
-        concerned = {certified.person, issuer.person if issuer else certified.person}
-        return any(author.person in concerned for author in self._registry.of_device(placed.context.device))
+        try:
+            check_approval(certified, author, charter)
+        except NotPermitted as error:
+            if author.person == certified.person or (issuer is not None and author.person == issuer.person):
+                raise _SelfApproval(str(error)) from None
+            raise
 
     # ------------------------------------------------------------------ lists
 

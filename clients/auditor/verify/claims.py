@@ -124,10 +124,6 @@ class Findings:
         """What to say of the claim if it passes, after its sentence."""
         self._notes[claim] = text
 
-    def failed(self, claim: Topic) -> bool:
-        """Whether anything contradicts the claim so far."""
-        return (claim, Outcome.FAIL) in self._counts
-
     def claims(self, asked: Iterable[Topic]) -> list[Claim]:
         """The report: each claim asked for, in order, with all that speaks against it."""
         found = []

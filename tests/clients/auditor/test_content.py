@@ -14,12 +14,13 @@ import pytest
 
 from clients.auditor.verify import Asked, Cause, Claim, Outcome, Topic, Verdict, Verified, log_keys, verify_log
 from keys import body
+from keys.authority import issue_revocation_list
 from keys.canonical import encode
 from keys.charter import sign
 from keys.credential import issue_device
 from keys.envelope import AlertFields, Heard, Kind, Marking, read
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
-from keys.mls import Extension, GroupContextExtensions, Remove
+from keys.mls import Credential, Extension, GroupContextExtensions, Remove
 from keys.policy import render
 from tests.clients.auditor.logs import HOUR, Book, Files, Party, honest, removal
 from tests.keys.mission import DAY, NOW, Device, Mission
@@ -383,6 +384,12 @@ def a_list_that_forgets(s: Scene) -> Found:
     return Topic.REVOCATIONS, s.book.publish_list("Hostpol", (), 3), Cause.INJECTED
 
 
+def a_list_from_the_future(s: Scene) -> Found:
+    registrar, later = s.book.registrars["Meridian"][0], NOW + 3 * HOUR
+    listed = issue_revocation_list(registrar.der, registrar.key, 2, (), later, later + DAY)
+    return Topic.REVOCATIONS, registrar.say(Kind.REVOCATION_LIST, s.book.control, listed), Cause.INJECTED
+
+
 # --- rosters
 
 
@@ -440,6 +447,25 @@ def a_channel_created_twice(s: Scene) -> Found:
 
 def no_beginning(s: Scene) -> Found:
     return Topic.ROSTERS, s.bea.say(Kind.CHANNEL_CREATED, s.book.random(16), b"x"), Cause.INJECTED
+
+
+def a_channel_without_terms(s: Scene) -> Found:
+    s.bea.found("narrow", AMBER, extensions=())
+    return Topic.ROSTERS, len(s.book.leaves) - 1, Cause.INJECTED
+
+
+def terms_taken_away(s: Scene) -> Found:
+    return Topic.ROSTERS, s.bea.commit(s.channel, [GroupContextExtensions(())]), Cause.INJECTED
+
+
+def a_leaf_under_another_s_certificate(s: Scene) -> Found:
+    thief = Party(s.book, Device(SigningKey.generate(s.book.random), s.certified(s.emil)))
+    return Topic.ROSTERS, s.bea.add(s.channel, thief), Cause.INJECTED
+
+
+def a_leaf_that_became_another_s(s: Scene) -> Found:
+    identity = (Credential.x509([s.emil.der]), s.emil.key.seed)
+    return Topic.ROSTERS, s.ayo.commit(s.channel, new_credential_and_signature_key=identity), Cause.INJECTED
 
 
 def added_by_an_agent(s: Scene) -> Found:
@@ -680,10 +706,11 @@ ROWS: list[Row] = [
     a_certificate_that_had_ended, a_certificate_revoked_before, another_person_for_a_device,
     a_certificate_under_a_stale_list,
     a_list_by_an_officer, a_list_by_another_organisation, a_list_that_was_forged, an_older_list, a_list_that_forgets,
+    a_list_from_the_future,
     a_channel_by_an_agent, a_channel_above_its_class, a_channel_of_another_suite, a_channel_of_no_class,
     a_channel_under_no_charter, a_channel_under_a_stale_list, a_channel_in_another_s_name,
     a_channel_in_another_group_s_name, a_channel_created_twice, no_beginning,
-    added_by_an_agent, a_ghost_added, the_revoked_added, added_under_a_stale_list, a_guest_added_above_its_agreement,
+    a_channel_without_terms, terms_taken_away, a_leaf_under_another_s_certificate, a_leaf_that_became_another_s, added_by_an_agent, a_ghost_added, the_revoked_added, added_under_a_stale_list, a_guest_added_above_its_agreement,
     a_device_added_twice, a_device_added_twice_at_once, removed_by_an_agent, terms_raised, terms_changed_by_an_agent, a_welcome_to_nobody,
     a_commit_of_another_epoch, a_commit_bound_to_another_header, a_commit_that_is_none, a_commit_under_another_s_name, a_proposal_that_is_none,
     a_proposal_bound_to_another_header, a_leaf_with_an_ended_certificate,

@@ -85,6 +85,14 @@ def test_the_folder_has_every_published_body(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "log" / "body").iterdir()} == held
 
 
+def test_a_body_that_came_in_chunks_lies_there_too(tmp_path: Path) -> None:
+    world = World()
+    answer = world.publish_list("Meridian", range(1, 2_000), 2)
+    assert isinstance(answer, wire.Accepted)
+    assert world.committed[-1].body_length > wire.CHUNK
+    assert audit(world, tmp_path / "log").verdict is Verdict.CONSISTENT
+
+
 def test_without_bodies_what_they_would_tell_is_unchecked(tmp_path: Path) -> None:
     world = life()
     write(world, tmp_path / "log")

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from clients.auditor.verify import Cause, Outcome, Topic, Verdict, Verified
-from clients.auditor.verify.claims import LISTED
+from clients.auditor.verify.claims import LISTED, Findings
 from clients.auditor.verify.entries import CLOCK_AHEAD
+from clients.auditor.verify.signatures import BATCH, WAITING, Signatures, Signed
 from keys.charter import found, sign, succeed
 from keys.envelope import Kind, Marking, read
+from keys.mls import Credential
 from keys.policy import render
 from keys.tlog.note import Ed25519Signer
 from tests.clients.auditor.logs import Book, honest, removal
@@ -147,6 +149,67 @@ def test_a_message_of_the_epoch_before_is_within_the_grace() -> None:
     scene.bea.commit(scene.channel)
     scene.ayo.message(scene.channel, epoch=1)
     assert check(scene.book).verdict is Verdict.CONSISTENT
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["the new key", "the old key"])
+def test_a_renewed_device_commits_its_new_leaf_with_the_old_key_and_then_speaks_with(new: bool) -> None:
+    scene = Scene()
+    device = scene.book.renewed(scene.ayo)
+    identity = (Credential.x509([device.certified.der]), device.key.seed)
+    scene.ayo.commit(scene.channel, new_credential_and_signature_key=identity)
+    scene.ayo.device = device if new else scene.ayo.device
+    index = scene.ayo.message(scene.channel)
+    failed = [(c.claim, c.index, c.cause) for c in against(check(scene.book, every_signature=True))]
+    assert failed == ([] if new else [(Topic.SIGNATURES, index, Cause.BAD_SIGNATURE)])
+
+
+def proposed() -> tuple[Scene, int]:
+    """An agent's proposal, and the leader's commit that names it."""
+    scene = Scene()
+    context = scene.ayo.context(Kind.PROPOSAL, scene.channel, epoch=1, heard=scene.book.heard(scene.channel))
+    group, message = scene.ayo.groups[scene.channel].propose(
+        removal(scene.ayo, scene.channel, scene.chen),
+        authenticated_data=context.authenticated_data(),
+        random=scene.book.random,
+    )
+    scene.ayo.groups[scene.channel] = group
+    index = scene.ayo.log(context, message)
+    for party in (scene.bea, scene.chen):
+        party.groups[scene.channel], _ = party.groups[scene.channel].process(message, now_seconds=None)
+    scene.bea.commit(scene.channel)
+    scene.ayo.message(scene.channel)
+    return scene, index
+
+
+def test_a_proposal_and_the_commit_that_names_it() -> None:
+    scene, index = proposed()
+    assert check(scene.book).verdict is Verdict.CONSISTENT
+    without = scene.book.files().changed(body_of(scene.book, index), None)
+    assert check(scene.book, without).verdict is Verdict.UNCHECKED
+
+
+def test_a_list_by_somebody_whose_certificate_is_absent_is_not_judged() -> None:
+    scene = Scene()
+    index = next(n for n in range(len(scene.book.leaves)) if kind_of(scene.book, n) is Kind.CERTIFICATE)
+    scene.book.publish_list("Meridian", (), 2, by=scene.chen)
+    assert check(scene.book, scene.book.files().changed(body_of(scene.book, index), None)).verdict is Verdict.UNCHECKED
+
+
+def kind_of(book: Book, index: int) -> Kind:
+    return read(book.entry(index).envelope).context.kind
+
+
+def test_many_signatures_on_two_threads() -> None:
+    key = Scene().ayo.key
+    findings = Findings()
+    signatures = Signatures(findings, every=True)
+    for index in range(BATCH * (WAITING + 2)):
+        signed = key.sign("session", b"%d" % index)
+        signatures.later(Signed(index, Topic.SIGNATURES, (key.public,), "session", b"%d" % (index % 9_000), signed))
+    signatures.end()
+    failed = [c.index for c in findings.claims([Topic.SIGNATURES])]
+    assert failed[0] == 9_000
+    assert signatures.checked == BATCH * (WAITING + 2)
 
 
 def test_whoever_is_a_member_may_remove_the_revoked() -> None:

@@ -102,6 +102,27 @@ def test_what_is_gone_is_named(path: str, cause: Cause) -> None:
     assert (path, cause) in {(tile, found) for _, _, tile, found in failures(verified)}
 
 
+def test_when_the_last_entry_is_altered_the_content_is_not_whole() -> None:
+    path = "tile/entries/000.p/30"
+    data = files().files[path]
+    verified = check(files().changed(path, flip(data, len(data) - 1)), log_only=False)
+    assert failures(verified) == [(Topic.TREE, 29, path, Cause.ALTERED)]
+    assert {c.index for c in verified.claims if c.outcome is Outcome.UNCHECKED} == {29}
+
+
+def test_files_that_the_checkpoint_says_nothing_about_are_counted() -> None:
+    stored = Files({**files().files, "tile/entries/007": b"", "tile/notes.txt": b""})
+    verified = check(stored)
+    assert verified.verdict is Verdict.CONSISTENT
+    assert "2 files are not of this checkpoint" in verified.claims[1].rule
+
+
+def test_keys_of_two_logs_are_not_one_s() -> None:
+    other = Ed25519Signer.from_seed("elsewhere.test/log", bytes(32)).verifier_key.encode()
+    with pytest.raises(TlogError):
+        log_keys(f"{other}\n{KEYS[0].key.encode()}\n")  # type: ignore[attr-defined]
+
+
 def test_two_entries_that_changed_places_are_told_from_altered_ones() -> None:
     stored, leaves = long_log().files(), long_log().leaves
     path = "tile/entries/000"
