@@ -21,8 +21,8 @@ from clients.core import conversation, outbox, records
 from clients.core.commits import Work
 from clients.core.errors import ClientError, NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
+from clients.core.opening import learn_card
 from clients.core.outbox import Kept
-from clients.core.receive import learn_card
 from clients.core.records import Alarm, Enrolling, Intent
 from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, check_granted, pending_of, settle_identity
 from clients.link import Tap
@@ -246,7 +246,6 @@ class Station(Connected):
                 return None
             first = min(waiting, key=lambda w: (w[0], self._placed(w[1]), w[1]))[1]
             shown = self.act(lambda work, key=first: _show(work, key))  # type: ignore[misc]
-            self.device_core.session.receipt_at.setdefault(first[:16], now_ms())
             if isinstance(shown, Shown):
                 return shown
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from clients.core import commits, deliveries, joining, outbox, packages, proof, records
+from clients.core import changes, commits, deliveries, joining, outbox, packages, proof, records
 from clients.core import trust as trusted
 from clients.core.errands import Errand, fits
 from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
@@ -38,7 +38,7 @@ def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
         s.quiet[errand.key] = turn.now + RETRY
         return
     latest = outbox.promised(turn, run, frame)
-    commits.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
+    changes.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
 
 
 def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:

@@ -1,57 +1,37 @@
-"""Changes of a channel: how others' commits are taken, and how this device's own come about.
+"""Others' commits: checked before anything changes, then taken whole, or refused aloud.
 
-An intent (add these, remove those, a fresh key) is durable. From it a commit is made for the present epoch; the MLS state to
-be is kept beside the channel's (`Pending`) and takes its place only once the gateway has accepted the commit. When another
-commit wins the epoch, the pending one is dropped, its number is sealed again for whatever comes next, and the intent makes
-another commit in the new epoch. A crash at any point finds intent, pending commit and outbox item together, or none of them.
+`check` looks (MLS, binding, roster rules) and changes nothing; `apply` begins the new epoch. A commit that breaks a rule is not
+taken: the device says so to the channel, which is halted there until an officer rebuilds it, since epochs never go back.
 """
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, outbox, records, roster
 from clients.core import groups as grouped
-from clients.core import trust as trusted
-from clients.core.content import Cards, Purpose, encode_content
+from clients.core import outbox, records, roster
 from clients.core.groups import Groups, note_roster, seats
-from clients.core.ledger import at
 from clients.core.outbox import Kept
-from clients.core.packages import capabilities, lifetime
-from clients.core.records import AlarmKind, Channel, Epoch, Intent, Item, Message, Note, Pending
-from clients.core.trust import Trust, certificate_of
+from clients.core.records import AlarmKind, Channel, Epoch, Note
+from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
 from gateway.wire import Place, Placed
 from keys import body as bodies
 from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Heard,
     Kind,
-    Marking,
     Precedence,
     Verified,
     check_body,
-    read,
 )
 from keys.errors import KeysError
 from keys.mls.errors import MLSError
 from keys.mls.framing import MemberSender, PublicMessage
-from keys.mls.group import Group, PendingCommit
-from keys.mls.messages import Add, KeyPackage, Proposal, Remove
-from keys.mls.nodes import Credential, Extension
+from keys.mls.group import Group
 from keys.mls.received import CommitReceived
-from keys.mls.suites import cipher_suite
-from keys.policy import Verb
-
-ADDED_AT_ONCE: Final = 100  # devices in one commit; a Welcome of the hybrid suite grows by 1.2 kB for each
 
 
 class Wanting(Exception):
@@ -104,7 +84,7 @@ def check(
         if fetchable := [c for c in missing if c not in work.given_up]:
             raise Wanting(fetchable)
         _check_binding(work, channel, state, envelope, author, public)
-        group = _group(work, channel)
+        group = group_of(work, channel)
         roster.check_commit(work.turn, work.trust, channel, group, commit, author, placed.place)
         _, received = group.process(message, now_seconds=placed.place.time // 1000)
         if not isinstance(received, CommitReceived):
@@ -115,7 +95,8 @@ def check(
         raise CommitBroken(f"{type(error).__name__}: {error}") from None
 
 
-def _group(work: Work, channel: bytes) -> Group:
+def group_of(work: Work, channel: bytes) -> Group:
+    """The MLS group of a channel that this device is in."""
     group = work.groups.get(work.turn.draft, channel)
     assert group is not None, "a channel that is not left has its group"
     return group
@@ -143,7 +124,7 @@ def _check_binding(
 def apply(work: Work, channel: bytes, placed: Placed, body: bytes | None) -> None:
     """Take a commit that `check` let pass: the new epoch begins."""
     assert body is not None
-    turn, group = work.turn, _group(work, channel)
+    turn, group = work.turn, group_of(work, channel)
     message = bodies.read_commit(body).commit
     after, received = group.process(message, now_seconds=placed.place.time // 1000)
     assert isinstance(received, CommitReceived), "check has seen it"
@@ -203,249 +184,8 @@ def refuse(work: Work, channel: bytes, placed: Placed, envelope: Verified, rule:
     )
 
 
-# --- this device's own ---
-
-
-def create(work: Work, channel_class: str, ceiling: int, purpose: str) -> tuple[bytes, bytes]:
-    """Found a channel with this device alone in it; gives its id and the item of its CHANNEL_CREATED."""
-    turn, policy = work.turn, work.turn.charter.policy
-    kind = policy.channel_class(channel_class)
-    terms = bodies.ChannelTerms(policy.version, channel_class, Marking(ceiling))
-    channel = turn.random(16)
-    suite = cipher_suite(kind.suite)
-    credential = Credential.x509([turn.me.certificate])
-    start, end = lifetime(turn)
-    group = Group.create(
-        suite,
-        channel,
-        credential,
-        turn.key_of(turn.me.certificate_hash).seed,
-        work.trust,
-        extensions=(Extension(bodies.TERMS_EXTENSION, terms.encode()),),
-        capabilities=capabilities(suite),
-        not_before=start,
-        not_after=end,
-        random=turn.random,
-    )
-    state = Channel(
-        channel_class,
-        Marking(ceiling),
-        kind.suite,
-        since=0,
-        seq=0,
-        rolling=NOTHING,
-        head=0,
-        epoch=0,
-        left=0,
-        halted="",
-        purpose=purpose,
-    )
-    records.CHANNELS.put(turn.draft, channel, state)
-    work.groups.put(channel, group)
-    note_roster(turn, channel, 0, seats(group, work.trust))
-    created = bodies.ChannelCreated(group.group_info(), group.tree_bytes())
-    return channel, outbox.keep(turn, Kept(channel, Kind.CHANNEL_CREATED, encode(created), Precedence.PRIORITY))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What an intent still comes to in the present epoch: devices to add, leaves to remove."""
-
-    add: tuple[bytes, ...]
-    remove: tuple[int, ...]
-    renew: bool
-    rekey: bool
-
-    @property
-    def empty(self) -> bool:
-        return not (self.add or self.remove or self.renew or self.rekey)
-
-
-def plan(work: Work, intent: Intent) -> Plan:
-    """Hold an intent against the present roster: who is in already need not be added, who is gone not removed."""
-    turn = work.turn
-    group = _group(work, intent.channel)
-    present = grouped.roster_at(turn.draft, intent.channel, group.epoch)
-    assert present is not None
-    by_device = {s.device: s for s in present.seats}
-    add = tuple(d for d in dict.fromkeys(intent.add) if d not in by_device)[:ADDED_AT_ONCE]
-    remove = tuple(by_device[d].leaf for d in dict.fromkeys(intent.remove) if d in by_device)
-    mine = by_device.get(turn.me.device)
-    renew = intent.renew and mine is not None and mine.certificate != turn.me.certificate_hash
-    return Plan(add, remove, renew, intent.rekey)
-
-
-def admit(work: Work, channel: bytes, device: bytes, package: bytes | None) -> KeyPackage:
-    """A claimed KeyPackage that may be added: whole, of that very device, whose certificate counts and is alive.
-
-    Raises:
-        CommitBroken: it may not.
-    """
-    turn, state = work.turn, records.CHANNELS.get(work.turn.draft, channel)
-    assert state is not None
-    if package is None:
-        raise CommitBroken(f"device {device.hex()[:8]} has left no KeyPackages: it has to connect first")
-    try:
-        decoded = KeyPackage.decode(package)
-        decoded.verify(cipher_suite(state.suite), work.trust, turn.now // 1000)
-        certified = work.trust.certified(certificate_of(decoded.leaf_node.credential))
-    except MLSError as error:
-        raise CommitBroken(f"the KeyPackage of device {device.hex()[:8]} does not hold: {error}") from None
-    if certified is None or certified.device != device:
-        raise CommitBroken(f"the KeyPackage handed out for device {device.hex()[:8]} is another's")
-    if why := trusted.unfit(turn.draft, certified, turn.now):
-        raise CommitBroken(f"device {device.hex()[:8]} is {why}")
-    if not grouped.may_join(turn, certified.organisation, state.ceiling):
-        raise CommitBroken(f"{certified.organisation} may not see what goes to this channel")
-    if trusted.stale(turn.draft, certified.organisation, turn.now, turn.charter.policy.crl_hours):
-        raise CommitBroken(f"the revocation list of {certified.organisation} is missing or too old to add by")
-    return decoded
-
-
-def certificate_named(package: bytes) -> bytes | None:
-    """The hash of the certificate in a KeyPackage, to fetch it; None where there is none to read."""
-    try:
-        return certificate_of(KeyPackage.decode(package).leaf_node.credential)
-    except MLSError:
-        return None
-
-
-def commit(work: Work, key: bytes, intent: Intent, wanted: Plan, packages: Sequence[KeyPackage]) -> bytes:
-    """Make the commit of an intent for the present epoch, pending and durable; gives its item."""
-    turn, channel = work.turn, intent.channel
-    group = _group(work, channel)
-    state = records.CHANNELS.get(turn.draft, channel)
-    assert state is not None
-    number, attempt, previous = outbox.next_number(turn, channel)
-    context = Context(
-        version=1,
-        kind=Kind.COMMIT,
-        device=turn.me.device,
-        channel=channel,
-        epoch=group.epoch,
-        number=number,
-        attempt=attempt,
-        previous=previous,
-        heard=Heard(state.seq, state.rolling),
-        time=turn.now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
-    )
-    proposals: list[Proposal] = [Remove(leaf) for leaf in wanted.remove]
-    proposals += [Add(package) for package in packages]
-    fresh = None
-    if wanted.renew:
-        fresh = (Credential.x509([turn.me.certificate]), turn.key_of(turn.me.certificate_hash).seed)
-    pending = group.commit(
-        proposals,
-        authenticated_data=context.authenticated_data(),
-        by_reference=(),
-        new_credential_and_signature_key=fresh,
-        random=turn.random,
-    )
-    blobs = [pending.group_info, *([pending.welcome] if pending.welcome else [])]
-    for blob in blobs:
-        records.BLOBS.put(turn.draft, sha256(blob).digest(), Note(blob))
-    welcome = sha256(pending.welcome).digest() if pending.welcome else None
-    body = encode(bodies.Commit(pending.message, welcome, sha256(pending.group_info).digest()))
-    item_key = outbox.keep(
-        turn,
-        Kept(channel, Kind.COMMIT, body, Precedence.IMMEDIATE, uploads=tuple(sha256(b).digest() for b in blobs)),
-    )
-    item = records.OUTBOX.get(turn.draft, item_key)
-    seat = grouped.seat_of(turn.draft, channel, group.epoch, turn.me.device)
-    assert item is not None
-    assert seat is not None
-    outbox.seal_commit(turn, item_key, item, context, body, turn.key_of(seat.certificate))
-    records.PENDING.put(turn.draft, channel, Pending(key, item_key, group.epoch, pending.encode()))
-    return item_key
-
-
-def own_accepted(
-    work: Work, channel: bytes, run: Sequence[tuple[bytes, Item]], places: Sequence[Place], latest: int = 0
-) -> None:
-    """This device's envelopes have their places: content goes into its own history, a pending commit is merged."""
-    for (key, item), place in zip(run, places, strict=True):
-        outbox.settle(work.turn, key, item, place, latest)
-        if item.kind is Kind.COMMIT:
-            _merge(work, channel, key, place)
-        elif item.kind in (Kind.APPLICATION, Kind.ALERT):
-            _own_message(work, channel, item, place)
-        elif item.kind is Kind.ACK:
-            ack = bodies.read_ack(item.content)
-            alerts.answered(work.turn, ack.root, work.turn.me.device, ack.option, channel, place.seq, place.time)
-        elif item.kind is Kind.REVOCATION_LIST:
-            trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
-        elif item.kind is Kind.CERTIFICATE:
-            trusted.absorb(work.turn, work.trust, [Placed(channel, place, item.header, item.signature, item.content)])
-
-
-def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
-    turn = work.turn
-    pending = records.PENDING.get(turn.draft, channel)
-    if pending is None or pending.item != item:
-        return
-    before = _group(work, channel)
-    decoded = PendingCommit.decode(pending.commit, work.trust)
-    after = decoded.group
-    records.PENDING.delete(turn.draft, channel)
-    old, new = seats(before, work.trust), seats(after, work.trust)
-    gone = {s.device for s in old.seats} - {s.device for s in new.seats}
-    fresh = {s.device for s in new.seats} - {s.device for s in old.seats}
-    work.groups.put(channel, after)
-    begin(work, channel, after, place, removed=bool(gone))
-    intent = records.INTENTS.get(turn.draft, pending.intent)
-    if intent is not None and plan(work, replace(intent, rekey=False)).empty:
-        finish(work, pending.intent, "")
-    if fresh:
-        introduce(work, channel)
-
-
-def introduce(work: Work, channel: bytes) -> None:
-    """Tell those who have just come what the channel is for and who is in it."""
-    turn = work.turn
-    state = records.CHANNELS.get(turn.draft, channel)
-    present = grouped.roster_at(turn.draft, channel, state.epoch) if state else None
-    if state is None or present is None or not turn.charter.policy.permits(turn.me.roles, Verb.SEND):
-        return
-    contents: list[bytes] = []
-    if state.purpose:
-        contents.append(encode_content(Purpose(state.purpose)))
-    cards = [note.data for s in present.seats if (note := records.CARDS.get(turn.draft, s.device))]
-    contents += [encode_content(Cards(cards[n : n + 64])) for n in range(0, len(cards), 64)]
-    for content in contents:
-        outbox.keep(turn, Kept(channel, Kind.APPLICATION, content, Precedence.PRIORITY, state.ceiling))
-
-
 def finish(work: Work, key: bytes, why: str) -> None:
     """An intent is done, or (with a reason) came to nothing."""
     records.INTENTS.delete(work.turn.draft, key)
     records.OUTCOMES.put(work.turn.draft, key, Note(why.encode()))
     work.turn.events.append(Moved(key))
-
-
-def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
-    """What this device said stands in its own history too, and needs no showing."""
-    context = read(Envelope(item.header, item.signature)).context
-    message = Message(
-        work.turn.me.device,
-        work.turn.me.certificate_hash,
-        item.kind,
-        context.epoch,
-        context.time,
-        place.time,
-        item.precedence,
-        item.marking,
-        item.expires,
-        sha256(item.header).digest(),
-        item.alert,
-        item.salt,
-        item.content,
-        "",
-        shown=work.turn.now,
-    )
-    records.MESSAGES.put(work.turn.draft, at(channel, place.seq), message)
-    records.NAMES.put(work.turn.draft, message.header_hash, Note(at(channel, place.seq)))

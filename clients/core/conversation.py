@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from clients.core import alerts, commits, outbox, receipts, records
+from clients.core import alerts, changes, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.alerts import Composed
 from clients.core.commits import Work
@@ -64,7 +64,7 @@ def create_channel(work: Work, channel_class: str, marking: Marking, purpose: st
         raise NotNow(f"the revocation list of {turn.me.organisation} is missing or too old: sync, or ask a registrar")
     if work.trust.certified(turn.me.certificate_hash) is None:
         raise NotNow("this device's certificate is not proved yet: sync first")
-    return commits.create(work, channel_class, marking, purpose)[0]
+    return changes.create(work, channel_class, marking, purpose)[0]
 
 
 def change(

@@ -7,13 +7,14 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import commits, outbox, receipts, records
+from clients.core import changes, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
 from clients.core.ledger import at
+from clients.core.opening import Arrived
 from clients.core.outbox import stream_of_receipts
-from clients.core.receive import Arrived, Receiver, take_receipt
+from clients.core.receive import Receiver
 from clients.core.records import AlarmKind, Channel, Counter, Fetched
 from clients.core.session import Session
 from clients.core.timeline import Inbox, claim
@@ -197,7 +198,7 @@ def _own_control(s: Session, turn: Turn, placed: wire.Placed) -> None:
     """This device's own envelope in a sparse stream has its place, whether or not the acceptance has come."""
     for key, item in outbox.queued(turn.draft, placed.channel):
         if item.header == placed.header:
-            commits.own_accepted(s.work(turn), placed.channel, [(key, item)], [placed.place])
+            changes.own_accepted(s.work(turn), placed.channel, [(key, item)], [placed.place])
 
 
 def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
@@ -205,7 +206,7 @@ def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> N
     if known is not None and known.context.device == turn.me.device:
         _own_control(s, turn, placed)
     else:
-        take_receipt(turn, s.trust, placed, body)
+        receipts.take_envelope(turn, s.trust, placed, body)
 
 
 def _receipt_soon(s: Session, turn: Turn, channel: bytes, run: Sequence[wire.Placed]) -> None:

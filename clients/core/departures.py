@@ -24,13 +24,19 @@ _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
 
 def give_receipts(s: Session, turn: Turn) -> None:
-    for channel, state in turn.channels():
-        if state.left or (state.since == 0 and state.seq == 0):
+    """One receipt for a channel at a time, collected for a moment; at once when the shell is about to end."""
+    for channel, given in records.GIVEN.scan(turn.draft):
+        known = records.CHANNELS.get(turn.draft, channel)
+        if known is not None and any(seq <= known.seq for seq in given.shown):
+            s.receipt_at.setdefault(channel, turn.now + deliveries.RECEIPT_AFTER)
+    for channel, when in list(s.receipt_at.items()):
+        state = records.CHANNELS.get(turn.draft, channel)
+        if state is None or state.left or not (s.flush or turn.now >= when):
             continue
-        stream = stream_of_receipts(channel)
-        due = turn.now >= s.receipt_at.get(channel, turn.now + 1) or s.flush
-        if due and not outbox.queued(turn.draft, stream) and receipts.due(turn.draft, channel, state):
-            s.receipt_at.pop(channel, None)
+        if outbox.queued(turn.draft, stream_of_receipts(channel)):
+            continue
+        del s.receipt_at[channel]
+        if receipts.due(turn.draft, channel, state):
             receipts.give(turn, s.trust, channel, state)
 
 

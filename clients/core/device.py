@@ -21,7 +21,7 @@ of answers will do, and none may be lost for good.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from clients.core import answers, deliveries, departures, membership, proof, receipts, records
+from clients.core import answers, deliveries, departures, membership, proof, records
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -69,6 +69,7 @@ class Device:
         self.session.forget()
         self.session.ready, self.session.reconnect = True, False
         self.session.newest_charter = newest_charter
+        self.session.receipt_at = {channel: now for channel, _ in records.CHANNELS.scan(self.view)}
         self.session.restock = {kind.suite for kind in self.charter.policy.classes}
         return self._turn(now, self._follow)[1]
 
@@ -159,7 +160,7 @@ class Device:
             lost = inbox is not None and inbox.asked  # asked for in vain: the alarm is raised, waiting helps nobody
             if session.listed and not state.left and not lost:
                 found += ["deliveries"] if state.seq < state.head else []
-                found += ["receipts"] if session.flush and receipts.due(view, channel, state) else []
+                found += ["receipts"] if session.flush and channel in session.receipt_at else []
         return found
 
     def _blocked(self, stream: bytes) -> bool:

@@ -7,7 +7,7 @@ on by whoever was waiting for it.
 from collections.abc import Sequence
 from typing import Final
 
-from clients.core import commits, deliveries, groups, joining, outbox, proof, records, roster
+from clients.core import changes, commits, deliveries, groups, joining, outbox, proof, records, roster
 from clients.core.commits import CommitBroken, Wanting, Work
 from clients.core.errands import Errand
 from clients.core.records import Channel, Intent
@@ -126,7 +126,7 @@ def _may_commit(turn: Turn, channel: bytes, state: Channel) -> bool:
 
 def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel) -> None:
     work = s.work(turn)
-    plan = commits.plan(work, intent)
+    plan = changes.plan(work, intent)
     if plan.empty:
         commits.finish(work, key, "")
         return
@@ -134,7 +134,7 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
         admitted = _admit(s, work, intent.channel, state, plan.add)
         if admitted is None:
             return
-        commits.commit(work, key, intent, plan, admitted)
+        changes.commit(work, key, intent, plan, admitted)
         for device in plan.add:
             del s.claims[state.suite, device]  # one KeyPackage, one group; a race that is lost claims another
     except (CommitBroken, MLSError) as error:
@@ -150,9 +150,9 @@ def _admit(s: Session, work: Work, channel: bytes, state: Channel, devices: Sequ
         s.send(errand, lambda i: wire.ClaimKeyPackages(i, state.suite, batch))
         return None
     claimed = {d: s.claims[state.suite, d] for d in devices}
-    hashes = [h for p in claimed.values() if p and (h := commits.certificate_named(p))]
+    hashes = [h for p in claimed.values() if p and (h := changes.certificate_named(p))]
     wanted = [h for h in s.trust.missing(hashes) if h not in s.given_up]
     if wanted:
         s.wanted.update(dict.fromkeys(wanted))
         return None
-    return [commits.admit(work, channel, device, package) for device, package in claimed.items()]
+    return [changes.admit(work, channel, device, package) for device, package in claimed.items()]

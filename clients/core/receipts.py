@@ -9,6 +9,7 @@ disagrees is a suspicion with the other device's name: one of the two was shown 
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,11 +18,14 @@ from clients.core import outbox, proof, records
 from clients.core.ledger import View, at, seq_of
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import AlarmKind, Channel, Claim, Fate, Given, Received
+from clients.core.timeline import claim
 from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
-from keys.body import RANGE_LIMIT, Range, Receipt, Seen
+from gateway.wire import Placed
+from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_receipt
 from keys.canonical import encode
-from keys.envelope import Heard, Kind
+from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
+from keys.errors import BadSignature, KeysError, Malformed
 
 SPAN: Final = 10_000  # seqs that one receipt covers at most
 
@@ -58,7 +62,7 @@ def covers(ranges: Sequence[tuple[int, int]], seq: int) -> bool:
 def due(view: View, channel: bytes, state: Channel) -> bool:
     """Whether there is anything of others to give a receipt for."""
     given = records.GIVEN.get(view, channel) or Given(state.since, [])
-    if given.shown:
+    if any(seq <= state.seq for seq in given.shown):
         return True
     for key, line in records.LINES.scan(view, channel, at(channel, given.upto)):
         if seq_of(key) > state.seq:
@@ -82,7 +86,7 @@ def give(turn: Turn, known: Trust, channel: bytes, state: Channel) -> bytes | No
     if turn.charter.policy.channel_class(state.channel_class).receipts == "shown":
         shown = [s for s in sorted(set(given.shown)) if s <= state.seq and _ours(turn, known, channel, s)]
     if not received and not shown:
-        records.GIVEN.put(turn.draft, channel, Given(given.upto, []))
+        records.GIVEN.put(turn.draft, channel, Given(given.upto, [s for s in given.shown if s > state.seq]))
         return None
     checkpoint = proof.held(turn.draft, turn.charter)
     seen = Seen(checkpoint.size, checkpoint.root) if checkpoint else None
@@ -167,27 +171,27 @@ def suspicion(turn: Turn, channel: bytes, seq: int, device: bytes, said: int) ->
 
 def settle_claims(turn: Turn, channel: bytes, state: Channel) -> None:
     """Hold the claims that this device has now reached against its own history."""
-    for key, claim in list(records.CLAIMS.scan(turn.draft, channel)):
+    for key, said in list(records.CLAIMS.scan(turn.draft, channel)):
         seq = int.from_bytes(key[16:24], "big")
         if seq > state.seq:
             break
         line = records.LINES.get(turn.draft, at(channel, seq))
-        if line is not None and len(line.rolling) == 32 and line.rolling != claim.rolling:
-            suspicion(turn, channel, seq, claim.device, seq)
+        if line is not None and len(line.rolling) == 32 and line.rolling != said.rolling:
+            suspicion(turn, channel, seq, said.device, seq)
         records.CLAIMS.delete(turn.draft, key)
 
 
 def withheld(turn: Turn, channel: bytes, state: Channel, patience: int) -> None:
     """Others have had for a while what does not come here."""
-    for key, claim in records.CLAIMS.scan(turn.draft, channel):
+    for key, said in records.CLAIMS.scan(turn.draft, channel):
         seq = int.from_bytes(key[16:24], "big")
-        if seq > state.seq and turn.now - claim.time > patience:
+        if seq > state.seq and turn.now - said.time > patience:
             turn.alarm(
                 AlarmKind.WITHHELD,
-                f"device {claim.device.hex()[:8]} has the channel up to seq {seq}, this device only to {state.seq}",
+                f"device {said.device.hex()[:8]} has the channel up to seq {seq}, this device only to {state.seq}",
                 channel=channel,
                 seq=seq,
-                device=claim.device,
+                device=said.device,
             )
 
 
@@ -200,3 +204,43 @@ def _compare_checkpoint(turn: Turn, seen: Seen, device: bytes) -> None:
             device=device,
             seq=seen.size,
         )
+
+
+def take_envelope(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None:
+    """An envelope of a receipt stream. Only signed ones count; the stream is sparse, so no chain is checked."""
+    claimed = claim(placed)
+    if claimed is None:
+        turn.alarm(AlarmKind.GATEWAY, "no envelope", channel=placed.channel, seq=placed.place.seq)
+        return
+    try:
+        if not claimed.signed or claimed.context.kind is not Kind.RECEIPT:
+            return
+        receipt = read_receipt(body)
+        if stream_of_receipts(receipt.channel) != placed.channel or claimed.context.channel != placed.channel:
+            raise Malformed("a receipt in another channel's stream")
+        keys = {c.public_key for c in known.of_device(claimed.context.device)}
+        verified = _by_any(claimed, keys)
+        check_body(verified, body)
+    except KeysError as error:
+        turn.alarm(
+            AlarmKind.FORGED,
+            f"a receipt that does not hold: {error}",
+            channel=placed.channel,
+            seq=placed.place.seq,
+            device=claimed.context.device,
+        )
+        return
+    state = records.CHANNELS.get(turn.draft, receipt.channel)
+    if state is not None and claimed.context.heard.seq:
+        compare(turn, receipt.channel, state, claimed.context.heard, claimed.context.device, claimed.context.heard.seq)
+    take(turn, receipt, claimed.context.device, placed.place.time)
+
+
+def _by_any(claimed: Claimed, keys: AbstractSet[bytes]) -> Verified:
+    """Verified by one of the device's keys: between two certificates either may have signed."""
+    for key in keys:
+        try:
+            return verify_run([claimed], key)[0]
+        except BadSignature:
+            continue
+    raise BadSignature("no key of this device signed it")

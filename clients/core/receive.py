@@ -23,22 +23,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, commits, outbox, proof, receipts, records
+from clients.core import changes, commits, outbox, proof, receipts, records
 from clients.core import trust as trusted
-from clients.core.cap import CapRefused
-from clients.core.content import AckText, AlertContent, Cards, Purpose, Text, read_content
 from clients.core.groups import Groups
 from clients.core.ledger import at
-from clients.core.outbox import Kept
-from clients.core.records import AlarmKind, Chain, Channel, Counter, Epoch, Fate, Line, Message, Note
+from clients.core.opening import Arrived, Case, Opener, Rejected
+from clients.core.records import AlarmKind, Chain, Channel, Epoch, Fate, Line, Note
 from clients.core.roster import author_in
 from clients.core.timeline import claim
 from clients.core.trust import Trust
-from clients.core.turn import NewMessage, Turn
+from clients.core.turn import Turn
 from gateway.wire import Place, Placed
-from keys.authority import read_card
-from keys.body import Complaint, read_ack, read_commit_refused, read_complaint, read_receipt
-from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import (
     ENCRYPTED,
@@ -48,35 +43,14 @@ from keys.envelope import (
     Kind,
     Marking,
     Verified,
-    check_body,
-    open_application_data,
     read,
     rolling,
     verify_run,
 )
-from keys.errors import BadSignature, KeysError, Malformed
-from keys.mls.errors import MLSError
-from keys.mls.received import ApplicationReceived, peek
+from keys.errors import KeysError, Malformed
 from keys.policy import Verb
 
 GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A delivered envelope and its body; the body is None where it was destroyed, or where it is this device's own."""
-
-    placed: Placed
-    body: bytes | None
-
-
-class Rejected(Exception):
-    """This envelope is not taken: which alarm, and why."""
-
-    def __init__(self, kind: AlarmKind, why: str, fate: Fate = Fate.REFUSED) -> None:
-        super().__init__(why)
-        self.kind = kind
-        self.fate = fate
 
 
 @dataclass(slots=True)
@@ -179,7 +153,8 @@ class Receiver:
         self._check_heard(channel, state, envelope, place.seq)
         try:
             self._check_rules(state, envelope, author, arrived)
-            fate = self._open(channel, state, arrived, envelope, author)
+            case = Case(channel, state, arrived.placed, arrived.body, envelope, author)
+            fate = Opener(self.turn, self.trust, self.groups).open(case)
         except Rejected as rejected:
             self._reject(channel, arrived, rejected, context.device, ahead=ahead)
             return
@@ -270,194 +245,7 @@ class Receiver:
         if author_in(self.turn, self.trust, placed.channel, number, author.device) is None:
             raise Rejected(AlarmKind.NOT_PERMITTED, f"device {author.device.hex()[:8]} was removed before")
 
-    # --- bodies ---
-
-    def _open(self, channel: bytes, state: Channel, arrived: Arrived, envelope: Verified, author: Certified) -> Fate:
-        kind, body = envelope.context.kind, arrived.body
-        if body is None:
-            return self._without_body(channel, arrived, envelope, author)
-        try:
-            check_body(envelope, body)
-        except BadSignature as error:
-            raise Rejected(AlarmKind.FORGED, str(error)) from None
-        if kind in ENCRYPTED:
-            return self._open_content(channel, state, arrived, body, envelope, author)
-        try:
-            self._statement(channel, arrived, envelope, body)
-        except Malformed as error:
-            raise Rejected(AlarmKind.GATEWAY, str(error)) from None
-        return Fate.TAKEN
-
-    def _without_body(self, channel: bytes, arrived: Arrived, envelope: Verified, author: Certified) -> Fate:
-        """Destroyed by rule, or withheld: either way the place is shown as what it is."""
-        if envelope.context.kind in ENCRYPTED:
-            self._show(channel, arrived, envelope, author, b"", b"", "its body is no longer kept")
-        return Fate.UNREADABLE
-
-    def _statement(self, channel: bytes, arrived: Arrived, envelope: Verified, body: bytes) -> None:
-        """What members say in clear."""
-        context, seq = envelope.context, arrived.placed.place.seq
-        who = context.device.hex()[:8]
-        if context.kind is Kind.ACK:
-            ack = read_ack(body)
-            alerts.answered(self.turn, ack.root, context.device, ack.option, channel, seq, arrived.placed.place.time)
-        elif context.kind is Kind.COMMIT_REFUSED:
-            refused = read_commit_refused(body)
-            self.turn.alarm(
-                AlarmKind.COMMIT_REFUSED,
-                f"device {who} can't take the commit at seq {refused.seq}: {refused.rule}",
-                channel=channel,
-                seq=refused.seq,
-                device=context.device,
-            )
-        elif context.kind is Kind.FRANKING_COMPLAINT:
-            complaint = read_complaint(body)
-            self.turn.alarm(
-                AlarmKind.FRANKING,
-                f"device {who} was sent other content at seq {complaint.seq} than its header commits to",
-                channel=channel,
-                seq=complaint.seq,
-                device=context.device,
-            )
-
-    def _open_content(
-        self,
-        channel: bytes,
-        state: Channel,
-        arrived: Arrived,
-        body: bytes,
-        envelope: Verified,
-        author: Certified,
-    ) -> Fate:
-        received = self._decrypt(channel, body, envelope, author, arrived)
-        try:
-            content = open_application_data(received.content, envelope.context.franking)
-        except BadSignature as error:
-            self._complain(channel, arrived, envelope)
-            raise Rejected(AlarmKind.FRANKING, str(error), Fate.HIDDEN) from None
-        salt = received.content[:16]
-        try:
-            self._content(channel, state, arrived, envelope, author, salt, content)
-        except Malformed as error:
-            self._show(channel, arrived, envelope, author, salt, content, "in a form that this program does not know")
-            raise Rejected(AlarmKind.UNREADABLE, f"no content: {error}", Fate.UNREADABLE) from None
-        except (BadSignature, CapRefused) as error:
-            raise Rejected(AlarmKind.FORGED, f"an alert that does not hold: {error}", Fate.HIDDEN) from None
-        return Fate.TAKEN
-
-    def _decrypt(
-        self, channel: bytes, body: bytes, envelope: Verified, author: Certified, arrived: Arrived
-    ) -> ApplicationReceived:
-        """What MLS says of the message has to be what the context says of it."""
-        context = envelope.context
-        group = self.groups.get(self.turn.draft, channel)
-        assert group is not None, "a channel that is not left has its group"
-        try:
-            outside = peek(body)
-            if (outside.group_id, outside.epoch) != (channel, context.epoch):
-                raise Rejected(AlarmKind.MISDIRECTED, "the encryption is of another channel or epoch", Fate.HIDDEN)
-            if outside.authenticated_data != context.authenticated_data():
-                raise Rejected(AlarmKind.MISDIRECTED, "the encryption is bound to another header", Fate.HIDDEN)
-            group, received = group.process(body, now_seconds=arrived.placed.place.time // 1000)
-        except MLSError as error:
-            self._show(channel, arrived, envelope, author, b"", b"", "it could not be decrypted")
-            raise Rejected(AlarmKind.UNREADABLE, f"{type(error).__name__}: {error}", Fate.UNREADABLE) from None
-        if not isinstance(received, ApplicationReceived):
-            raise Rejected(AlarmKind.MISDIRECTED, "no application message inside", Fate.HIDDEN)
-        self.groups.put(channel, group)
-        same = received.authenticated_data == context.authenticated_data() and received.epoch == context.epoch
-        if not same or trusted.certificate_of(received.credential) != author.hash:
-            raise Rejected(AlarmKind.FORGED, "sealed by another member than the one who signed it", Fate.HIDDEN)
-        return received
-
-    def _complain(self, channel: bytes, arrived: Arrived, envelope: Verified) -> None:
-        body = encode(Complaint(arrived.placed.place.seq, envelope.header_hash))
-        outbox.keep(self.turn, Kept(channel, Kind.FRANKING_COMPLAINT, body))
-
-    def _content(
-        self,
-        channel: bytes,
-        state: Channel,
-        arrived: Arrived,
-        envelope: Verified,
-        author: Certified,
-        salt: bytes,
-        data: bytes,
-    ) -> None:
-        content = read_content(data)
-        alerting = self.turn.charter.policy.channel_class(state.channel_class).alerts
-        if isinstance(content, AlertContent) != (envelope.context.kind is Kind.ALERT):
-            raise Rejected(AlarmKind.MISDIRECTED, "content of another kind than its header says", Fate.HIDDEN)
-        if isinstance(content, Text) and alerting:
-            raise Rejected(AlarmKind.NOT_PERMITTED, "talk in a channel for alerts", Fate.HIDDEN)
-        match content:
-            case AlertContent():
-                assert envelope.context.alert is not None  # keys.envelope.read
-                alerts.take(
-                    self.turn, content, envelope.context.alert, author.device, channel, arrived.placed.place.seq
-                )
-                self._show(channel, arrived, envelope, author, salt, data, "")
-            case Text():
-                self._show(channel, arrived, envelope, author, salt, data, "")
-            case Cards(cards):
-                self._cards(cards)
-            case Purpose(text):
-                self._purpose(channel, author, text)
-            case AckText(root, text):
-                alerts.words(self.turn, root, author.device, text, channel, arrived.placed.place.time)
-
-    def _cards(self, cards: Sequence[bytes]) -> None:
-        """Names count by their registrar's signature and only for a device whose certificate says the same."""
-        for data in cards:
-            try:
-                learn_card(self.turn, self.trust, data)
-            except KeysError as error:
-                self.turn.alarm(AlarmKind.FORGED, f"a card that does not hold: {error}")
-
-    def _purpose(self, channel: bytes, author: Certified, text: str) -> None:
-        state = records.CHANNELS.get(self.turn.draft, channel)
-        policy = self.turn.charter.policy
-        allowed = policy.permits(author.roles, Verb.CREATE_CHANNEL) or policy.permits(author.roles, Verb.ADD)
-        if state is not None and allowed:
-            records.CHANNELS.put(self.turn.draft, channel, replace(state, purpose=text))
-
     # --- writing down ---
-
-    def _show(
-        self,
-        channel: bytes,
-        arrived: Arrived,
-        envelope: Verified,
-        author: Certified,
-        salt: bytes,
-        content: bytes,
-        reason: str,
-    ) -> None:
-        """There is something for people at this place, if only that it can't be read."""
-        context, place = envelope.context, arrived.placed.place
-        message = Message(
-            context.device,
-            author.hash,
-            context.kind,
-            context.epoch,
-            context.time,
-            place.time,
-            context.precedence,
-            context.marking,
-            context.expires,
-            envelope.header_hash,
-            context.alert,
-            salt,
-            content,
-            reason,
-            shown=0,
-        )
-        key = at(channel, place.seq)
-        if records.MESSAGES.get(self.turn.draft, key) is None:
-            records.MESSAGES.put(self.turn.draft, key, message)
-            records.NAMES.put(self.turn.draft, envelope.header_hash, Note(key))
-            records.UNSHOWN.put(self.turn.draft, key, Counter(context.precedence))
-            self.turn.events.append(NewMessage(channel, place.seq))
 
     def _reject(self, channel: bytes, arrived: Arrived, why: Rejected, device: bytes, *, ahead: bool) -> None:
         self.turn.alarm(why.kind, str(why), channel=channel, seq=arrived.placed.place.seq, device=device)
@@ -510,7 +298,7 @@ class Receiver:
             )
         item = next(((k, i) for k, i in outbox.queued(turn.draft, channel) if i.header == placed.header), None)
         if item is not None:
-            commits.own_accepted(commits.Work(turn, self.trust, self.groups), channel, [item], [placed.place])
+            changes.own_accepted(commits.Work(turn, self.trust, self.groups), channel, [item], [placed.place])
         self._place(channel, arrived, Fate.OWN, ahead=ahead)
 
     def _not_mine(self, channel: bytes, arrived: Arrived, header_hash: bytes) -> None:
@@ -537,52 +325,3 @@ def epoch_at(turn: Turn, channel: bytes, seq: int) -> tuple[int, Epoch | None]:
             break
         number, found = int.from_bytes(key[16:], "big"), epoch
     return number, found
-
-
-def learn_card(turn: Turn, known: Trust, data: bytes) -> None:
-    """Keep who a device's person is. Raises KeysError unless a registrar of the device's own organisation signed it."""
-    card = read_card(data)
-    card.verify(turn.charter)
-    for certified in known.of_device(card.device):
-        if (certified.person, certified.organisation) != (card.person, card.organisation):
-            raise BadSignature("this card names another person or organisation than the device's certificate")
-    records.CARDS.put(turn.draft, card.device, Note(data))
-
-
-def take_receipt(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None:
-    """An envelope of a receipt stream. Only signed ones count; the stream is sparse, so no chain is checked."""
-    try:
-        claimed = read(Envelope(placed.header, placed.signature))
-        if not claimed.signed or claimed.context.kind is not Kind.RECEIPT:
-            return
-        receipt = read_receipt(body)
-        if outbox.stream_of_receipts(receipt.channel) != placed.channel or claimed.context.channel != placed.channel:
-            raise Malformed("a receipt in another channel's stream")
-        keys = {c.public_key for c in known.of_device(claimed.context.device)}
-        verified = _by_any(claimed, keys)
-        check_body(verified, body)
-    except KeysError as error:
-        turn.alarm(
-            AlarmKind.FORGED,
-            f"a receipt that does not hold: {error}",
-            channel=placed.channel,
-            seq=placed.place.seq,
-            device=_device(Arrived(placed, None)),
-        )
-        return
-    state = records.CHANNELS.get(turn.draft, receipt.channel)
-    if state is not None and claimed.context.heard.seq:
-        receipts.compare(
-            turn, receipt.channel, state, claimed.context.heard, claimed.context.device, claimed.context.heard.seq
-        )
-    receipts.take(turn, receipt, claimed.context.device, placed.place.time)
-
-
-def _by_any(claimed: Claimed, keys: AbstractSet[bytes]) -> Verified:
-    """Verified by one of the device's keys: between two certificates either may have signed."""
-    for key in keys:
-        try:
-            return verify_run([claimed], key)[0]
-        except BadSignature:
-            continue
-    raise BadSignature("no key of this device signed it")

@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from clients.core import commits, records
+from clients.core import changes, records
 from clients.core.commits import Work
 from clients.core.device import Device
 from clients.core.ledger import Change
@@ -37,7 +37,7 @@ from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, se
 from keys.identity import SigningKey, receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
-from keys.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash, root_of
+from keys.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash
 from tests.keys.mission import DAY, NOW, Mission, Registrar
 from tests.keys.mission import Device as Enrolled
 
@@ -79,6 +79,7 @@ class Relay:
         self.view = SqliteView(self.db, Parsed())
         self.sessions: dict[bytes, Line] = {}
         self.leaves: list[bytes] = []
+        self._nodes: dict[tuple[int, int], bytes] = {}
         self._decide(
             lambda: acts.install_charter(
                 self.view,
@@ -231,7 +232,13 @@ class Relay:
         return sign_checkpoint(head, [self.mission.log]).encode()
 
     def _hash_at(self, level: int, index: int) -> bytes:
-        return root_of(b"".join(self.leaves[index << level : (index + 1) << level]))
+        if level == 0:
+            return self.leaves[index]
+        known = self._nodes.get((level, index))
+        if known is None:
+            known = node_hash(self._hash_at(level - 1, 2 * index), self._hash_at(level - 1, 2 * index + 1))
+            self._nodes[level, index] = known
+        return known
 
     def prove(self, frame: wire.Prove) -> wire.Proven:
         size = len(self.leaves)
@@ -467,7 +474,7 @@ class World:
 
     def channel(self, owner: Party, *others: Party, kind: str = "narrow", ceiling: Marking = Marking.AMBER) -> bytes:
         """A channel with these members, introduced to each other."""
-        channel, _ = owner.act(lambda work: commits.create(work, kind, ceiling, "east gate"))
+        channel, _ = owner.act(lambda work: changes.create(work, kind, ceiling, "east gate"))
         self.run()
         if others:
             self.add(owner, channel, *others)

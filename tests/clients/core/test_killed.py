@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from clients.core import commits, records
+from clients.core import changes, records
 from keys.envelope import Marking
 from tests.clients.relay import Killed, Party, World
 from tests.clients.talk import say, see, texts
@@ -105,7 +105,7 @@ def test_a_channel_founded_as_the_battery_died() -> None:
         mso = world.party("Chen", "officer")
         mso.die_at = boundary
         try:
-            mso.act(lambda work: commits.create(work, "narrow", Marking.GREEN, "gate"))
+            mso.act(lambda work: changes.create(work, "narrow", Marking.GREEN, "gate"))
         except Killed:
             mso.revive()
         world.run()
