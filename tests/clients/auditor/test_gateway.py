@@ -87,7 +87,7 @@ def test_the_folder_has_every_published_body(tmp_path: Path) -> None:
 
 def test_a_body_that_came_in_chunks_lies_there_too(tmp_path: Path) -> None:
     world = World()
-    answer = world.publish_list("Meridian", range(1, 2_000), 2)
+    answer = world.publish_list("Meridian", range(1, 3_000), 2)
     assert isinstance(answer, wire.Accepted)
     assert world.committed[-1].body_length > wire.CHUNK
     assert audit(world, tmp_path / "log").verdict is Verdict.CONSISTENT
