@@ -3,9 +3,11 @@
 import contextlib
 import io
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,6 +120,16 @@ class Gateway:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.folder / "stderr").read_text()
+
+    def reload(self, note: Path) -> None:
+        """Install a charter while the gateway runs."""
+        assert self.process is not None
+        (self.folder / "charter.note").write_bytes(note.read_bytes())
+        self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + PATIENCE
+        while "of the charter" not in (self.folder / "stderr").read_text():
+            assert time.monotonic() < end, (self.folder / "stderr").read_text()
+            time.sleep(0.1)
 
     def stop(self) -> None:
         if self.process is not None:

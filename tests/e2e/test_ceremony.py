@@ -149,6 +149,39 @@ def test_an_alert_and_who_answered_it(mission: Mission, chen: Party) -> None:
     assert ayo.run("alert", "send", "--alone", "--reason", "x", "--cap", cap, "--to", "alerts").code == 6
 
 
+def test_a_partner_comes_in_while_the_gateway_runs(mission: Mission, chen: Party) -> None:
+    """Its keys are its own; it sees what was agreed, and no more."""
+    folder, secret = mission.folder, ["--key-passphrase-file", mission.passphrase]
+    registrar, theirs = mission.party("registrar"), mission.party("hostpol")
+    (made,) = theirs.do("mission", "partner", "init", "--org", "Hostpol", "--out", folder / "hostpol", *secret)
+    first, text, note = folder / "ceremony" / "charter.note", folder / "charter-2.toml", folder / "charter-2.note"
+    registrar.do(
+        "mission", "partner", "add", made["file"], "--words", made["words"], "--until", "2099-12-31", "--out", text
+    )
+    for n, options in ((1, [text, "--out", note]), (2, [note, "--against", first])):
+        key = folder / "ceremony" / f"authority-{n}.key"
+        (signed,) = registrar.do("mission", "charter", "sign", *options, "--key", key, *secret, "--yes")
+    assert signed["complete"] is True
+    mission.gateway.reload(note)
+    (shown,) = registrar.do("mission", "charter", "show", note)
+    theirs.do("mission", "charter", "accept", first, note, "--words", shown["words"])
+    theirs.do("devices", "crl")
+    file, emil = folder / "emil.invite", mission.party("Emil")
+    theirs.do("invite", "new", "--role", "guest", "--person", "Emil", "--file", file)
+    (asked,) = emil.do("enrol", file, "--no-wait")
+    theirs.do("enrol", "approve", "--words", asked["words"])
+    chen.do("enrol", "approve", "--words", asked["words"], "--person", "Emil")
+    emil.do("enrol", "--timeout", "60s")
+    chen.do("channel", "create", "--class", "liaison", "--marking", "AMBER", "--purpose", "liaison", "--add", "Emil")
+    assert chen.run("channel", "add", "motorcade", "Emil").code == 6  # AMBER+STRICT stays at home
+    (sent,) = emil.do("send", "--to", "liaison", "cordon set")
+    assert sent["state"] == "accepted"
+    assert [m["text"] for m in chen.do("read", "liaison")] == ["cordon set"]
+    (told,) = registrar.do("devices", "crl")
+    assert told["organisation"] == "Meridian"
+    assert [o["name"] for o in registrar.do("mission", "partner", "list")] == ["Meridian", "Hostpol"]
+
+
 def test_words_that_differ_let_nobody_in(mission: Mission) -> None:
     registrar, zoe = mission.party("registrar"), mission.party("Zoe")
     zoe.do("enrol", mission.invite("Zoe", "agent"), "--no-wait")
@@ -190,7 +223,7 @@ def test_a_revoked_device_is_out_at_once(mission: Mission, chen: Party) -> None:
     (revoked,) = registrar.do("devices", "revoke", "LANCE-3", "--reason", "phone snatched", "--yes")
     assert revoked["name"] == "Ayo"
     listed = {d["name"]: d["revoked"] for d in registrar.do("devices", "list", "--all")}
-    assert listed == {"Chen": False, "Ayo": True}
+    assert (listed["Chen"], listed["Ayo"]) == (False, True)
     assert ayo.run("status").code == 6
     chen.do("send", "--to", "motorcade", "after")
     (shown,) = chen.do("channel", "show", "motorcade")
