@@ -14,7 +14,7 @@ import pytest
 
 from gateway.core.effects import Append, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
-from gateway.store.base import Conflict, WrongStore
+from gateway.store.base import Conflict, DiskFull, WrongStore
 from gateway.store.sqlite import SqliteStore, create
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
