@@ -205,5 +205,5 @@ class Reading:
         if self.stopped is not None:
             for topic in OF_THE_ENTRIES:
                 self._findings.unchecked(
-                    topic, f"nothing after entry {self.stopped} was read: it is damaged", self.stopped
+                    topic, f"from entry {self.stopped} on nothing was judged: it is damaged or missing", self.stopped
                 )
