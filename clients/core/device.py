@@ -67,7 +67,7 @@ class Device:
     def begin(self, now: int, newest_charter: int = 0) -> Outcome:
         """A session is open: say where this device stands. What was asked in the last one is asked again."""
         self.session.forget()
-        self.session.ready, self.session.reconnect = True, False
+        self.session.ready, self.session.reconnect, self.session.since = True, False, now
         self.session.newest_charter = newest_charter
         self.session.receipt_at = {channel: now for channel, _ in records.CHANNELS.scan(self.view)}
         self.session.restock = {kind.suite for kind in self.charter.policy.classes}
@@ -110,7 +110,7 @@ class Device:
         result = action(turn)
         if session.ready:
             self._go_on(turn)
-            proof.overdue(turn)
+            proof.overdue(turn, session.since)
         session.groups.save(draft)
         session.trust.look(self.view, session.charter)
         return result, Outcome(draft.changes(), session.frames, turn.events)

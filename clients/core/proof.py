@@ -26,6 +26,8 @@ from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 ASKED_AT_ONCE: Final = 40  # inclusion proofs in one answer: 40 paths of 30 hashes fit a frame of 64 KiB
 LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not under a checkpoint is an alarm
 
+ANSWERED_WITHIN: Final = 15_000  # ms that a session is old before what is overdue is held against the gateway
+
 
 def leaf_of(placed: Placed) -> bytes:
     """The leaf hash that the log must hold for an envelope delivered so."""
@@ -175,8 +177,13 @@ def _included(turn: Turn, index: int, path: list[bytes] | None, checkpoint: Chec
     return record
 
 
-def overdue(turn: Turn) -> None:
-    """Alarm for every entry whose time has passed: late, or against the gateway's signed promise."""
+def overdue(turn: Turn, since: int) -> None:
+    """Alarm for every entry whose time has passed: late, or against the gateway's signed promise.
+
+    `since` (ms) is when this session began: after an absence the gateway gets a moment to prove what fell due meanwhile.
+    """
+    if turn.now < since + ANSWERED_WITHIN:
+        return
     for key, record in list(_due(turn)):
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
         turn.alarm(

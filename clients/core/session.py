@@ -29,6 +29,7 @@ class Session:
     groups: Groups
     narrow: bool = False
     ready: bool = False  # the gateway has answered the proof
+    since: int = 0  # ms: when it did
     reconnect: bool = False  # the next session is to prove another certificate
     flush: bool = False  # receipts go at once: the shell is about to end
     listed: bool = False  # the gateway has named this device's channels
