@@ -8,15 +8,18 @@
     W6  fsyncs a message, one sender at window 1
 
 Runs are sealed before the clock starts. `server_us` is the gateway's CPU, user and system, for each message or delivery: it is
-the figure to compare; rates and latencies depend on who else uses the machine (`others`, in cores).
+the figure to compare, as a multiple of `verify_us`; rates and latencies depend on who else uses the machine (`others`) and on
+what its host takes away (`stolen`), both in cores.
 """
 
 import asyncio
 import gc
+import json
 import re
 import shutil
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Row = dict[str, float | int | str | None]
 
+WATCHED = 3  # broadcasts during which the event loop is watched
 PATIENCE = 120.0  # s until a workload is given up
 ECHOES = 64  # a sender says its cursor after so many of its own envelopes came back
 
@@ -71,15 +75,23 @@ class Meter:
         self._before = self._read()
         self._threads = fleet.cpu_by_thread()
 
-    def _read(self) -> tuple[float, float, float, float]:
+    def _read(self) -> tuple[float, float, float, float, float]:
         times = psutil.cpu_times()
         busy = times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0)
-        return self._fleet.cpu(), time.process_time(), busy, time.monotonic()
+        stolen = getattr(times, "steal", 0.0)  # what a virtual machine was not given although it had work
+        return self._fleet.cpu(), time.process_time(), busy, stolen, time.monotonic()
+
+    def so_far(self) -> float:
+        """CPU seconds of the gateway since the start."""
+        return self._fleet.cpu() - self._before[0]
 
     def stop(self) -> "Meter":
+        """The end of what is measured."""
         after = self._read()
-        self.server, self.client, busy, self.seconds = (b - a for a, b in zip(self._before, after, strict=True))
+        gone = [b - a for a, b in zip(self._before, after, strict=True)]
+        self.server, self.client, busy, stolen, self.seconds = gone
         self.others = max(0.0, (busy - self.server - self.client) / self.seconds)
+        self.stolen = stolen / self.seconds
         threads = self._fleet.cpu_by_thread()
         self.loop = threads[self._fleet.pid] - self._threads[self._fleet.pid]
         return self
@@ -93,6 +105,7 @@ class Meter:
             "client_us": 1e6 * self.client / count,
             "server_cores": self.server / self.seconds,
             "others": self.others,
+            "stolen": self.stolen,
         }
 
 
@@ -249,22 +262,23 @@ async def w2(fleet: Fleet, members: int, rounds: int = 9, precedence: Precedence
     lines = await each(lambda device: following(fleet, device), others)
     await sender.follow()
     joined = time.monotonic() - began - founded
-    [(warm, _), *frames] = submits(sender, author, channel, [1] * (rounds + 1))
+    [(warm, _), *frames] = submits(sender, author, channel, [1] * (rounds + 1 + WATCHED))
     crowd = Crowd([sender, *lines], channel)
     await asyncio.sleep(2.0)
     await crowd.broadcast(sender, warm)
     lasts, whole, quick, clients, others_load = [], [], [], [], []
-    for frame, _ in frames:
+    for frame, _ in frames[:rounds]:
         gc.collect()
         meter = Meter(fleet)
         took = await crowd.broadcast(sender, frame)
-        quick.append(fleet.cpu() - meter._before[0])
+        quick.append(meter.so_far())
         await asyncio.sleep(0.4)  # cursors are its work as well
         meter.stop()
         lasts.append(1000 * took)
         whole.append(meter.server)
         clients.append(meter.client)
         others_load.append(meter.others)
+    held = await _held(fleet, crowd, sender, [frame for frame, _ in frames[rounds:]])
     await each(Line.close, [sender, *lines], 200)
     return {
         "members": members,
@@ -277,8 +291,25 @@ async def w2(fleet: Fleet, members: int, rounds: int = 9, precedence: Precedence
         "client_us": 1e6 * statistics.mean(clients) / members,
         "found_s": founded,
         "join_s": joined,
+        **held,
         "others": statistics.mean(others_load),
     }
+
+
+async def _held(fleet: Fleet, crowd: "Crowd", sender: Line, frames: Sequence[bytes]) -> Row:
+    """How long broadcasts hold the event loop; not in the rounds that are measured, since asking costs."""
+    probe = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.probe", str(fleet.metrics), str(fleet.pid)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await asyncio.sleep(1.0)
+    for frame in frames:
+        await crowd.broadcast(sender, frame)
+        await asyncio.sleep(0.4)
+    told, _ = await probe.communicate(b"end\n")
+    figures: dict[str, float] = json.loads(told)
+    return {f"loop_{name}": value for name, value in figures.items()}
 
 
 class Crowd:
