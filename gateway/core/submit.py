@@ -250,8 +250,10 @@ def append(
     now: int,
     random: Random,
 ) -> Outcome[wire.Accepted | wire.Refused]:
-    """Give verified envelopes the next places of `stream` and of the log."""
-    seq, hashed, index = stream.seq, stream.rolling, view.log_size()
+    """Give verified envelopes the next places of `stream` and of the log. If this machine's clock was set back, the log's
+    time stands still until the clock has caught up: it never runs backwards."""
+    end = view.log_end()
+    seq, hashed, index, now = stream.seq, stream.rolling, end.size, max(now, end.time)
     places, given = [], []
     for verified, body in zip(run, bodies, strict=True):
         seq, hashed = seq + 1, rolling(hashed, verified.envelope.header)

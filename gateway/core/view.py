@@ -186,6 +186,14 @@ class Identity:
 RENEWAL: Final = "renewal"  # the role of an invitation that a device has made for itself
 
 
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The number of entries, and the time (ms) of the last one."""
+
+    size: int
+    time: int
+
+
 class View(Protocol):
     """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
 
@@ -312,6 +320,10 @@ class View(Protocol):
 
     def cursor(self, device: bytes, channel: bytes) -> int: ...
     def log_size(self) -> int: ...
+    def log_end(self) -> LogEnd:
+        """Where the next entry goes."""
+        ...
+
     def entries(self, first: int, limit: int) -> Sequence[bytes]:
         """Encoded entries by log index."""
         ...

@@ -9,6 +9,7 @@ from gateway.core.view import (
     Chain,
     End,
     Invitation,
+    LogEnd,
     Member,
     Package,
     RefusedAttempt,
@@ -359,6 +360,10 @@ class SqliteView:
     def cursor(self, device: bytes, channel: bytes) -> int:
         row = self._row("SELECT seq FROM cursors WHERE device = ? AND stream = ?", device, channel)
         return int(row[0]) if row else 0
+
+    def log_end(self) -> LogEnd:
+        row = self._row("SELECT idx + 1, time FROM envelopes ORDER BY idx DESC LIMIT 1")
+        return LogEnd(*row) if row else LogEnd(0, 0)
 
     def log_size(self) -> int:
         row = self._row("SELECT max(idx) FROM envelopes")
