@@ -162,14 +162,19 @@ class Connected:
     # --- sessions ---
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises Untrusted when somebody else than the gateway answers."""
+        """Stay connected until cancelled.
+
+        Raises:
+            Untrusted: somebody else than the gateway answers.
+            NotAllowed, Unknown: the gateway has no session for this device: it was revoked, or its certificate has ended.
+        """
         attempt = 0
         while True:
             try:
                 async with self.session():
                     attempt = 0
                     await asyncio.Future()
-            except NotReached:
+            except (NotReached, NotNow):
                 await asyncio.sleep(backoff(attempt))
                 attempt += 1
             except _Again:
@@ -178,7 +183,7 @@ class Connected:
     async def sync(self, timeout: float = 10.0, *, receipts: bool = True) -> SyncReport:  # noqa: ASYNC109
         """Do all that can be done within `timeout` seconds: catch up, send, give receipts, get proofs.
 
-        Nothing is lost when it ends early. Raises Untrusted when somebody else than the gateway answers.
+        Nothing is lost when it ends early. Raises as `run`.
         """
         if self.online:
             return await self._settle(timeout, receipts=receipts)
