@@ -33,6 +33,7 @@ from keys.errors import Malformed
 Tap = Callable[[str, bytes], None]
 
 PATH: Final = "/v1/socket"
+CLOSE_SECONDS: Final = 2.0
 OPEN_SECONDS: Final = 10.0
 SEND_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 180.0  # the gateway pings every minute
@@ -186,7 +187,8 @@ class Link:
         await self._socket.pong(data)
 
     async def close(self) -> None:
-        """End it. Never raises; closing twice does no harm."""
+        """End it. Never raises; closing twice does no harm. Back when the socket is gone, so the loop may end with it."""
+        plain = self._socket.get_extra_info("socket")
         try:
             async with asyncio.timeout(2.0):
                 await self._socket.close()
@@ -194,3 +196,6 @@ class Link:
             pass
         finally:
             await self._session.close()
+        until = time.monotonic() + CLOSE_SECONDS
+        while plain is not None and plain.fileno() >= 0 and time.monotonic() < until:  # noqa: ASYNC110 (no event tells)
+            await asyncio.sleep(0.005)  # TLS says its goodbye in its own time

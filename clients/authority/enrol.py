@@ -7,6 +7,7 @@ officer     outrider enrol approve           a second person compares them too; 
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -21,7 +22,8 @@ from clients.station import Station
 from clients.vault import Vault
 from keys.authority import INVITE_PREFIX, LINK_LIMIT, Invite, read_invite
 
-TIME_LIMIT = 5
+TIME_LIMIT: Final = 5
+SYNC: Final = 10.0  # seconds
 
 
 @click.command(cls=Verb)
@@ -85,6 +87,8 @@ async def _join(station: Station, made: Invite, seconds: float | None, no_wait: 
     if not asked_for.done and not no_wait:
         tell("waiting for both approvals …")
         asked_for = await station.enrol(made.link(), timeout=seconds)
+    if asked_for.done:
+        await station.sync(SYNC)  # leaves KeyPackages, without which nobody can add this device to a channel
     show(
         {
             "words": asked_for.words,
