@@ -1,6 +1,12 @@
-"""What all tests share: hypothesis without a deadline, since a busy machine is no fault in the code, and a seed that repeats."""
+"""What all tests share: hypothesis without a deadline, since a busy machine is no fault in the code, and a seed that repeats.
+
+The fast suite tries 40 examples a property; `OUTRIDER_THOROUGH=1` tries 1,000, by hand.
+"""
+
+import os
 
 from hypothesis import settings
 
-settings.register_profile("outrider", deadline=None, print_blob=True)
-settings.load_profile("outrider")
+settings.register_profile("outrider", deadline=None, print_blob=True, max_examples=40)
+settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1_000)
+settings.load_profile("thorough" if os.environ.get("OUTRIDER_THOROUGH") == "1" else "outrider")

@@ -8,11 +8,8 @@ async with RealMission.found(tmp_path) as mission:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +19,7 @@ from typing import Any
 
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
+from clients.demo.company import GATEWAY, Company, Process, free_port, prepare, stop
 from clients.registrar import Registrar
 from clients.station import Station
 from clients.vault import CHEAP, Vault
@@ -33,34 +31,10 @@ from keys.request import read_request
 
 DAY = 86_400_000
 PASSPHRASE = "correct horse battery staple"
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def now() -> int:
     return int(time.time() * 1000)
-
-
-async def gateway_command(*arguments: object) -> str:
-    """Run `outrider-gateway` to its end; its stdout."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway.main",
-        *map(str, arguments),
-        cwd=REPOSITORY,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, f"{arguments}: {err.decode()}"
-    return out.decode()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def until(look: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
@@ -78,7 +52,9 @@ class RealMission:
     def __init__(self, folder: Path, tap: Callable[[str, bytes], None] | None = None) -> None:
         self.folder = folder
         self.tap = tap
-        self.process: asyncio.subprocess.Process | None = None
+        prepare()
+        self.company = Company(folder)
+        self.process: Process | None = None
         self.stations: dict[str, Station] = {}
         self.certified: dict[str, Certified] = {}
         self.links: dict[str, asyncio.Task[None]] = {}
@@ -108,7 +84,8 @@ class RealMission:
 
     async def _found(self) -> None:
         address = f"127.0.0.1:{free_port()}"
-        await gateway_command(
+        await self.company.run(
+            GATEWAY,
             "init",
             "--dir",
             self.gateway,
@@ -133,7 +110,7 @@ class RealMission:
         for n, note in enumerate(self.notes, 1):
             path = self.folder / f"charter-{n}.note"
             path.write_bytes(note)
-            await gateway_command("charter", path, "--config", self.config)
+            await self.company.run(GATEWAY, "charter", path, "--config", self.config)
         await self.start()
         for house in (founding.home, partner):
             self.registrars[house.name] = []
@@ -146,35 +123,18 @@ class RealMission:
 
     async def start(self) -> None:
         """Start the gateway's process and wait until it listens."""
-        with (self.folder / "gateway.err").open("ab") as errors:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gateway.main",
-                "run",
-                "--config",
-                str(self.config),
-                cwd=REPOSITORY,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-            )
-        assert self.process.stdout is not None
-        line = (await asyncio.wait_for(self.process.stdout.readline(), 20)).decode()
-        assert line.startswith("listening "), (self.folder / "gateway.err").read_text()
+        self.process, _ = await self.company.start_gateway(self.config)
 
     async def kill(self) -> None:
         """kill -9."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        self.process.kill()
+        await asyncio.to_thread(self.process.join)
 
     async def stop(self) -> None:
         """SIGTERM: the gateway drains."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
-        await asyncio.wait_for(self.process.wait(), 20)
+        await stop(self.process)
 
     async def enrol(self, role: str, name: str, house: str = "Meridian", *, life_days: int = 30) -> Station:
         """A new person's station, enrolled and with its link up."""
@@ -225,5 +185,5 @@ class RealMission:
         for registrars in self.registrars.values():
             for registrar in registrars:
                 registrar.close()
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None:
             await self.stop()
