@@ -8,6 +8,7 @@ import argparse
 import json
 import platform
 import pstats
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,7 +21,8 @@ import uvloop
 
 from keys.envelope import Precedence
 from tests.bench.fleet import Fleet, launched, open_files
-from tests.bench.load import Row, w1, w2, w3, w4, w5, w6, yardstick
+from tests.bench.load import w1, w2, w3, w4, w5, w6
+from tests.bench.meter import Row, yardstick
 
 PLAIN = ("-m", "gateway.main")
 W1_MESSAGES = {1: 20_000, 32: 96_000}
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="append rows to this file, as JSON lines")
     parser.add_argument("--profile", action="store_true", help="where the time goes")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the gateway ends with its bench
     open_files()
     print(f"# python {platform.python_version()}, {platform.machine()}; bodies: random ciphertext of the real length")
     for step in steps(asked):

@@ -18,8 +18,8 @@ from core import PAYLOAD, Peer, ServerProc  # type: ignore[import-not-found]  # 
 from gateway import wire
 from tests.bench.author import Author, Channel
 from tests.bench.fleet import CHECKOUT, Fleet
+from tests.bench.flow import ECHOES
 from tests.bench.line import Line, framed
-from tests.bench.load import ECHOES
 from tests.bench.mission import Device
 
 SETTLED = 2  # the channel's creation and the commit that adds its members

@@ -3,7 +3,8 @@
 import uvloop
 
 from tests.bench.fleet import launched
-from tests.bench.load import Row, w1, w4
+from tests.bench.load import w1, w4
+from tests.bench.meter import Row
 
 
 def test_one_to_one_and_a_backlog() -> None:
