@@ -23,6 +23,7 @@ from clients.core.device import Device, charter_of
 from clients.core.errors import ClientError, NotAllowed, NotEnrolled, NotNow, NotReached, Unknown, Untrusted
 from clients.core.greeting import Greeting
 from clients.core.ledger import Change, View
+from clients.core.records import AlarmKind
 from clients.core.turn import Answered, Event, Outcome
 from clients.link import Link, Tap, backoff
 from gateway import wire
@@ -264,6 +265,9 @@ class Connected:
         self._outgoing = asyncio.Queue()
         self._link, self._last_frame = link, time.monotonic()
         self._do(core.begin(now_ms(), challenge.charter_version))
+        if abs(self.clock_off) > CLOCK_OFF:
+            minutes = self.clock_off // 60_000
+            self.act(lambda work: work.turn.alarm(AlarmKind.CLOCK, f"the gateway's clock differs by {minutes} minutes"))
         return link
 
     async def _hear(self, link: Link) -> None:

@@ -8,6 +8,7 @@ vault of its own, so several seats may share one vault.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
+from clients.approving import Approver, error_of
 from clients.connected import now_ms
 from clients.core import outbox
 from clients.core import trust as trusted
@@ -16,7 +17,6 @@ from clients.core.ledger import Draft
 from clients.core.outbox import Kept
 from clients.enrolments import PendingEnrolment, put_charters, settle_identity
 from clients.link import Tap
-from clients.station import Station, error_of
 from clients.vault import Vault
 from gateway import wire
 from keys.authority import (
@@ -43,13 +43,11 @@ HOUR: Final = 3_600_000
 BACKDATED: Final = HOUR  # ms by which a certificate begins earlier, for clocks that are behind
 
 
-class Registrar(Station):
+class Registrar(Approver):
     """One seat, opened. What it says goes to the control channel."""
 
     @classmethod
-    def open(  # type: ignore[override]
-        cls, vault: Vault, n: int, charter_notes: Sequence[bytes] = (), *, tap: Tap | None = None
-    ) -> "Registrar":
+    def open(cls, vault: Vault, n: int, charter_notes: Sequence[bytes] = (), *, tap: Tap | None = None) -> "Registrar":
         """The seat of the registrar `n` of this vault. The charter's notes (versions 1 to n) are needed the first time.
 
         Raises:
@@ -76,9 +74,9 @@ class Registrar(Station):
         return registrar
 
     def __init__(self, vault: Vault, n: int, *, tap: Tap | None = None) -> None:
-        super().__init__(vault, tap=tap)
+        super().__init__(vault.corner(f"registrar:{n}"), tap=tap)
+        self.vault = vault
         self.number = n
-        self._ledger = vault.corner(f"registrar:{n}")
 
     def close(self) -> None:
         """Let go of the vault."""
@@ -203,7 +201,7 @@ class Registrar(Station):
                 return certified
         raise Unknown("the gateway has no such certificate")
 
-    async def directory(self) -> list[wire.Person]:  # type: ignore[override]
+    async def directory(self) -> list[wire.Person]:
         """Every device of the mission, as the gateway has them."""
         found: list[wire.Person] = []
         async with self.session():
@@ -236,6 +234,3 @@ class Registrar(Station):
                 lambda work: outbox.keep(work.turn, Kept(control, Kind.REVOCATION_LIST, der, Precedence.IMMEDIATE))
             )
             await self.accepted(item)
-
-    async def _beside(self) -> None:
-        """A registrar's certificate is the charter's: nothing to renew."""

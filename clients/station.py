@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from clients import views
-from clients.connected import Connected, SyncReport, now_ms, refusal
-from clients.core import conversation, outbox, records
+from clients.approving import Approver, error_of
+from clients.connected import SyncReport, now_ms
+from clients.core import conversation, records
 from clients.core.commits import Work
-from clients.core.errors import ClientError, NotEnrolled, NotNow, Unknown
+from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
 from clients.core.opening import learn_card
-from clients.core.outbox import Kept
 from clients.core.records import Alarm, Enrolling, Intent
-from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, check_granted, pending_of, settle_identity
+from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, settle_identity
 from clients.link import Tap
 from clients.vault import Cost, Vault
 from clients.views import (
@@ -39,11 +39,9 @@ from clients.views import (
 )
 from gateway import wire
 from keys.authority import renewal_id, request_renewal
-from keys.credential import Certified
-from keys.envelope import Kind, Marking, Precedence
+from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
 from keys.identity import SigningKey
-from keys.policy import Verb
 
 RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
 ACCEPTED_SECONDS: Final = 20.0
@@ -74,7 +72,7 @@ class AlertSent:
     items: list[bytes]
 
 
-class Station(Connected):
+class Station(Approver):
     """One profile, opened."""
 
     def __init__(self, vault: Vault, *, tap: Tap | None = None, narrow: bool = False) -> None:
@@ -337,66 +335,6 @@ class Station(Connected):
             records.PEERS.put(draft, p.device, peer)
         self._ledger.apply(draft.changes())
 
-    # --- what an officer approves ---
-
-    async def pending_enrolments(self) -> list[PendingEnrolment]:
-        """Those that wait for a second person. Raises NotAllowed, NotReached."""
-        async with self.session():
-            frame = await self.ask(wire.GetEnrolments)
-        if not isinstance(frame, wire.Enrolments):
-            raise error_of(frame)
-        return pending_of(frame)
-
-    async def approve(self, invite: bytes) -> None:
-        """Approve a certificate that a registrar has granted, its words compared; back when the approval is accepted.
-
-        Raises:
-            Unknown, NotNow: no such enrolment, or not granted yet.
-            Untrusted: the certificate is not for who asked.
-            NotAllowed: the charter does not let this device.
-        """
-        async with self.session():
-            if self.enrolled and not self.identity.registrar:
-                self.act(lambda work: conversation.need(work, Verb.APPROVE_ENROLMENT))
-            pending = next((p for p in await self.pending_enrolments() if p.invite == invite), None)
-            if pending is None:
-                raise Unknown("no such enrolment waits")
-            present = await self._present(pending)
-            certified = check_granted(pending, self.charter, present)
-            await self._approved(certified)
-
-    async def _present(self, pending: PendingEnrolment) -> Certified | None:
-        """The certificate of before, for a renewal."""
-        if pending.role != "renewal" or not pending.certificate:
-            return None
-        device = self.charter.verify_certificate(pending.certificate).device
-        known = self.act(lambda work: work.trust.of_device(device))
-        return max(known, key=lambda c: c.not_before, default=None)
-
-    async def _approved(self, certified: Certified) -> None:
-        item = self.act(
-            lambda work: outbox.keep(
-                work.turn,
-                Kept(self.charter.control_channel, Kind.CERTIFICATE, certified.der, Precedence.IMMEDIATE),
-            )
-        )
-        await self.accepted(item)
-
-    async def accepted(self, item: bytes) -> None:
-        """Wait, in an open session, until the gateway has an item for good. Raises what it is refused for."""
-        try:
-            async with asyncio.timeout(ACCEPTED_SECONDS):
-                while True:
-                    self._news.clear()
-                    sent = records.SENT.get(self._ledger, item)
-                    if sent is not None and sent.seq:
-                        return
-                    if sent is not None and sent.refused:
-                        raise NotNow(sent.refused)
-                    await self._news.wait()
-        except TimeoutError:
-            raise NotNow("the gateway has not accepted it yet; it is kept and goes again") from None
-
     # --- renewal ---
 
     def renew(self) -> None:
@@ -458,8 +396,3 @@ def _show(work: Work, key: bytes) -> Shown | None:
     shown = views.shown(work, channel, seq, message) if message is not None else None
     conversation.show(work, channel, seq)
     return shown
-
-
-def error_of(frame: wire.FromGateway) -> ClientError:
-    """What an answer that is none means to the user."""
-    return refusal(frame) if isinstance(frame, wire.Refused) else NotNow(f"an unexpected {type(frame).__name__}")

@@ -161,7 +161,9 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
     for index, record in proved:
         if record.channel == turn.charter.control_channel:
             trusted.proven(turn, index)
-    if not proved:
+    if proved:
+        s.prove_most = proof.ASKED_AT_ONCE
+    else:
         s.prove_after = turn.now + PROVE_AGAIN
     for certificate in s.wanted:
         kept = records.CERTIFICATES.get(turn.draft, certificate)
@@ -266,6 +268,7 @@ def _certificates_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Re
 
 
 def _prove_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.prove_most = max(1, len(errand.key) // 16)  # half of them: eight bytes each
     s.prove_after = turn.now + max(frame.retry_after, PROVE_AGAIN)
 
 

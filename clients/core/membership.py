@@ -70,7 +70,7 @@ def _ask_certificates(s: Session, batch: list[bytes]) -> None:
 def ask_for_proofs(s: Session, turn: Turn) -> None:
     if turn.now < s.prove_after:
         return
-    if indices := proof.waiting(turn.draft):
+    if indices := proof.waiting(turn.draft)[: s.prove_most]:
         held = proof.held(turn.draft, turn.charter)
         size = held.size if held else 0
         key = b"".join(i.to_bytes(8, "big") for i in indices)

@@ -25,7 +25,7 @@ from gateway.wire import Placed
 from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_receipt
 from keys.canonical import encode
 from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
-from keys.errors import BadSignature, KeysError, Malformed
+from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
 
 SPAN: Final = 10_000  # seqs that one receipt covers at most
 
@@ -218,6 +218,8 @@ def take_envelope(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None
         receipt = read_receipt(body)
         if stream_of_receipts(receipt.channel) != placed.channel or claimed.context.channel != placed.channel:
             raise Malformed("a receipt in another channel's stream")
+        if not _was_member(turn, receipt.channel, claimed.context.device):
+            raise NotPermitted("its author was never in that channel")
         keys = {c.public_key for c in known.of_device(claimed.context.device)}
         verified = _by_any(claimed, keys)
         check_body(verified, body)
@@ -234,6 +236,12 @@ def take_envelope(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None
     if state is not None and claimed.context.heard.seq:
         compare(turn, receipt.channel, state, claimed.context.heard, claimed.context.device, claimed.context.heard.seq)
     take(turn, receipt, claimed.context.device, placed.place.time)
+
+
+def _was_member(turn: Turn, channel: bytes, device: bytes) -> bool:
+    """Whether a device is in the channel now, or was while this one was."""
+    rosters = (roster for _, roster in records.ROSTERS.scan(turn.draft, channel))
+    return any(seat.device == device for roster in rosters for seat in roster.seats)
 
 
 def _by_any(claimed: Claimed, keys: AbstractSet[bytes]) -> Verified:

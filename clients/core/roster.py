@@ -137,7 +137,7 @@ def _check_extensions(group: Group, proposal: GroupContextExtensions) -> None:
 
 
 def bad_leaves(turn: Turn, known: Trust, channel: bytes, epoch: int) -> list[tuple[bytes, str]]:
-    """The members that have to go first, and why: revoked, expired, or no longer to be shown this channel's marking."""
+    """The members that have to go first, and why: revoked or expired."""
     found = []
     for seat in _roster(turn, channel, epoch):
         if seat.device == turn.me.device:

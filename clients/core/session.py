@@ -11,6 +11,7 @@ from typing import Final
 from clients.core.commits import Work
 from clients.core.errands import Errand, Errands
 from clients.core.groups import Groups
+from clients.core.proof import ASKED_AT_ONCE
 from clients.core.timeline import Inbox
 from clients.core.trust import Trust
 from clients.core.turn import Turn
@@ -35,6 +36,7 @@ class Session:
     listed: bool = False  # the gateway has named this device's channels
     newest_charter: int = 0
     prove_after: int = 0  # ms: no proofs are asked for before
+    prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
     errands: Errands = field(default_factory=Errands)
     inboxes: dict[bytes, Inbox] = field(default_factory=dict)
     wanted: dict[bytes, None] = field(default_factory=dict)  # certificates to fetch
@@ -51,7 +53,7 @@ class Session:
     def forget(self) -> None:
         """The session is over."""
         self.ready = self.listed = False
-        self.prove_after = 0
+        self.prove_after, self.prove_most = 0, ASKED_AT_ONCE
         self.errands = Errands()
         self.given_up.clear()
         for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors, self.remove_at):
