@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from keys.tlog.reader import LogReader
 from tests.e2e.mission import RealMission, until
 
 WRITERS = ("chen", "dara", "ayo", "bea")
+SHOWN = 40  # findings that are printed
 WAITING = 8  # messages that a device lets wait before it writes on: all four share one process here
 
 
@@ -79,6 +81,11 @@ class Result:
     log_size: int = 0
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+def ended(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException | None]:
+    """What ended tasks that should still run."""
+    return [task.exception() for task in tasks if task.done() and not task.cancelled()]
 
 
 async def stopped(tasks: list[asyncio.Task[None]]) -> None:
@@ -148,12 +155,14 @@ async def run(folder: Path, rounds: int, seed: int) -> Result:
             await until(lambda: len(traffic.accepted()) == len(traffic.sent), "everything sent is accepted", 120)
         except AssertionError:
             result.wrong += [f"{n}: {mission.stations[n].status()}" for n in WRITERS]
+            result.wrong += [f"{n} waits for {mission.stations[n].device_core.waiting()}" for n in WRITERS]
         others = {n: sum(t.split()[0] != n for t in traffic.sent.values()) for n in WRITERS}
         try:
             await until(lambda: all(len(traffic.shown[n]) >= others[n] for n in WRITERS), "all of it is shown", 60)
         except AssertionError:
             result.wrong.append("not all of it was shown in time")
         await asyncio.sleep(0.5)  # what would be shown twice shows itself now
+        result.wrong += [f"a task ended by itself: {e!r}" for e in ended((*readers, *mission.links.values()))]
         await stopped(readers)
         result.wrong += [f"{n}: {a.detail}" for n in WRITERS for a in mission.stations[n].alarms()]
         await mission.stop()
@@ -174,8 +183,10 @@ def main() -> None:
         f"{result.rounds} rounds of kill -9 (seed {result.seed}): {result.accepted} accepted, {result.lost} lost, "
         f"{result.doubled} shown twice, log of {result.log_size} entries, {result.seconds:.0f} s"
     )
-    for line in result.wrong:
+    for line in result.wrong[:SHOWN]:
         print(f"WRONG: {line}")
+    if len(result.wrong) > SHOWN:
+        print(f"… and {len(result.wrong) - SHOWN} more")
     sys.exit(1 if result.wrong else 0)
 
 
