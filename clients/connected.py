@@ -286,6 +286,8 @@ class Connected:
     async def _tick(self, link: Link) -> None:  # noqa: ARG002 (one form with the other two)
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            if not self.online:
+                raise _Again  # somebody's turn failed and the machine was made anew: it knows nothing of this session
             if self.device_core.waiting() or self.device_core.session.receipt_at:
                 self._turn(self.device_core.tick)
 
@@ -301,7 +303,7 @@ class Connected:
 
 
 class _Again(Exception):
-    """This session is to be opened anew: the device has another certificate now."""
+    """This session is to be opened anew: the device has another certificate now, or its machine has begun again."""
 
 
 def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:

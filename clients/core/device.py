@@ -110,7 +110,7 @@ class Device:
         result = action(turn)
         if session.ready:
             self._go_on(turn)
-            proof.overdue(turn, session.since)
+            proof.overdue(turn, session.since, session.proofs_asked)
         session.groups.save(draft)
         session.trust.look(self.view, session.charter)
         return result, Outcome(draft.changes(), session.frames, turn.events)

@@ -74,8 +74,11 @@ def ask_for_proofs(s: Session, turn: Turn) -> None:
         held = proof.held(turn.draft, turn.charter)
         size = held.size if held else 0
         key = b"".join(i.to_bytes(8, "big") for i in indices)
-        if not s.errands.covers("prove", b""):
-            s.send(Errand("prove", key, size), lambda i: wire.Prove(i, size, indices))
+        if not s.errands.covers("prove", b"") and s.send(
+            Errand("prove", key, size), lambda i: wire.Prove(i, size, indices)
+        ):
+            for index in indices:
+                s.proofs_asked.setdefault(index, turn.now)
 
 
 def remove_the_unfit(s: Session, turn: Turn) -> None:

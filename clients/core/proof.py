@@ -6,7 +6,7 @@ seq it was delivered with; what is not there in time is an alarm. Whoever renumb
 to show it another log, and then its receipts (`seen`) disagree with everybody's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -26,7 +26,7 @@ from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 ASKED_AT_ONCE: Final = 40  # inclusion proofs in one answer: 40 paths of 30 hashes fit a frame of 64 KiB
 LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not under a checkpoint is an alarm
 
-ANSWERED_WITHIN: Final = 15_000  # ms that a session is old before what is overdue is held against the gateway
+ANSWERED_WITHIN: Final = 15_000  # ms that the gateway has to answer for what is overdue
 
 
 def leaf_of(placed: Placed) -> bytes:
@@ -177,14 +177,18 @@ def _included(turn: Turn, index: int, path: list[bytes] | None, checkpoint: Chec
     return record
 
 
-def overdue(turn: Turn, since: int) -> None:
+def overdue(turn: Turn, since: int, asked: Mapping[int, int]) -> None:
     """Alarm for every entry whose time has passed: late, or against the gateway's signed promise.
 
-    `since` (ms) is when this session began: after an absence the gateway gets a moment to prove what fell due meanwhile.
+    `since` (ms) is when this session began, `asked` when it asked for the proof of an index first. What fell due while the
+    device was away is held against the gateway only once it has been asked and had a moment to answer; and if others
+    stand before it in the queue, after as long as the gateway has for a new entry.
     """
-    if turn.now < since + ANSWERED_WITHIN:
-        return
     for key, record in list(_due(turn)):
+        index = int.from_bytes(key, "big")
+        patience = asked[index] + ANSWERED_WITHIN if index in asked else since + LOGGED_WITHIN
+        if turn.now < patience:
+            continue
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
         turn.alarm(
             kind,

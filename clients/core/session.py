@@ -37,6 +37,7 @@ class Session:
     newest_charter: int = 0
     prove_after: int = 0  # ms: no proofs are asked for before
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
+    proofs_asked: dict[int, int] = field(default_factory=dict)  # ms when this session first asked about a log index
     errands: Errands = field(default_factory=Errands)
     inboxes: dict[bytes, Inbox] = field(default_factory=dict)
     wanted: dict[bytes, None] = field(default_factory=dict)  # certificates to fetch
@@ -56,8 +57,10 @@ class Session:
         self.prove_after, self.prove_most = 0, ASKED_AT_ONCE
         self.errands = Errands()
         self.given_up.clear()
-        for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors, self.remove_at):
+        for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors):
             memory.clear()
+        self.remove_at.clear()
+        self.proofs_asked.clear()
 
     def send(self, errand: Errand, make: Callable[[int], wire.FromDevice]) -> bool:
         """Ask, unless the same is asked already or too much is open."""
