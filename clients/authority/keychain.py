@@ -1,6 +1,7 @@
 """Key files on disk: written with a passphrase each, opened again, and never printed."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,14 @@ def passphrases(keys: list[ToKeep], file: Path | None) -> list[str]:
 
 
 def seal_all(keys: list[ToKeep], secrets: list[str]) -> list[tuple[str, KeyFile]]:
-    """The key files, by name, ready to be written."""
-    sealed = zip(keys, secrets, strict=True)
-    return [(key.file, seal_key(key.purpose, key.name, key.kept, secret, os.urandom, Cost())) for key, secret in sealed]
+    """The key files, by name, ready to be written. Argon2id is slow on purpose; the files are sealed side by side."""
+
+    def seal(pair: tuple[ToKeep, str]) -> tuple[str, KeyFile]:
+        key, secret = pair
+        return key.file, seal_key(key.purpose, key.name, key.kept, secret, os.urandom, Cost())
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(seal, zip(keys, secrets, strict=True)))
 
 
 def write_all(folder: Path, files: list[tuple[str, KeyFile]]) -> None:

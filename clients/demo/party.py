@@ -15,12 +15,13 @@ from typing import Any, BinaryIO, Final
 
 from clients.registrar import Registrar
 from clients.station import Shown, Station
-from clients.vault import Vault
+from clients.vault import Cost, Vault
 from keys.envelope import Marking, Precedence
 
 PATIENCE: Final = 20.0  # s that a verb may take before the demo is told what it waits for
 PAUSE: Final = 0.02  # s between two looks
 LINE_LIMIT: Final = 4 * 1024 * 1024
+COST: Final = Cost(memory=8 * 1024, passes=1)  # the demo's passphrase is 128 random bits: nobody guesses it at any cost
 
 Said = dict[str, Any]
 
@@ -52,7 +53,7 @@ class Device:
     """A person's station, and what the demo may tell it to do."""
 
     def __init__(self, profile: Path, passphrase: str, tap: Tap) -> None:
-        self._station = Station.create(profile, passphrase, tap=tap)
+        self._station = Station.create(profile, passphrase, cost=COST, tap=tap)
         self._link: asyncio.Task[None] | None = None
         self._shown: list[Said] = []
         self._enrolling: asyncio.Task[Any] | None = None

@@ -66,43 +66,31 @@ class Play:
     # --- act one: the founding ---
 
     async def found(self) -> None:
-        """A gateway, a mission, a partner, and the charter that names them all."""
+        """A gateway, a mission, a partner, and the charter that names them all; meanwhile everybody makes a profile."""
         write_secret(self.passphrase, secrets.token_hex(16) + "\n")
+        await asyncio.gather(self._found(), *(self._start(person) for person in cast.PEOPLE))
+
+    async def _found(self) -> None:
         gateway, ceremony = self.folder / "gateway", self.folder / "ceremony"
-        url = f"127.0.0.1:{free_port()}"
-        await asyncio.gather(
-            self.company.run(
-                GATEWAY,
-                "init",
-                "--dir",
-                gateway,
-                "--listen",
-                url,
-                "--metrics",
-                "127.0.0.1:0",
-                "--url",
-                f"https://{url}",
-            ),
-            self._outrider(
-                "partner-registrar",
-                "mission",
-                "partner",
-                "init",
-                "--org",
-                cast.PARTNER,
-                "--out",
-                self.folder / "hostpol",
-            ),
+        partner = self._outrider(
+            "partner-registrar", "mission", "partner", "init", "--org", cast.PARTNER, "--out", self.folder / "hostpol"
         )
-        await self._outrider(
-            "registrar", "mission", "init", "--gateway", gateway / "gateway.request", "--name", cast.MISSION,
-            "--org", cast.HOME, "--auditor", cast.AUDITOR, "--out", ceremony,
-        )  # fmt: skip
-        await asyncio.gather(self._install(ceremony / "charter.note"), self._name_partner(ceremony))
+        await asyncio.gather(self._found_mission(gateway, ceremony), partner)
+        second = [self._second_registrar(organisation) for organisation in ("", "partner-")]
+        await asyncio.gather(self._install(ceremony / "charter.note"), self._name_partner(ceremony), *second)
         await self._install(ceremony / "charter-2.note")
         shutil.copy(ceremony / "charter-2.note", self.folder / "charter")
         shutil.copy(gateway / "log.vkey", self.folder / "log.vkey")
         self.gateway, _ = await self.company.start_gateway(gateway / "gateway.toml")
+
+    async def _found_mission(self, gateway: Path, ceremony: Path) -> None:
+        """The operator makes the gateway, the founders make the charter that names it."""
+        address = f"127.0.0.1:{free_port()}"
+        where = ["--listen", address, "--metrics", "127.0.0.1:0", "--url", f"https://{address}"]
+        await self.company.run(GATEWAY, "init", "--dir", gateway, *where)
+        named = ["--name", cast.MISSION, "--org", cast.HOME, "--auditor", cast.AUDITOR]
+        request = gateway / "gateway.request"
+        await self._outrider("registrar", "mission", "init", "--gateway", request, *named, "--out", ceremony)
 
     async def _outrider(self, profile: str, *arguments: object) -> str:
         options = ["--profile", self.folder / "profiles" / profile, "--passphrase-file", self.passphrase]
@@ -133,19 +121,18 @@ class Play:
         notes = [(self.folder / "ceremony" / name).read_bytes().hex() for name in ("charter.note", "charter-2.note")]
         await asyncio.gather(*(self._seat(organisation, n, notes) for organisation in ("", "partner-") for n in (1, 2)))
         await asyncio.gather(*(self.seats[f"{o}registrar-1"].do("publish") for o in ("", "partner-")))
-        await asyncio.gather(*(self._start(person) for person in cast.PEOPLE))
         await asyncio.gather(*(self._join(person) for person in cast.OFFICERS))
-        for person in cast.PEOPLE:
-            if person not in cast.OFFICERS:
-                await self._join(person)
+        await asyncio.gather(*(self._join(person) for person in cast.PEOPLE if person not in cast.OFFICERS))
+
+    async def _second_registrar(self, organisation: str) -> None:
+        """The second registrar, another person, takes the key file to a profile of their own."""
+        folder = self.folder / ("hostpol" if organisation else "ceremony")
+        key = ["--key-passphrase-file", self.passphrase]
+        await self._outrider(f"{organisation}registrar-2", "enrol", folder / "registrar-2.key", *key)
 
     async def _seat(self, organisation: str, number: int, notes: list[str]) -> None:
-        """The first registrar has the profile of the founding; the second brings a key file."""
+        """The first registrar has the profile of the founding, the second one of their own."""
         profile = f"{organisation}registrar" if number == 1 else f"{organisation}registrar-2"
-        if number == 2:
-            folder = self.folder / ("hostpol" if organisation else "ceremony")
-            key = ["--key-passphrase-file", self.passphrase]
-            await self._outrider(profile, "enrol", folder / "registrar-2.key", *key)
         name = f"{organisation}registrar-{number}"
         party = self.seats[name] = await self._party(name, profile)
         await party.do("sit", number=number, notes=notes)
