@@ -33,7 +33,8 @@ from keys.credential import Certified
 from keys.errors import KeysError
 from keys.identity import SigningKey
 
-POLL_SECONDS: Final = 0.4
+POLL_FIRST: Final = 0.1  # s before the second look whether the approval is logged
+POLL_MOST: Final = 2.0
 MAX_VERSIONS: Final = 1_000
 
 
@@ -179,15 +180,17 @@ class Enrolment:
                 known = await _request(link, wire.AwaitEnrolment(1, invite.id))
                 if not isinstance(known, wire.Enrolment) or known.entry is None:
                     raise refusal(answer)
+            pause = POLL_FIRST
             while True:
                 answer = await _request(link, wire.AwaitEnrolment(1, invite.id))
                 if isinstance(answer, wire.Refused):
                     raise refusal(answer)
                 if isinstance(answer, wire.Enrolment) and answer.entry is not None:
                     return self._finish(begun, invite, charter, answer)
-                if until is not None and time.monotonic() + POLL_SECONDS > until:
+                if until is not None and time.monotonic() + pause > until:
                     return None
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.3, POLL_MOST)  # two officers need seconds at best, and may need a day
         finally:
             await link.close()
 

@@ -78,9 +78,14 @@ class Play:
         await asyncio.gather(self._found_mission(gateway, ceremony), partner)
         second = [self._second_registrar(organisation) for organisation in ("", "partner-")]
         await asyncio.gather(self._install(ceremony / "charter.note"), self._name_partner(ceremony), *second)
-        await self._install(ceremony / "charter-2.note")
         shutil.copy(ceremony / "charter-2.note", self.folder / "charter")
         shutil.copy(gateway / "log.vkey", self.folder / "log.vkey")
+        notes = [(ceremony / name).read_bytes().hex() for name in ("charter.note", "charter-2.note")]
+        seats = [self._seat(organisation, n, notes) for organisation in ("", "partner-") for n in (1, 2)]
+        await asyncio.gather(self._open(gateway, ceremony), *seats)
+
+    async def _open(self, gateway: Path, ceremony: Path) -> None:
+        await self._install(ceremony / "charter-2.note")
         self.gateway, _ = await self.company.start_gateway(gateway / "gateway.toml")
 
     async def _found_mission(self, gateway: Path, ceremony: Path) -> None:
@@ -117,9 +122,7 @@ class Play:
     # --- act two: the people ---
 
     async def enrol(self) -> None:
-        """Registrars take their seats; five people join, each let in by two others."""
-        notes = [(self.folder / "ceremony" / name).read_bytes().hex() for name in ("charter.note", "charter-2.note")]
-        await asyncio.gather(*(self._seat(organisation, n, notes) for organisation in ("", "partner-") for n in (1, 2)))
+        """Registrars publish their first lists; five people join, each let in by two others."""
         await asyncio.gather(*(self.seats[f"{o}registrar-1"].do("publish") for o in ("", "partner-")))
         await asyncio.gather(*(self._join(person) for person in cast.OFFICERS))
         await asyncio.gather(*(self._join(person) for person in cast.PEOPLE if person not in cast.OFFICERS))
