@@ -162,7 +162,7 @@ async def run(folder: Path, rounds: int, seed: int) -> Result:
         except AssertionError:
             result.wrong.append("not all of it was shown in time")
         await asyncio.sleep(0.5)  # what would be shown twice shows itself now
-        result.wrong += [f"a task ended by itself: {e!r}" for e in ended((*readers, *mission.links.values()))]
+        result.wrong[:0] = [f"a task ended by itself: {e!r}" for e in ended((*readers, *mission.links.values()))]
         await stopped(readers)
         result.wrong += [f"{n}: {a.detail}" for n in WRITERS for a in mission.stations[n].alarms()]
         await mission.stop()
