@@ -77,7 +77,7 @@ class Company:
         """
         words = [str(a) for a in arguments]
         process, out, err = self._start(module, words)
-        await _ended(process)
+        await ended(process)
         status = process.exitcode or 0
         if status not in expect:
             raise Failed(f"{' '.join(words)}: exit {status}\n{_text(err)}")
@@ -109,9 +109,16 @@ def _text(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-async def _ended(process: Process) -> None:
-    """Wait for a process without holding the loop."""
-    await asyncio.to_thread(process.join)
+async def ended(process: Process) -> None:
+    """Wait for a process without holding the loop. Only the loop's thread ever looks at a process: its end is told once."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_reader(process.sentinel, told.set)
+    try:
+        await told.wait()
+    finally:
+        loop.remove_reader(process.sentinel)
+    process.join()
 
 
 @dataclass(slots=True)
@@ -155,10 +162,12 @@ async def stop(process: Process) -> None:
     if not process.is_alive():
         return
     process.terminate()
-    await asyncio.to_thread(process.join, 8.0)
-    if process.is_alive():
+    try:
+        async with asyncio.timeout(8.0):
+            await ended(process)
+    except TimeoutError:
         process.kill()
-        await _ended(process)
+        await ended(process)
 
 
 def free_port() -> int:

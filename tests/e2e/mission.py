@@ -19,7 +19,7 @@ from typing import Any
 
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
-from clients.demo.company import GATEWAY, Company, Process, free_port, prepare, stop
+from clients.demo.company import GATEWAY, Company, Process, ended, free_port, prepare, stop
 from clients.registrar import Registrar
 from clients.station import Station
 from clients.vault import CHEAP, Vault
@@ -129,7 +129,7 @@ class RealMission:
         """kill -9."""
         assert self.process is not None
         self.process.kill()
-        await asyncio.to_thread(self.process.join)
+        await ended(self.process)
 
     async def stop(self) -> None:
         """SIGTERM: the gateway drains."""
