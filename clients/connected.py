@@ -33,6 +33,7 @@ from keys.identity import SigningKey
 T = TypeVar("T")
 
 QUIET_SECONDS: Final = 0.06  # without a frame and with nothing to do: all has been said
+GREETING_SECONDS: Final = 15.0
 TICK_SECONDS: Final = 0.1
 ANSWER_SECONDS: Final = 20.0
 CLOCK_OFF: Final = 5 * 60_000  # ms between this device's clock and the gateway's that are worth a word
@@ -253,11 +254,15 @@ class Connected:
             seed = records.SEEDS.get(self._ledger, me.certificate_hash)
             assert seed is not None, "an identity comes with its key"
             greeting = Greeting(me, self.charter, link.tls_key, os.urandom(32))
-            await link.send(greeting.hello())
-            challenge = await _expect(link, wire.Challenge)
-            await link.send(greeting.prove(challenge, SigningKey(seed.seed)))
-            ready = await _expect(link, wire.Ready)
+            async with asyncio.timeout(GREETING_SECONDS):
+                await link.send(greeting.hello())
+                challenge = await _expect(link, wire.Challenge)
+                await link.send(greeting.prove(challenge, SigningKey(seed.seed)))
+                ready = await _expect(link, wire.Ready)
             greeting.check(challenge, ready)
+        except TimeoutError:
+            await link.close()
+            raise NotReached("the gateway does not answer the greeting") from None
         except BaseException:
             await link.close()
             raise

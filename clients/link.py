@@ -14,6 +14,7 @@ the socket inside TLS.
 """
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
@@ -69,6 +70,13 @@ class _Pins(aiohttp.Fingerprint):
             raise Untrusted("the gateway's TLS key is not one that the charter names: somebody may be in between")
 
 
+async def _finish(session: aiohttp.ClientSession) -> None:
+    """Close it, but wait no longer than politeness asks: a peer that was killed never says goodbye."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await session.close()
+
+
 class Link:
     """An open connection. Use `open`."""
 
@@ -112,13 +120,13 @@ class Link:
                     compress=0,
                 )
         except Untrusted:
-            await session.close()
+            await _finish(session)
             raise
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            await session.close()
+            await _finish(session)
             raise NotReached(f"the gateway at {url} does not answer: {error or type(error).__name__}") from None
         except BaseException:
-            await session.close()
+            await _finish(session)
             raise
         return cls(session, socket, checked.seen, tap)
 
@@ -195,7 +203,7 @@ class Link:
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
         finally:
-            await self._session.close()
+            await _finish(self._session)
         until = time.monotonic() + CLOSE_SECONDS
         while plain is not None and plain.fileno() >= 0 and time.monotonic() < until:  # noqa: ASYNC110 (no event tells)
             await asyncio.sleep(0.005)  # TLS says its goodbye in its own time

@@ -88,6 +88,16 @@ def ended(tasks: Iterable[asyncio.Task[None]]) -> list[BaseException | None]:
     return [task.exception() for task in tasks if task.done() and not task.cancelled()]
 
 
+def where(task: asyncio.Task[None]) -> str:
+    """Where a task stands now, from the outside in."""
+    names, waited = [], task.get_coro()
+    while waited is not None:
+        frame = getattr(waited, "cr_frame", None) or getattr(waited, "ag_frame", None)
+        names.append(f"{frame.f_code.co_name}:{frame.f_lineno}" if frame else type(waited).__name__)
+        waited = getattr(waited, "cr_await", None) or getattr(waited, "ag_await", None)
+    return " > ".join(names)
+
+
 async def stopped(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
@@ -156,6 +166,7 @@ async def run(folder: Path, rounds: int, seed: int) -> Result:
         except AssertionError:
             result.wrong += [f"{n}: {mission.stations[n].status()}" for n in WRITERS]
             result.wrong += [f"{n} waits for {mission.stations[n].device_core.waiting()}" for n in WRITERS]
+            result.wrong += [f"{n} stands at {where(mission.links[n])}" for n in WRITERS]
         others = {n: sum(t.split()[0] != n for t in traffic.sent.values()) for n in WRITERS}
         try:
             await until(lambda: all(len(traffic.shown[n]) >= others[n] for n in WRITERS), "all of it is shown", 60)
