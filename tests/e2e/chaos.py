@@ -41,6 +41,7 @@ class Traffic:
     channel: bytes
     sent: dict[bytes, str] = field(default_factory=dict)  # item: text
     shown: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    known: dict[bytes, str] = field(default_factory=dict)  # accepted, as their devices were told
     running: bool = True
 
     async def write(self, name: str) -> None:
@@ -60,13 +61,11 @@ class Traffic:
             await asyncio.sleep(0.05)
 
     def accepted(self) -> dict[bytes, str]:
-        """Items that their device was told are accepted."""
-        found = {}
+        """Items that their device was told are accepted. Each is asked about until it is: the loop must not starve."""
         for item, text in self.sent.items():
-            station = self.stations[text.split()[0]]
-            if station.delivery(item).state != "kept":
-                found[item] = text
-        return found
+            if item not in self.known and self.stations[text.split()[0]].delivery(item).state != "kept":
+                self.known[item] = text
+        return self.known
 
 
 @dataclass
@@ -158,8 +157,9 @@ async def run(folder: Path, rounds: int, seed: int) -> Result:
             await mission.start()
             if sys.stderr.isatty():
                 print(f"\rround {n + 1} of {rounds}, {len(traffic.sent)} sent", end="", file=sys.stderr)
-        await asyncio.sleep(1.0)
         traffic.running = False
+        traffic.accepted()
+        await asyncio.sleep(1.0)
         await asyncio.gather(*writers)
         try:
             await until(lambda: len(traffic.accepted()) == len(traffic.sent), "everything sent is accepted", 120)
