@@ -13,6 +13,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey as _Seed
 
 from keys.errors import BadSignature, Malformed
+from keys.mls.suites import sign_content
 
 DeviceId = NewType("DeviceId", bytes)
 PersonId = NewType("PersonId", bytes)
@@ -24,18 +25,7 @@ LABEL_PREFIX: Final = b"Outrider 1 "
 
 def signed_content(label: str, content: bytes) -> bytes:
     """The bytes that are signed: struct { opaque label<V>; opaque content<V> } (RFC 9420 section 5.1.2)."""
-    name = LABEL_PREFIX + label.encode("ascii")
-    return _vector_length(len(name)) + name + _vector_length(len(content)) + content
-
-
-def _vector_length(length: int) -> bytes:
-    """The shortest variable-size vector header (RFC 9420 section 2.1.2)."""
-    if length < 1 << 6:
-        return length.to_bytes(1, "big")
-    if length < 1 << 14:
-        return (length | 1 << 14).to_bytes(2, "big")
-    assert length < 1 << 30
-    return (length | 1 << 31).to_bytes(4, "big")
+    return sign_content(LABEL_PREFIX + label.encode("ascii"), content)
 
 
 def verify(public_key: bytes, label: str, content: bytes, signature: bytes) -> None:
