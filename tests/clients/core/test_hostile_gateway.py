@@ -666,3 +666,19 @@ def test_a_commit_that_removes_without_the_role(member: str) -> None:
     assert scene.mso.channel(scene.channel).left == 0
     with pytest.raises(conversation.NotAllowed):
         author.act(lambda work: conversation.change(work, scene.channel, remove=[scene.mso.id]))
+
+
+def test_what_fell_due_while_the_device_was_away_is_no_lie_of_the_gateway() -> None:
+    """Away for longer than an entry may take: the proof is asked for before anybody is accused."""
+    scene = Scene()
+    scene.lie(lambda frame: [] if isinstance(frame, wire.Proven) else [frame], scene.mso)
+    say(scene.ana, scene.channel, "x")
+    _a_while(scene.world)
+    assert list(records.UNPROVEN.scan(scene.mso.ledger)), "the proof has not come"
+    scene.mso.disconnect()
+    scene.world.later(61_000)
+    scene.lie(lambda frame: [frame], scene.mso)
+    scene.mso.connect()
+    _a_while(scene.world)
+    assert not scene.alarms(AlarmKind.LATE, scene.mso)
+    assert not list(records.UNPROVEN.scan(scene.mso.ledger)), "and now it has"
