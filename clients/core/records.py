@@ -309,6 +309,29 @@ class Alert(Record, frozen=True, array_like=True):
     targets: list[Id]
 
 
+class AlertDraft(Record, frozen=True, array_like=True):
+    """An alert that is being composed on this device: kept, and not yet frozen (`clients.core.composing`).
+
+    `cap` has passed the schema and every text rule. Where it was `written` here, its times are set anew when it is frozen and
+    it ends `lasts` ms later; a file's own bytes are never changed. `ladder` is the encoding of a `keys.ladder.Ladder`, empty for
+    none. `references` are the roots that it updates, cancels or clears. `root` is the approval root once it was frozen.
+    """
+
+    type: Annotated[int, Meta(ge=1, le=4)]  # alert, update, cancel, all-clear
+    cap: bytes
+    written: bool
+    lasts: Millis  # 0: until the document's own end
+    channels: list[Id]
+    marking: Marking
+    release: str  # why people of other organisations may have it
+    ladder: bytes
+    references: list[Hash]
+    template: str  # empty where it was made from a file
+    version: Uint  # of the template
+    composed: Millis
+    root: Chained
+
+
 class Answer(Record, frozen=True, array_like=True):
     """What a device answered."""
 
@@ -412,6 +435,7 @@ RECEIVED: Final = Shelf("received", Received)  # channel ‖ device
 CLAIMS: Final = Shelf("claim", Claim)  # channel ‖ seq ‖ device
 GIVEN: Final = Shelf("given", Given)  # channel
 ALERTS: Final = Shelf("alert", Alert)  # root
+DRAFTS: Final = Shelf("draft", AlertDraft)  # draft id
 ANSWERS: Final = Shelf("answer", Answer)  # root ‖ device
 ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes
 PEERS: Final = Shelf("peer", Peer)  # device
