@@ -7,6 +7,7 @@
     RECEIPT             Receipt            ranges received, decrypted and shown, and the newest checkpoint seen
     FRANKING_COMPLAINT  Complaint
     ACK                 Ack                a person's answer, by number
+    RESYNC_APPROVAL     ResyncApproval     a device that lost its way may come in again by an external commit
     CERTIFICATE         the certificate's DER
     REVOCATION_LIST     the X.509 CRL's DER
     CHARTER             the charter's signed note
@@ -29,6 +30,7 @@ from keys.errors import Malformed
 
 TERMS_EXTENSION: Final = 0xF0D1  # private use, RFC 9420 section 17.3
 RANGE_LIMIT: Final = 32
+RESYNC_LIMIT: Final = 16_384  # bytes of a GroupInfo without its tree
 
 
 class ChannelTerms(Record, frozen=True, array_like=True):
@@ -108,6 +110,17 @@ class Ack(Record, frozen=True, array_like=True):
     option: Annotated[int, Meta(ge=0, le=255)]
 
 
+class ResyncApproval(Record, frozen=True, array_like=True):
+    """A member of this channel may come in again, once, by an external commit that ends `epoch` and removes its old leaf.
+
+    `group_info` (an MLSMessage) is that epoch's GroupInfo with its external key: nobody else is ever given one.
+    """
+
+    device: Id
+    epoch: Uint
+    group_info: Annotated[bytes, Meta(max_length=RESYNC_LIMIT)]
+
+
 class Act(IntEnum):
     """What a gateway says of itself."""
 
@@ -134,6 +147,7 @@ read_commit_refused = reader(CommitRefused, limit=1_024)
 _read_receipt = reader(Receipt, limit=16_384)
 read_complaint = reader(Complaint, limit=256)
 read_ack = reader(Ack, limit=256)
+read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)
 read_gateway_act = reader(GatewayAct, limit=2_048)
 
 

@@ -23,6 +23,7 @@ BODIES = [
     pytest.param(body.Receipt, body.read_receipt, id="receipt"),
     pytest.param(body.Complaint, body.read_complaint, id="complaint"),
     pytest.param(body.Ack, body.read_ack, id="ack"),
+    pytest.param(body.ResyncApproval, body.read_resync_approval, id="resync approval"),
     pytest.param(body.GatewayAct, body.read_gateway_act, id="gateway act"),
 ]
 Read = Callable[[bytes], Any]
