@@ -3,6 +3,7 @@
 `Malformed`: throw it away, it is no such object. `BadSignature`: somebody altered or forged it. `NotTrusted`: it is signed,
 but not by anyone this charter trusts for it. `NotPermitted`: the signer is known and may not do this. `Expired` and
 `Revoked`: the signer was trusted once. `CharterRefused`: this text can't be the mission's policy, or can't follow the one held.
+`LadderRefused`: this ladder would not do what it seems to say.
 """
 
 
@@ -40,3 +41,7 @@ class Revoked(KeysError):
 
 class CharterRefused(KeysError):
     """Not a charter that may be installed, or not the successor of the one held."""
+
+
+class LadderRefused(KeysError):
+    """A ladder that would leave somebody asleep; the text says which rung and why."""
