@@ -1,18 +1,18 @@
-"""Public key encryption: what of HPKE (RFC 9180) MLS needs, over the sealing that `cryptography` has.
+"""The KEMs of HPKE (RFC 9180 sections 4 and 7.1, draft-ietf-hpke-pq-04), on raw bytes.
 
-A KEM here works on raw bytes. Sealing and opening are the library's; what it lacks is DeriveKeyPair (RFC 9180
-section 7.1.3, draft-ietf-hpke-pq for the hybrid) and the raw form of hybrid keys, and those are here.
+`cryptography` seals and opens (`hpkesuite.py`); what it lacks is DeriveKeyPair, the raw form of hybrid keys, and
+encapsulation on its own, and those are here. When it encapsulates, the library draws its own randomness.
 
 The private key of MLKEM768-X25519 is a seed of 32 bytes; SHAKE256 stretches it to the ML-KEM seed (64) and the
 X25519 scalar (32). Its public key is the ML-KEM key (1184) followed by the X25519 key (32).
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable
-from hashlib import shake_256
-from typing import Any, Final, Protocol
+from hashlib import sha3_256, shake_256
+from typing import Any, Final, Protocol, TypeVar
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -57,6 +57,14 @@ class Kem(Protocol):
         """The public key of a private one; raises `BadKey`."""
         ...
 
+    def encapsulate(self, public_key: bytes) -> tuple[bytes, bytes]:
+        """A fresh shared secret and the KEM output that carries it (Encap, RFC 9180 section 4); raises `BadKey`."""
+        ...
+
+    def decapsulate(self, private_key: bytes, kem_output: bytes) -> bytes:
+        """The shared secret (Decap, RFC 9180 section 4); raises `BadKey`, `DecryptionFailed`."""
+        ...
+
     def load_public(self, public_key: bytes) -> Any:
         """The library's object for a public key; raises `BadKey`."""
         ...
@@ -70,16 +78,26 @@ class Kem(Protocol):
         ...
 
 
-def labeled_extract(kem_id: int, label: bytes, ikm: bytes, algorithm: str) -> bytes:
-    """LabeledExtract of a KEM with an empty salt (RFC 9180 section 4)."""
-    suite_id = b"KEM" + kem_id.to_bytes(2)
-    return hmac.digest(bytes(64), b"HPKE-v1" + suite_id + label + ikm, algorithm)
+def kem_suite_id(kem_id: int) -> bytes:
+    """The suite_id inside a KEM (RFC 9180 section 4.1)."""
+    return b"KEM" + kem_id.to_bytes(2)
 
 
-def labeled_expand(kem_id: int, prk: bytes, label: bytes, info: bytes, length: int, algorithm: str) -> bytes:
-    """LabeledExpand of a KEM (RFC 9180 section 4)."""
-    suite_id = b"KEM" + kem_id.to_bytes(2)
+def labeled_extract(suite_id: bytes, salt: bytes, label: bytes, ikm: bytes, algorithm: str) -> bytes:
+    """LabeledExtract (RFC 9180 section 4)."""
+    return hmac.digest(salt, b"HPKE-v1" + suite_id + label + ikm, algorithm)
+
+
+def labeled_expand(suite_id: bytes, prk: bytes, label: bytes, info: bytes, length: int, algorithm: str) -> bytes:
+    """LabeledExpand (RFC 9180 section 4)."""
     return hkdf_expand(prk, length.to_bytes(2) + b"HPKE-v1" + suite_id + label + info, length, algorithm)
+
+
+def extract_and_expand(kem_id: int, dh: bytes, kem_context: bytes, length: int, algorithm: str) -> bytes:
+    """A DHKEM's shared secret (ExtractAndExpand, RFC 9180 section 4.1)."""
+    suite_id = kem_suite_id(kem_id)
+    prk = labeled_extract(suite_id, b"", b"eae_prk", dh, algorithm)
+    return labeled_expand(suite_id, prk, b"shared_secret", kem_context, length, algorithm)
 
 
 def hkdf_expand(prk: bytes, info: bytes, length: int, algorithm: str) -> bytes:
@@ -101,12 +119,25 @@ class X25519Kem:
     enc_length: Final = 32
 
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
-        prk = labeled_extract(self.kem_id, b"dkp_prk", ikm, "sha256")
-        private = labeled_expand(self.kem_id, prk, b"sk", b"", 32, "sha256")
+        suite_id = kem_suite_id(self.kem_id)
+        prk = labeled_extract(suite_id, b"", b"dkp_prk", ikm, "sha256")
+        private = labeled_expand(suite_id, prk, b"sk", b"", 32, "sha256")
         return private, self.public_key(private)
 
     def public_key(self, private_key: bytes) -> bytes:
         return self.load_private(private_key).public_key().public_bytes_raw()
+
+    def encapsulate(self, public_key: bytes) -> tuple[bytes, bytes]:
+        ephemeral = x25519.X25519PrivateKey.generate()
+        kem_output = ephemeral.public_key().public_bytes_raw()
+        dh = ephemeral.exchange(self.load_public(public_key))
+        return extract_and_expand(self.kem_id, dh, kem_output + public_key, 32, "sha256"), kem_output
+
+    def decapsulate(self, private_key: bytes, kem_output: bytes) -> bytes:
+        private = self.load_private(private_key)
+        dh = private.exchange(sent_key(self.load_public, kem_output))
+        kem_context = kem_output + private.public_key().public_bytes_raw()
+        return extract_and_expand(self.kem_id, dh, kem_context, 32, "sha256")
 
     def load_public(self, public_key: bytes) -> x25519.X25519PublicKey:
         self.check_public(public_key)
@@ -143,10 +174,11 @@ class NistKem:
         return 2 * self._size + 1
 
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
-        prk = labeled_extract(self._kem_id, b"dkp_prk", ikm, self._algorithm)
+        suite_id = kem_suite_id(self._kem_id)
+        prk = labeled_extract(suite_id, b"", b"dkp_prk", ikm, self._algorithm)
         for counter in range(256):
             candidate = bytearray(
-                labeled_expand(self._kem_id, prk, b"candidate", bytes([counter]), self._size, self._algorithm)
+                labeled_expand(suite_id, prk, b"candidate", bytes([counter]), self._size, self._algorithm)
             )
             candidate[0] &= self._mask
             private = bytes(candidate)
@@ -159,6 +191,20 @@ class NistKem:
     def public_key(self, private_key: bytes) -> bytes:
         public = self.load_private(private_key).public_key()
         return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+    def encapsulate(self, public_key: bytes) -> tuple[bytes, bytes]:
+        ephemeral = ec.generate_private_key(self._curve)
+        kem_output = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        dh = ephemeral.exchange(ec.ECDH(), self.load_public(public_key))
+        return self._shared_secret(dh, kem_output + public_key), kem_output
+
+    def decapsulate(self, private_key: bytes, kem_output: bytes) -> bytes:
+        dh = self.load_private(private_key).exchange(ec.ECDH(), sent_key(self.load_public, kem_output))
+        return self._shared_secret(dh, kem_output + self.public_key(private_key))
+
+    def _shared_secret(self, dh: bytes, kem_context: bytes) -> bytes:
+        length = hashlib.new(self._algorithm).digest_size
+        return extract_and_expand(self._kem_id, dh, kem_context, length, self._algorithm)
 
     def load_public(self, public_key: bytes) -> ec.EllipticCurvePublicKey:
         return load_point(self._curve, public_key, self.enc_length)
@@ -190,11 +236,23 @@ def load_scalar(curve: ec.EllipticCurve, private_key: bytes, length: int) -> ec.
         raise BadKey(f"not a private key of {curve.name}") from error
 
 
+Public = TypeVar("Public")
+
+
+def sent_key(load: Callable[[bytes], Public], kem_output: bytes) -> Public:
+    """The ephemeral public key that a KEM output is; raises `DecryptionFailed`."""
+    try:
+        return load(kem_output)
+    except BadKey as error:
+        raise DecryptionFailed("the KEM output is no public key") from error
+
+
 class HybridKem:
-    """MLKEM768-X25519 (draft-ietf-hpke-pq), number 0x647a."""
+    """MLKEM768-X25519 (draft-ietf-hpke-pq-04 section 4), number 0x647a, also known as X-Wing."""
 
     kem_id: Final = 0x647A
     enc_length: Final = 1120
+    combiner_label: Final = b"\\.//^\\"
 
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
         label = b"DeriveKeyPair"
@@ -214,6 +272,26 @@ class HybridKem:
     def public_key(self, private_key: bytes) -> bytes:
         post, classical = self._halves(private_key)
         return post.public_key().public_bytes_raw() + classical.public_key().public_bytes_raw()
+
+    def encapsulate(self, public_key: bytes) -> tuple[bytes, bytes]:
+        self.check_public(public_key)
+        post_secret, post_output = mlkem.MLKEM768PublicKey.from_public_bytes(public_key[:1184]).encapsulate()
+        ephemeral = x25519.X25519PrivateKey.generate()
+        output = ephemeral.public_key().public_bytes_raw()
+        secret = ephemeral.exchange(x25519.X25519PublicKey.from_public_bytes(public_key[1184:]))
+        return self._combine(post_secret, secret, output, public_key[1184:]), post_output + output
+
+    def decapsulate(self, private_key: bytes, kem_output: bytes) -> bytes:
+        post, classical = self._halves(private_key)
+        if len(kem_output) != self.enc_length:
+            raise DecryptionFailed(f"hybrid KEM output of {len(kem_output)} bytes")
+        post_secret, output = post.decapsulate(kem_output[:1088]), kem_output[1088:]
+        secret = classical.exchange(sent_key(X25519.load_public, output))
+        return self._combine(post_secret, secret, output, classical.public_key().public_bytes_raw())
+
+    def _combine(self, post_secret: bytes, secret: bytes, output: bytes, public_key: bytes) -> bytes:
+        """Both secrets in one, bound to the classical half's exchange; ML-KEM binds its own."""
+        return sha3_256(post_secret + secret + output + public_key + self.combiner_label).digest()
 
     def load_public(self, public_key: bytes) -> hpke.MLKEM768X25519PublicKey:
         if len(public_key) != 1216:
@@ -238,32 +316,3 @@ P256: Final = NistKem(0x0010, ec.SECP256R1(), "sha256", 32, 0xFF)
 P384: Final = NistKem(0x0011, ec.SECP384R1(), "sha384", 48, 0xFF)
 P521: Final = NistKem(0x0012, ec.SECP521R1(), "sha512", 66, 0x01)
 MLKEM768_X25519: Final = HybridKem()
-
-
-class Hpke:
-    """Single-shot SealBase and OpenBase with empty associated data (RFC 9180 section 6.1)."""
-
-    __slots__ = ("_suite", "kem")
-
-    def __init__(self, kem: Kem, kem_name: hpke.KEM, kdf: hpke.KDF, aead: hpke.AEAD) -> None:
-        self.kem = kem
-        self._suite = hpke.Suite(kem_name, kdf, aead)
-
-    def seal(self, public_key: bytes, info: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
-        """KEM output and ciphertext; raises `BadKey`."""
-        key = self.kem.load_public(public_key)
-        try:
-            sealed = self._suite.encrypt(plaintext, key, info)
-        except ValueError as error:
-            raise BadKey("nothing can be sealed to this key") from error
-        return sealed[: self.kem.enc_length], sealed[self.kem.enc_length :]
-
-    def open(self, private_key: bytes, info: bytes, kem_output: bytes, ciphertext: bytes) -> bytes:
-        """The plaintext; raises `DecryptionFailed`."""
-        key = self.kem.load_private(private_key)
-        if len(kem_output) != self.kem.enc_length:
-            raise DecryptionFailed(f"KEM output of {len(kem_output)} bytes")
-        try:
-            return self._suite.decrypt(kem_output + ciphertext, key, info)
-        except (InvalidTag, ValueError) as error:
-            raise DecryptionFailed("HPKE ciphertext does not open") from error

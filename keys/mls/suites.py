@@ -1,14 +1,20 @@
 """Cipher suites (RFC 9420 sections 5.1, 5.2 and 17.1): every use of a key goes through one of these.
 
-1, 2, 3, 5 and 7 are the RFC's (4 and 6 need X448, which we don't have). 0xF001 is row 1 of
-draft-ietf-mls-pq-ciphersuites at a private code point: X25519 with ML-KEM-768, for secrets that must outlast a
-quantum computer; its signatures stay Ed25519.
+1, 2, 3, 5 and 7 are the RFC's (4 and 6 need X448, which we don't have). Rows 1 and 2 of
+draft-ietf-mls-pq-ciphersuites-06 join X25519 with ML-KEM-768, for secrets that must outlast a quantum computer; their
+signatures stay Ed25519. The draft has no numbers for them yet: here they stand at 0xF001 and 0xF002, for private use,
+and where peers agreed on others, `hybrid_suites(first, second)` gives the table that `Group.load` and its like take:
+
+    suites = hybrid_suites(0x004F, 0x004E)
+    group = Group.create(cipher_suite(0x004F, suites), ...)
+    group = Group.load(parts, auth, suites=suites)
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -22,8 +28,9 @@ from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
 from keys.mls.codec import Struct, opaque, struct, vector_bytes
-from keys.mls.errors import BadKey, BadSignature, BadTag, DecryptionFailed, Unsupported
-from keys.mls.hpke import MLKEM768_X25519, P256, P384, P521, X25519, Hpke, Random, hkdf_expand, load_point, load_scalar
+from keys.mls.errors import BadKey, BadSignature, BadTag, DecryptionFailed, Misuse, Unsupported
+from keys.mls.hpke import MLKEM768_X25519, P256, P384, P521, X25519, Random, hkdf_expand, load_point, load_scalar
+from keys.mls.hpkesuite import Hpke
 
 
 @struct
@@ -235,16 +242,21 @@ _X25519_AES = Hpke(X25519, _KEM.X25519, _KDF.HKDF_SHA256, _AEAD.AES_128_GCM)
 _X25519_CHACHA = Hpke(X25519, _KEM.X25519, _KDF.HKDF_SHA256, _AEAD.CHACHA20_POLY1305)
 _P256_AES = Hpke(P256, _KEM.P256, _KDF.HKDF_SHA256, _AEAD.AES_128_GCM)
 _P521_AES = Hpke(P521, _KEM.P521, _KDF.HKDF_SHA512, _AEAD.AES_256_GCM)
-_HYBRID_AES = Hpke(MLKEM768_X25519, _KEM.MLKEM768_X25519, _KDF.HKDF_SHA256, _AEAD.AES_128_GCM)
+_HYBRID_AES_128 = Hpke(MLKEM768_X25519, _KEM.MLKEM768_X25519, _KDF.HKDF_SHA256, _AEAD.AES_128_GCM)
+_HYBRID_AES_256 = Hpke(MLKEM768_X25519, _KEM.MLKEM768_X25519, _KDF.HKDF_SHA384, _AEAD.AES_256_GCM)
 _P384_AES = Hpke(P384, _KEM.P384, _KDF.HKDF_SHA384, _AEAD.AES_256_GCM)
 _ED25519 = Ed25519()
 _ECDSA_P256 = Ecdsa(ec.SECP256R1(), hashes.SHA256(), 32, 0xFF)
 _ECDSA_P384 = Ecdsa(ec.SECP384R1(), hashes.SHA384(), 48, 0xFF)
 _ECDSA_P521 = Ecdsa(ec.SECP521R1(), hashes.SHA512(), 66, 0x01)
 
-_SUITES: Final = {
-    suite.id: suite
-    for suite in (
+SuiteTable = Mapping[int, CipherSuite]
+"""Cipher suites by number."""
+
+
+def hybrid_suites(first: int, second: int) -> SuiteTable:
+    """All suites, with rows 1 and 2 of draft-ietf-mls-pq-ciphersuites-06 at these numbers."""
+    suites = (
         CipherSuite(1, "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519", _X25519_AES, "sha256", AESGCM, 16, _ED25519),
         CipherSuite(2, "MLS_128_DHKEMP256_AES128GCM_SHA256_P256", _P256_AES, "sha256", AESGCM, 16, _ECDSA_P256),
         CipherSuite(
@@ -259,18 +271,40 @@ _SUITES: Final = {
         CipherSuite(5, "MLS_256_DHKEMP521_AES256GCM_SHA512_P521", _P521_AES, "sha512", AESGCM, 32, _ECDSA_P521),
         CipherSuite(7, "MLS_256_DHKEMP384_AES256GCM_SHA384_P384", _P384_AES, "sha384", AESGCM, 32, _ECDSA_P384),
         CipherSuite(
-            0xF001, "MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519", _HYBRID_AES, "sha256", AESGCM, 16, _ED25519
+            first,
+            "MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519",
+            _HYBRID_AES_128,
+            "sha256",
+            AESGCM,
+            16,
+            _ED25519,
+        ),
+        CipherSuite(
+            second,
+            "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519",
+            _HYBRID_AES_256,
+            "sha384",
+            AESGCM,
+            32,
+            _ED25519,
         ),
     )
-}
+    table = {suite.id: suite for suite in suites}
+    if len(table) != len(suites) or not all(0 < number < 0x10000 for number in table):
+        raise Misuse(f"{first:#06x} and {second:#06x} are not two free cipher suite numbers (section 17.1)")
+    return MappingProxyType(table)
 
-SUPPORTED: Final = tuple(_SUITES)
-"""The numbers of the suites that `cipher_suite` knows."""
+
+SUITES: Final = hybrid_suites(0xF001, 0xF002)
+"""The suites by their usual numbers."""
+
+SUPPORTED: Final = tuple(SUITES)
+"""Those numbers."""
 
 
-def cipher_suite(number: int) -> CipherSuite:
+def cipher_suite(number: int, suites: SuiteTable = SUITES) -> CipherSuite:
     """The suite with this number; raises `Unsupported`."""
-    suite = _SUITES.get(number)
+    suite = suites.get(number)
     if suite is None:
         raise Unsupported(f"cipher suite {number:#06x}")
     return suite
