@@ -203,8 +203,11 @@ class CipherSuite:
         return self.signature.sign(private_key, sign_content(b"MLS 1.0 " + label, content))
 
     def verify_with_label(self, public_key: bytes, label: bytes, content: bytes, signature: bytes) -> None:
-        """Raise `BadSignature` or `BadKey` unless it verifies."""
-        self.signature.verify(public_key, sign_content(b"MLS 1.0 " + label, content), signature)
+        """Raise `BadSignature`, which names the label, or `BadKey` unless it verifies."""
+        try:
+            self.signature.verify(public_key, sign_content(b"MLS 1.0 " + label, content), signature)
+        except BadSignature as error:
+            raise BadSignature(f"{label.decode()}: {error}") from error
 
     # Public key encryption (section 5.1.3)
 

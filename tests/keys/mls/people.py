@@ -104,12 +104,22 @@ class World:
     Between steps each group is saved and loaded again, so nothing rests on what is not in the state.
     """
 
-    def __init__(self, suite: CipherSuite, count: int, *, seed: object = 0, path: bool = True) -> None:
+    def __init__(
+        self,
+        suite: CipherSuite,
+        count: int,
+        *,
+        seed: object = 0,
+        path: bool = True,
+        extensions: tuple[Extension, ...] = (),
+        capabilities: Capabilities | None = None,
+    ) -> None:
         self.suite = suite
         self.auth = Names()
         self.random = seeded(("world", suite.id, seed))
+        self.capabilities = capabilities
         self.people = [Person.named(suite, f"member {number}".encode()) for number in range(count)]
-        founder = self.people[0].found(self.auth, seed=seed)
+        founder = self.people[0].found(self.auth, seed=seed, extensions=extensions, capabilities=capabilities)
         self.public = PublicGroup.create(suite, founder.group_info(), founder.tree_bytes(), self.auth)
         self.groups: dict[bytes, Group] = {b"member 0": founder}
         if count > 1:
@@ -120,7 +130,7 @@ class World:
 
     def add(self, by: bytes, people: list[Person], *, path: bool = True) -> PendingCommit:
         """One commit that adds all of them, and their joining."""
-        packages = [person.key_package(self.random(8)) for person in people]
+        packages = [person.key_package(self.random(8), capabilities=self.capabilities) for person in people]
         pending = self.groups[by].commit([Add(package) for package, _ in packages], random=self.random, path=path)
         self.accept(by, pending)
         for person, (package, secrets) in zip(people, packages, strict=True):
