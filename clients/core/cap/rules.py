@@ -180,15 +180,11 @@ class Breach:
     line: int
 
 
-def errors(root: Element) -> list[Breach]:
-    """What refuses the alert: the first breach of each code."""
+def breaches(root: Element) -> tuple[list[Breach], list[Breach]]:
+    """(errors, warnings): what refuses the alert and what is only told, the first breach of each code."""
     named = _by_name(root)
-    return _first_of_each((*_breaches(named, ERRORS), *_polygon_breaches(named.get("polygon", []))))
-
-
-def warnings(root: Element) -> list[Breach]:
-    """What is only told: the first breach of each code."""
-    return _first_of_each(_breaches(_by_name(root), WARNINGS))
+    errors = _first_of_each((*_breaches(named, ERRORS), *_polygon_breaches(named.get("polygon", []))))
+    return errors, _first_of_each(_breaches(named, WARNINGS))
 
 
 def _breaches(named: dict[str, list[Element]], rules: tuple[Rule, ...]) -> Iterator[Breach]:

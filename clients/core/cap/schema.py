@@ -172,7 +172,7 @@ def _block_faults(element: Element, block: Block) -> Iterator[Fault]:
         type_ = types.get(child.name)
         if isinstance(type_, Block):
             yield from _block_faults(child, type_)
-        elif type_ is not None:
+        elif type_ is not None and (child.attributes or child.children or not type_.allows(child.text)):
             yield from _simple_faults(child, type_)
 
 

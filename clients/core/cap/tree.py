@@ -84,7 +84,7 @@ class _Builder:
     def __init__(self) -> None:
         self.root = Element("", 0, ())
         self.stack = [self.root]
-        self.pieces: list[list[str]] = [[]]
+        self.pieces: dict[int, list[str]] = {}  # by depth: most elements have no text, or all of it in one piece
         self.elements = 0
         self.parser = parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
@@ -111,16 +111,19 @@ class _Builder:
             self.refuse(Refusal.MALFORMED, "too-deep", f"more than {DEEPEST} levels")
         namespace, _, name = expanded.rpartition(" ")
         line = self.parser.CurrentLineNumber
-        element = Element(name if namespace == CAP else f"{{{namespace}}}{name}", line, tuple(attributes[::2]))
+        names = tuple(attributes[::2]) if attributes else ()
+        element = Element(name if namespace == CAP else f"{{{namespace}}}{name}", line, names)
         self.stack[-1].children.append(element)
         self.stack.append(element)
-        self.pieces.append([])
 
     def refuse(self, refusal: Refusal, code: str, words: str) -> NoReturn:
         raise CapRefused(refusal, (code,), (f"line {self.parser.CurrentLineNumber}: {words}",))
 
     def end(self, _expanded: str) -> None:
-        self.stack.pop().text = "".join(self.pieces.pop())
+        element = self.stack.pop()
+        pieces = self.pieces.pop(len(self.stack), None)
+        if pieces is not None:
+            element.text = "".join(pieces)
 
     def characters(self, data: str) -> None:
-        self.pieces[-1].append(data)
+        self.pieces.setdefault(len(self.stack) - 1, []).append(data)

@@ -76,8 +76,7 @@ def _alert_element(data: bytes) -> Element:
 def _judge(root: Element) -> Verdict:
     """Schema and text rules are both asked, so that a sender learns all at once; the schema gives the class."""
     faults = schema.faults(root)
-    errors = rules.errors(root)
-    warnings = rules.warnings(root)
+    errors, warnings = rules.breaches(root)
     refusal = Refusal.SCHEMA if faults else Refusal.TEXT_RULE if errors else None
     codes = dict.fromkeys([*(fault.code for fault in faults), *(breach.code for breach in errors)])
     told = (f"line {breach.line}: {breach.code}" for breach in (*errors, *warnings))
