@@ -47,12 +47,13 @@ from keys.mls.nodes import (
     Lifetime,
 )
 from keys.mls.parts import join_parts, split_parts
+from keys.mls.past import Past, bounded, carried, ended
 from keys.mls.private import MessageKeys
 from keys.mls.public import PublicGroup, read_group_info
 from keys.mls.received import Received
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets
-from keys.mls.secrettree import DEFAULT_LIMITS, Limits, SecretTree
+from keys.mls.secrettree import DEFAULT_LIMITS, Backlog, Limits, SecretTree
 from keys.mls.state import KeptCommit, group_parts, load_member
 from keys.mls.suites import CipherSuite
 from keys.mls.tree import Tree
@@ -94,13 +95,15 @@ class Group:
     private: PrivateKeys
     secrets: EpochSecrets
     secret_tree: SecretTree
-    past: tuple[MessageKeys, ...]
+    past: Past
     """Epochs whose application messages can still be read, the newest first."""
     own_updates: Mapping[bytes, OwnUpdate]
     """By the encryption key of the proposed leaf."""
     limits: Limits
     removed: bool
-    """Somebody removed us: what was sent before can be read, nothing else works."""
+    """Somebody removed us: what was sent before can be read, nothing else works; drop the group when that was read."""
+    backlog: Backlog | None
+    """Messages that were announced and are not drained: their keys are kept beyond the limits."""
 
     # Beginning
 
@@ -155,7 +158,7 @@ class Group:
         return cls._in(advance, own, (), limits)
 
     @classmethod
-    def _in(cls, advance: Advance, own: int, past: tuple[MessageKeys, ...], limits: Limits) -> "Group":
+    def _in(cls, advance: Advance, own: int, past: Past, limits: Limits, backlog: Backlog | None = None) -> "Group":
         """A group at the beginning of an epoch."""
         return cls(
             public=advance.public,
@@ -168,6 +171,7 @@ class Group:
             own_updates={},
             limits=limits,
             removed=False,
+            backlog=backlog,
         )
 
     # At rest
@@ -195,6 +199,7 @@ class Group:
             loaded.own_updates,
             limits,
             bool(epoch.removed),
+            loaded.backlog,
         )
 
     # What it is
@@ -354,7 +359,7 @@ class Group:
             now_seconds=now_seconds,
             random=random,
         )
-        group = self.advanced(made.advance)
+        group = self.advanced(made.advance)  # this epoch ends when the Commit is accepted, and that is not known
         info = group.group_info()
         welcome = None
         if made.joiners:
@@ -388,6 +393,40 @@ class Group:
         """
         return receiving.process(self, message, now_seconds, psks or {})
 
+    # Forgetting (sections 9.2 and 15.3)
+
+    def expire(self, now_seconds: int | None) -> "Group":
+        """The group without what may not be kept at this time: past epochs, and a backlog whose time is over.
+
+        `process` does this with the time it is given; call it where no message comes for long. Without a time
+        nothing grows old.
+        """
+        if self.backlog is not None and now_seconds is not None and now_seconds > self.backlog.until_seconds:
+            return self.drained(now_seconds=now_seconds)
+        return replace(self, past=bounded(self.past, self.limits, self.backlog, now_seconds))
+
+    def announce(self, messages: int, *, until_seconds: int) -> "Group":
+        """The group that will keep the keys of so many messages that were sent and not yet received.
+
+        From this epoch on nothing is dropped for being skipped or late, until it is `drained` or the time is over.
+        Say it before the first message that overtakes is processed. Whoever announces is trusted with how much is
+        kept, up to `Limits.announced`; what was announced before and is not drained stays announced.
+        """
+        messages, first = min(messages, self.limits.announced), self.epoch
+        if (before := self.backlog) is not None:
+            messages, first = max(messages, before.messages), min(first, before.first_epoch)
+            until_seconds = max(until_seconds, before.until_seconds)
+        return replace(self, backlog=Backlog(first, messages, until_seconds))
+
+    def drained(self, *, before: int | None = None, now_seconds: int | None) -> "Group":
+        """The group once everything announced has come, or all of it from epochs before `before`."""
+        if self.backlog is not None and before is not None and before <= self.epoch:
+            backlog = replace(self.backlog, first_epoch=max(before, self.backlog.first_epoch))
+            past = bounded(self.past, self.limits, backlog, now_seconds)
+            return replace(self, past=past, backlog=backlog)
+        past = bounded(self.past, self.limits, None, now_seconds)
+        return replace(self, past=past, backlog=None, secret_tree=self.secret_tree.drained())
+
     # The steps
 
     def must_be_member(self) -> None:
@@ -408,7 +447,7 @@ class Group:
     def message_keys(self) -> MessageKeys:
         """What this epoch's PrivateMessages are sealed and opened with."""
         secret = self.secrets.sender_data_secret
-        return MessageKeys(self.suite, self.context, secret, self.secret_tree, self.tree.leaf_nodes())
+        return MessageKeys(self.suite, self.context, secret, self.secret_tree, self.tree.leaf)
 
     def put_out(self) -> "Group":
         """What stays when we were removed: the keys of messages sent before, nothing to speak with (12.4.2)."""
@@ -422,11 +461,12 @@ class Group:
         )
         return replace(self, removed=True, private={}, own_updates={}, signature_private_key=b"", secrets=secrets)
 
-    def advanced(self, advance: Advance) -> "Group":
-        """The group in its next epoch; of the old one only what opens late messages stays (section 9.2)."""
-        past: tuple[MessageKeys, ...] = ()
-        if self.limits.past_epochs:
-            over = self.message_keys()
-            over = replace(over, secret_tree=over.secret_tree.without(self.suite, self.own_leaf_index))
-            past = (over, *self.past)[: self.limits.past_epochs]
-        return Group._in(advance, self.own_leaf_index, past, self.limits)
+    def advanced(self, advance: Advance, now_seconds: int | None = None) -> "Group":
+        """The group in its next epoch; of the old one only what opens late messages stays (section 9.2).
+
+        The old one ends now; without a time, when one is next given.
+        """
+        over = ended(self.message_keys(), self.tree, self.own_leaf_index, now_seconds)
+        past = carried((over, *self.past), self.tree, advance.public.tree)
+        past = bounded(past, self.limits, self.backlog, now_seconds)
+        return Group._in(advance, self.own_leaf_index, past, self.limits, self.backlog)

@@ -1,5 +1,6 @@
 """Sealing and opening PrivateMessages (RFC 9420 section 6.3): who sent it is hidden, and each key serves once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from keys.mls.hpke import Random
 from keys.mls.messages import GroupContext
 from keys.mls.nodes import LeafNode
 from keys.mls.secrettree import APPLICATION as APPLICATION_RATCHET
-from keys.mls.secrettree import HANDSHAKE, Limits, SecretTree
+from keys.mls.secrettree import HANDSHAKE, Backlog, Limits, SecretTree
 from keys.mls.suites import CipherSuite
 
 GUARD_LENGTH: Final = 4
@@ -36,7 +37,8 @@ class MessageKeys:
     context: GroupContext
     sender_data_secret: bytes
     secret_tree: SecretTree
-    leaves: tuple[LeafNode | None, ...]
+    leaf: Callable[[int], LeafNode | None]
+    """The leaf at an index in that epoch, None where nobody was."""
 
     def seal(
         self,
@@ -78,8 +80,12 @@ class MessageKeys:
         )
         return MLSMessage.wrap(message), after
 
-    def open(self, message: PrivateMessage, own: int, limits: Limits) -> tuple[AuthenticatedContent, SecretTree]:
+    def open(
+        self, message: PrivateMessage, own: int, limits: Limits, backlog: Backlog | None = None
+    ) -> tuple[AuthenticatedContent, SecretTree]:
         """The content with its signature checked, and the secret tree without its key.
+
+        With a `backlog` that speaks of this epoch, keys of messages that are passed over are all kept.
 
         Raises `DecodeError`, `InvalidMessage`, `OwnMessage`, `Duplicate`, `OutOfRange` and `CryptoError`.
         """
@@ -87,10 +93,12 @@ class MessageKeys:
         sender = self._open_sender(message)
         if sender.leaf_index == own:
             raise OwnMessage("a PrivateMessage of ours")
-        leaf = self.leaves[sender.leaf_index] if sender.leaf_index < len(self.leaves) else None
+        leaf = self.leaf(sender.leaf_index)
         if leaf is None:
             raise InvalidMessage("a sender that is not a member (section 6.3.2)")
-        (key, nonce), after = self.secret_tree.take_key(suite, sender.leaf_index, kind, sender.generation, limits)
+        backlog = backlog if backlog is not None and self.context.epoch >= backlog.first_epoch else None
+        taken = self.secret_tree.take_key(suite, sender.leaf_index, kind, sender.generation, limits, backlog)
+        (key, nonce), after = taken
         nonce = guarded(nonce, sender.reuse_guard)
         plaintext = suite.open(key, nonce, message.content_aad(), message.ciphertext)
         inner, auth = read_private_content(plaintext, message.content_type)

@@ -30,6 +30,7 @@ Psks = Mapping[bytes, bytes]
 
 def process(group: "Group", message: bytes, now_seconds: int | None, psks: Psks) -> "tuple[Group, Received]":
     """The group after a message, and what it was; raises as `Group.process` says."""
+    group = group.expire(now_seconds)
     match MLSMessage.unwrap(message):
         case PublicMessage() as public:
             return _public(group, public, now_seconds, psks)
@@ -52,7 +53,7 @@ def _private(group: "Group", message: PrivateMessage, now_seconds: int | None, p
         raise WrongGroup(f"message of group {message.group_id.hex()}")
     if message.epoch != group.epoch:
         return _past(group, message)
-    content, secret_tree = group.message_keys().open(message, group.own_leaf_index, group.limits)
+    content, secret_tree = group.message_keys().open(message, group.own_leaf_index, group.limits, group.backlog)
     after = replace(group, secret_tree=secret_tree)
     if isinstance(content.framed.content, ApplicationData):
         return after, application(content, group.tree.leaf(content.sender_leaf))
@@ -62,11 +63,12 @@ def _private(group: "Group", message: PrivateMessage, now_seconds: int | None, p
 
 def _past(group: "Group", message: PrivateMessage) -> "tuple[Group, Received]":
     """Application data of an epoch that is over (section 15.3)."""
-    for place, keys in enumerate(group.past):
-        if keys.context.epoch == message.epoch and message.content_type == APPLICATION:
-            content, secret_tree = keys.open(message, group.own_leaf_index, group.limits)
-            past = (*group.past[:place], replace(keys, secret_tree=secret_tree), *group.past[place + 1 :])
-            return replace(group, past=past), application(content, keys.leaves[content.sender_leaf])
+    for place, over in enumerate(group.past):
+        if over.number == message.epoch and message.content_type == APPLICATION:
+            keys = over.message_keys(group.suite, group.tree)
+            content, secret_tree = keys.open(message, group.own_leaf_index, group.limits, group.backlog)
+            past = (*group.past[:place], replace(over, secret_tree=secret_tree), *group.past[place + 1 :])
+            return replace(group, past=past), application(content, keys.leaf(content.sender_leaf))
     raise WrongEpoch(message.epoch, group.epoch)
 
 
@@ -84,4 +86,4 @@ def _handshake(
     if any(gone.leaf_index == group.own_leaf_index for gone in evolution.applied.removed):
         return group.put_out(), committed(group.public, content, evolution, self_removed=True)
     advance = group.participant().follow(content, evolution, group.own_updates, psks)
-    return group.advanced(advance), committed(group.public, content, evolution, self_removed=False)
+    return group.advanced(advance, now_seconds), committed(group.public, content, evolution, self_removed=False)

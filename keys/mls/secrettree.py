@@ -5,14 +5,18 @@ replaced by those of their other children, so what was used to get there is gone
 ratchet and leaves behind only the keys of generations that were skipped. Everything is a value: opening returns the
 tree as it is afterwards, and until the ciphertext has opened nobody holds that one, so a forged generation can't
 move a ratchet.
+
+How many skipped keys are kept, and for how long, `Limits` says. A `Backlog` lifts those bounds for messages that are
+known to be on their way, and for no others.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Annotated, Final, NamedTuple
 
 from keys.mls import treemath
-from keys.mls.codec import Struct, Vector, opaque, struct, uint32
+from keys.mls.codec import Reader, Struct, Vector, opaque, struct, uint32, uint64
 from keys.mls.errors import Duplicate, Misuse, OutOfRange
 from keys.mls.suites import CipherSuite
 
@@ -30,9 +34,27 @@ class Limits:
     """Furthest a ratchet is stepped for one message."""
     past_epochs: int = 3
     """Epochs whose application messages can still be read."""
+    past_seconds: int = 3600
+    """How long they can after their epoch has ended."""
+    announced: int = 1 << 15
+    """Most messages of one announced backlog that are believed."""
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+@struct
+class Backlog(Struct):
+    """Messages that somebody trusted with this has announced: they were sent, and will still come.
+
+    For them the keys are kept that `Limits` would drop, from `first_epoch` on, until they are drained or out of date.
+    """
+
+    first_epoch: Annotated[int, uint64]
+    messages: Annotated[int, uint32]
+    """No sender's ratchet is further apart than this, beyond what is borne anyway."""
+    until_seconds: Annotated[int, uint64]
+    """When waiting ends, in seconds since 1970."""
 
 
 class KeyNonce(NamedTuple):
@@ -68,10 +90,15 @@ class Ratchet(Struct):
         key_nonce, secret = _step(suite, self.secret, self.generation)
         return key_nonce, Ratchet(secret, self.generation + 1, self.forgotten, self.skipped)
 
-    def take(self, suite: CipherSuite, generation: int, limits: Limits) -> "tuple[KeyNonce, Ratchet]":
-        """The key of a generation, and the ratchet without it; raises `Duplicate`, `OutOfRange`."""
+    def take(
+        self, suite: CipherSuite, generation: int, limits: Limits
+    ) -> "tuple[KeyNonce, Ratchet, Sequence[SkippedKey]]":
+        """The key of a generation, the ratchet without it, and the skipped keys for which that has no room.
+
+        Raises `Duplicate`, `OutOfRange`.
+        """
         if generation < self.generation:
-            return self._take_skipped(generation)
+            return *self._take_skipped(generation), ()
         if generation - self.generation > limits.forward or generation >= 0xFFFFFFFF:
             raise OutOfRange(f"generation {generation}, {generation - self.generation} ahead")
         secret, skipped = self.secret, list(self.skipped)
@@ -79,12 +106,11 @@ class Ratchet(Struct):
             key_nonce, secret = _step(suite, secret, passed)
             skipped.append(SkippedKey(passed, key_nonce.key, key_nonce.nonce))
         key_nonce, secret = _step(suite, secret, generation)
-        forgotten = self.forgotten
-        if len(skipped) > limits.kept_keys:
-            dropped = len(skipped) - limits.kept_keys
-            forgotten = skipped[dropped - 1].generation + 1
-            del skipped[:dropped]
-        return key_nonce, Ratchet(secret, generation + 1, forgotten, tuple(skipped))
+        forgotten, dropped = self.forgotten, skipped[: max(0, len(skipped) - limits.kept_keys)]
+        if dropped:
+            forgotten = dropped[-1].generation + 1
+            del skipped[: len(dropped)]
+        return key_nonce, Ratchet(secret, generation + 1, forgotten, tuple(skipped)), dropped
 
     def _take_skipped(self, generation: int) -> "tuple[KeyNonce, Ratchet]":
         for place, kept in enumerate(self.skipped):
@@ -125,6 +151,21 @@ class LeafRatchets(Struct):
         return LeafRatchets(ratchet, self.application)
 
 
+BLOCK: Final = 64
+"""Generations whose announced keys are kept in one piece, so that reading one message rewrites some 2 kB."""
+
+
+@struct(cached=True)
+class AnnouncedKeys(Struct):
+    """Keys of one sender's announced messages: those of a block of generations that are still to come, in order."""
+
+    keys: Annotated[tuple[SkippedKey, ...], Vector(SkippedKey)]
+
+
+Announced = Mapping[tuple[int, int], AnnouncedKeys]
+"""By leaf index and number of the block."""
+
+
 @struct
 class NodeSecret(Struct):
     """The secret of a subtree none of whose leaves was needed yet."""
@@ -145,11 +186,13 @@ class SecretTree:
     """Secrets of subtrees, by node."""
     ratchets: Mapping[int, LeafRatchets]
     """Ratchets of the senders that were needed, by leaf index."""
+    announced: Announced
+    """Application keys beyond what the ratchets keep, for a backlog."""
 
     @classmethod
     def start(cls, leaves: int, encryption_secret: bytes) -> "SecretTree":
         """The tree of a new epoch."""
-        return cls(leaves, {treemath.root(leaves): encryption_secret}, {})
+        return cls(leaves, {treemath.root(leaves): encryption_secret}, {}, {})
 
     def open_leaf(self, suite: CipherSuite, leaf: int) -> "SecretTree":
         """The same tree with this leaf's ratchets begun, and the secrets above it gone (section 9.2)."""
@@ -172,7 +215,7 @@ class SecretTree:
             Ratchet(suite.expand_with_label(secret, b"handshake", b"", suite.hash_length), 0, 0, ()),
             Ratchet(suite.expand_with_label(secret, b"application", b"", suite.hash_length), 0, 0, ()),
         )
-        return SecretTree(self.leaves, nodes, {**self.ratchets, leaf: begun})
+        return replace(self, nodes=nodes, ratchets={**self.ratchets, leaf: begun})
 
     def next_key(self, suite: CipherSuite, leaf: int, kind: int) -> "tuple[int, KeyNonce, SecretTree]":
         """Generation and key for the next message that this leaf sends."""
@@ -183,24 +226,74 @@ class SecretTree:
         return generation, key_nonce, tree._with(leaf, ratchets.having(kind, ratchet))
 
     def take_key(
-        self, suite: CipherSuite, leaf: int, kind: int, generation: int, limits: Limits
+        self,
+        suite: CipherSuite,
+        leaf: int,
+        kind: int,
+        generation: int,
+        limits: Limits,
+        backlog: Backlog | None = None,
     ) -> "tuple[KeyNonce, SecretTree]":
-        """The key of a message that arrived, and the tree without it; raises `Duplicate`, `OutOfRange`."""
+        """The key of a message that arrived, and the tree without it; raises `Duplicate`, `OutOfRange`.
+
+        With a `backlog` of this epoch a ratchet may go further, and no key is dropped on the way.
+        """
+        if (kept := self._take_announced(leaf, kind, generation)) is not None:
+            return kept
         tree = self.open_leaf(suite, leaf)
         ratchets = tree.ratchets[leaf]
-        key_nonce, ratchet = ratchets.of(kind).take(suite, generation, limits)
-        return key_nonce, tree._with(leaf, ratchets.having(kind, ratchet))
+        if backlog is not None and kind == APPLICATION:
+            limits = replace(limits, forward=limits.forward + backlog.messages)
+        key_nonce, ratchet, dropped = ratchets.of(kind).take(suite, generation, limits)
+        after = tree._with(leaf, ratchets.having(kind, ratchet))
+        if backlog is not None and kind == APPLICATION and dropped:
+            after = after._announce(leaf, dropped, backlog.messages)
+        return key_nonce, after
+
+    def _take_announced(self, leaf: int, kind: int, generation: int) -> "tuple[KeyNonce, SecretTree] | None":
+        """The key, if it is one that was kept for a backlog, and the tree without it."""
+        place = (leaf, generation // BLOCK)
+        block = self.announced.get(place) if kind == APPLICATION else None
+        found = next((one for one in block.keys if one.generation == generation), None) if block else None
+        if block is None or found is None:
+            return None
+        rest = tuple(one for one in block.keys if one is not found)
+        others = {key: value for key, value in self.announced.items() if key != place}
+        announced = {**others, place: AnnouncedKeys(rest)} if rest else others
+        return KeyNonce(found.key, found.nonce), replace(self, announced=announced)
+
+    def _announce(self, leaf: int, dropped: Sequence[SkippedKey], most: int) -> "SecretTree":
+        """The tree with keys that fell off a ratchet kept for the backlog; of each sender the newest `most`."""
+        announced = {place: block for place, block in self.announced.items() if place[0] != leaf}
+        before = sorted(place for place in self.announced if place[0] == leaf)
+        keys = [one for place in before for one in self.announced[place].keys] + list(dropped)
+        for number, block in groupby(keys[max(0, len(keys) - most) :], lambda one: one.generation // BLOCK):
+            announced[leaf, number] = AnnouncedKeys(tuple(block))
+        return replace(self, announced=announced)
+
+    def drained(self) -> "SecretTree":
+        """The tree without the keys that were kept for a backlog."""
+        return replace(self, announced={}) if self.announced else self
 
     def without(self, suite: CipherSuite, leaf: int) -> "SecretTree":
         """The tree with this leaf's keys destroyed (our own, once their epoch is over)."""
         tree = self.open_leaf(suite, leaf)
-        return SecretTree(tree.leaves, tree.nodes, {k: v for k, v in tree.ratchets.items() if k != leaf})
+        return replace(tree, ratchets={k: v for k, v in tree.ratchets.items() if k != leaf})
 
     def _with(self, leaf: int, ratchets: LeafRatchets) -> "SecretTree":
-        return SecretTree(self.leaves, self.nodes, {**self.ratchets, leaf: ratchets})
+        return replace(self, ratchets={**self.ratchets, leaf: ratchets})
 
     def encode_nodes(self) -> bytes:
         """The secrets of untouched subtrees; changes only when a sender is heard for the first time."""
         out = bytearray(self.leaves.to_bytes(4))
         _node_secrets.write(tuple(NodeSecret(node, secret) for node, secret in sorted(self.nodes.items())), out)
         return bytes(out)
+
+
+def decode_nodes(data: bytes) -> tuple[int, dict[int, bytes]]:
+    """The number of leaves and the secrets of untouched subtrees; raises `DecodeError`."""
+    reader = Reader(data)
+    leaves = uint32.read(reader)
+    nodes = {kept.node: kept.secret for kept in _node_secrets.read(reader)}
+    reader.finish()
+    return leaves, nodes

@@ -5,9 +5,14 @@
     proposals       what waits for a Commit; absent if nothing      with each proposal
     epoch           secrets and private keys                        new with each Commit
     updates         the keys of our own pending Updates, if any     with each of them
-    secret-tree     secrets of senders not heard yet                when a sender is first heard
-    ratchet-<leaf>  one sender's message keys                       with each of its messages
-    past-<epoch>    what opens late messages of an epoch            with each such message, and with each Commit
+    backlog         what was announced, if anything                 when it is announced and when it is drained
+
+and of the present epoch and of each past one whose messages can still be read:
+
+    past-<epoch>                        its context and leaves, once it is past      with each Commit
+    secret-tree-<epoch>                 secrets of senders not heard yet             when a sender is first heard
+    ratchet-<epoch>-<leaf>              one sender's message keys                    with each of its messages
+    announced-<epoch>-<leaf>-<block>    its keys kept for a backlog                  with each message of the block
 
 Whoever saves replaces the whole set in one transaction: write the parts whose bytes differ, and *delete those that
 are no longer named*; only so are consumed secrets gone (RFC 9420 section 9.2). Parts hold private keys: keep them in
@@ -17,18 +22,14 @@ an encrypted store, out of backups.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
-from keys.mls.codec import Optional, Reader, Struct, Vector, decode_all, encode_with, opaque, struct, uint8, uint32
+from keys.mls.codec import Optional, Struct, Vector, decode_all, encode_with, opaque, struct, uint8, uint32
 from keys.mls.commits import OwnUpdate
 from keys.mls.errors import DecodeError
-from keys.mls.messages import GroupContext
-from keys.mls.nodes import LeafNode
 from keys.mls.parts import Parts, part
-from keys.mls.private import MessageKeys
+from keys.mls.past import EndedEpoch, Past, PastEpoch
 from keys.mls.public import PublicGroup
 from keys.mls.schedule import EpochSecrets
-from keys.mls.secrettree import LeafRatchets, NodeSecret, SecretTree
-from keys.mls.suites import CipherSuite
-from keys.mls.tree import Tree
+from keys.mls.secrettree import AnnouncedKeys, Backlog, LeafRatchets, SecretTree, decode_nodes
 
 if TYPE_CHECKING:
     from keys.mls.group import Group
@@ -66,87 +67,67 @@ class EpochPart(Struct):
     secrets: EpochSecrets
 
 
-@struct
-class KeptRatchets(Struct):
-    """The message keys of a sender in an epoch that is over."""
-
-    leaf_index: Annotated[int, uint32]
-    ratchets: LeafRatchets
-
-
-@struct
-class KeptLeaf(Struct):
-    """A leaf that was another then than it is now."""
-
-    leaf_index: Annotated[int, uint32]
-    leaf: Annotated[LeafNode | None, Optional(LeafNode)]
-
-
-@struct
-class PastPart(Struct):
-    """Part `past-<epoch>`; the leaves are told by their difference from the present tree's."""
-
-    context: GroupContext
-    sender_data_secret: Annotated[bytes, opaque]
-    leaves: Annotated[int, uint32]
-    nodes: Annotated[tuple[NodeSecret, ...], Vector(NodeSecret)]
-    ratchets: Annotated[tuple[KeptRatchets, ...], Vector(KeptRatchets)]
-    changed: Annotated[tuple[KeptLeaf, ...], Vector(KeptLeaf)]
-
-
-def secret_tree_parts(tree: SecretTree) -> dict[str, bytes]:
-    """Parts `secret-tree` and `ratchet-<leaf>` of the present epoch."""
-    parts = {f"ratchet-{leaf_index}": ratchets.encode() for leaf_index, ratchets in tree.ratchets.items()}
-    parts["secret-tree"] = tree.encode_nodes()
+def secret_tree_parts(epoch: int, tree: SecretTree) -> dict[str, bytes]:
+    """Parts `secret-tree-<epoch>`, `ratchet-<epoch>-<leaf>` and `announced-<epoch>-<leaf>-<block>`."""
+    parts = {f"ratchet-{epoch}-{leaf_index}": ratchets.encode() for leaf_index, ratchets in tree.ratchets.items()}
+    for (leaf_index, block), keys in tree.announced.items():
+        parts[f"announced-{epoch}-{leaf_index}-{block}"] = keys.encode()
+    parts[f"secret-tree-{epoch}"] = tree.encode_nodes()
     return parts
 
 
-def load_secret_tree(parts: Parts) -> SecretTree:
-    reader = Reader(part(parts, "secret-tree"))
-    leaves = uint32.read(reader)
-    nodes = {kept.node: kept.secret for kept in Vector(NodeSecret).read(reader)}
-    reader.finish()
-    ratchets = {}
+def load_secret_trees(parts: Parts) -> dict[int, SecretTree]:
+    """The secret trees by epoch. Raises `DecodeError`."""
+    ratchets: dict[int, dict[int, LeafRatchets]] = {}
+    announced: dict[int, dict[tuple[int, int], AnnouncedKeys]] = {}
     for name, content in parts.items():
         if name.startswith("ratchet-"):
-            leaf_index = name.removeprefix("ratchet-")
-            if not leaf_index.isdecimal():
-                raise DecodeError(f"no leaf has the ratchet {name}")
-            ratchets[int(leaf_index)] = LeafRatchets.decode(content)
-    return SecretTree(leaves, nodes, ratchets)
+            epoch, leaf_index = _numbers(name, 2)
+            ratchets.setdefault(epoch, {})[leaf_index] = LeafRatchets.decode(content)
+        elif name.startswith("announced-"):
+            epoch, leaf_index, block = _numbers(name, 3)
+            announced.setdefault(epoch, {})[leaf_index, block] = AnnouncedKeys.decode(content)
+    trees = {}
+    for name, content in parts.items():
+        if name.startswith("secret-tree-"):
+            (epoch,) = _numbers(name.removeprefix("secret-"), 1)
+            leaves, nodes = decode_nodes(content)
+            trees[epoch] = SecretTree(leaves, nodes, ratchets.pop(epoch, {}), announced.pop(epoch, {}))
+    if ratchets or announced:
+        raise DecodeError("message keys of an epoch that is not kept")
+    return trees
 
 
-def past_part(keys: MessageKeys, present: Tree) -> bytes:
-    """Part `past-<epoch>`."""
-    changed = tuple(
-        KeptLeaf(leaf_index, leaf)
-        for leaf_index, leaf in enumerate(keys.leaves)
-        if leaf is not present.leaf(leaf_index) and leaf != present.leaf(leaf_index)
-    )
-    tree = keys.secret_tree
-    return PastPart(
-        keys.context,
-        keys.sender_data_secret,
-        tree.leaves,
-        tuple(NodeSecret(node, secret) for node, secret in sorted(tree.nodes.items())),
-        tuple(KeptRatchets(leaf_index, ratchets) for leaf_index, ratchets in sorted(tree.ratchets.items())),
-        changed,
-    ).encode()
+def _numbers(name: str, count: int) -> list[int]:
+    """The numbers in the name of a part, behind its first word."""
+    numbers = name.split("-")[1:]
+    if len(numbers) != count or not all(number.isdecimal() for number in numbers):
+        raise DecodeError(f"no part has the name {name}")
+    return [int(number) for number in numbers]
 
 
-def load_past(suite: CipherSuite, content: bytes, present: Tree) -> MessageKeys:
-    past = PastPart.decode(content)
-    leaves = [present.leaf(leaf_index) for leaf_index in range(past.leaves)]
-    for changed in past.changed:
-        if changed.leaf_index >= past.leaves:
-            raise DecodeError("a leaf outside its tree")
-        leaves[changed.leaf_index] = changed.leaf
-    tree = SecretTree(
-        past.leaves,
-        {kept.node: kept.secret for kept in past.nodes},
-        {kept.leaf_index: kept.ratchets for kept in past.ratchets},
-    )
-    return MessageKeys(suite, past.context, past.sender_data_secret, tree, tuple(leaves))
+def past_parts(past: Past) -> dict[str, bytes]:
+    """Parts `past-<epoch>`, and the message keys of those epochs."""
+    parts = {}
+    for one in past:
+        parts[f"past-{one.number}"] = one.epoch.encode()
+        parts.update(secret_tree_parts(one.number, one.secret_tree))
+    return parts
+
+
+def load_past(parts: Parts, trees: Mapping[int, SecretTree]) -> Past:
+    """Raises `DecodeError`."""
+    past = []
+    for name, content in parts.items():
+        if name.startswith("past-"):
+            (number,) = _numbers(name, 1)
+            epoch, tree = EndedEpoch.decode(content), trees.get(number)
+            if tree is None or epoch.context.epoch != number or epoch.leaves != tree.leaves:
+                raise DecodeError(f"a past epoch {number} that does not fit its message keys")
+            if any(kept.leaf_index >= epoch.leaves for kept in epoch.changed):
+                raise DecodeError("a leaf outside its tree")
+            past.append(PastEpoch(epoch, tree))
+    return tuple(sorted(past, key=lambda one: -one.number))
 
 
 def own_updates_part(own_updates: Mapping[bytes, OwnUpdate]) -> dict[str, bytes]:
@@ -169,9 +150,12 @@ def group_parts(group: "Group") -> dict[str, bytes]:
     """All parts of a member's group."""
     private = tuple(KeptPrivateKey(node, key) for node, key in sorted(group.private.items()))
     epoch = EpochPart(group.own_leaf_index, int(group.removed), group.signature_private_key, private, group.secrets)
-    past = {f"past-{keys.context.epoch}": past_part(keys, group.tree) for keys in group.past}
-    updates = own_updates_part(group.own_updates)
-    return {**group.public.parts(), "epoch": epoch.encode(), **updates, **secret_tree_parts(group.secret_tree), **past}
+    parts = {**group.public.parts(), "epoch": epoch.encode(), **own_updates_part(group.own_updates)}
+    parts.update(secret_tree_parts(group.epoch, group.secret_tree))
+    parts.update(past_parts(group.past))
+    if group.backlog is not None:
+        parts["backlog"] = group.backlog.encode()
+    return parts
 
 
 class LoadedMember(NamedTuple):
@@ -180,19 +164,23 @@ class LoadedMember(NamedTuple):
     epoch: EpochPart
     private: dict[int, bytes]
     secret_tree: SecretTree
-    past: tuple[MessageKeys, ...]
+    past: Past
     own_updates: dict[bytes, OwnUpdate]
+    backlog: Backlog | None
 
 
 def load_member(parts: Parts, public: PublicGroup) -> LoadedMember:
     """Read what only a member has. Raises `DecodeError`."""
     epoch = EpochPart.decode(part(parts, "epoch"))
-    past = [
-        load_past(public.suite, content, public.tree) for name, content in parts.items() if name.startswith("past-")
-    ]
-    past.sort(key=lambda keys: -keys.context.epoch)
     private = {kept.node: kept.key for kept in epoch.private}
-    return LoadedMember(epoch, private, load_secret_tree(parts), tuple(past), load_own_updates(parts))
+    trees = load_secret_trees(parts)
+    secret_tree, past = trees.pop(public.epoch, None), load_past(parts, trees)
+    if secret_tree is None or secret_tree.leaves != public.tree.leaves:
+        raise DecodeError(f"the state has no part secret-tree-{public.epoch} that fits its tree")
+    if len(past) != len(trees):
+        raise DecodeError("message keys of an epoch that is not kept")
+    backlog = Backlog.decode(parts["backlog"]) if "backlog" in parts else None
+    return LoadedMember(epoch, private, secret_tree, past, load_own_updates(parts), backlog)
 
 
 @struct

@@ -29,7 +29,8 @@ from keys.mls.framing import AuthenticatedContent
 from keys.mls.messages import Commit, GroupContext, GroupInfo, GroupSecrets
 from keys.mls.nodes import LeafNode, RequiredCapabilities, ratchet_tree
 from keys.mls.parts import split_parts
-from keys.mls.state import EpochPart, PastPart
+from keys.mls.past import EndedEpoch
+from keys.mls.state import EpochPart
 from keys.mls.tree import Tree
 from tests.keys.mls.people import Names, Person, World
 
@@ -134,7 +135,7 @@ def samples() -> list[tuple[str, Callable[[bytes], Any], bytes]]:
         ("public group", lambda data: PublicGroup.decode(data, auth), world.public.encode()),
         ("pending commit", lambda data: PendingCommit.decode(data, auth), pending.encode()),
         ("epoch part", EpochPart.decode, parts["epoch"]),
-        ("past part", PastPart.decode, past),
+        ("past part", EndedEpoch.decode, past),
     ]
 
 

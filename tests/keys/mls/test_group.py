@@ -43,7 +43,7 @@ from keys.mls import (
 )
 from keys.mls.framing import COMMIT, PRIVATE_MESSAGE, PROPOSAL, PUBLIC_MESSAGE, WELCOME
 from keys.mls.leaves import new_capabilities
-from keys.mls.state import KeptLeaf, PastPart
+from keys.mls.past import EndedEpoch, KeptLeaf
 from tests.keys.mls.people import DAY, NOW, Names, Person, World, seeded
 
 suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
@@ -365,11 +365,11 @@ def test_a_message_rewrites_only_small_parts() -> None:
     before = world[b"member 0"].parts()
     world.say(b"member 1")
     after = world[b"member 0"].parts()
-    assert {name for name in after if after[name] != before.get(name)} == {"ratchet-1"}
-    assert len(after["ratchet-1"]) < 200
+    assert {name for name in after if after[name] != before.get(name)} == {"ratchet-1-1"}
+    assert len(after["ratchet-1-1"]) < 200
 
 
-@pytest.mark.parametrize("name", ["public", "tree", "epoch", "secret-tree"])
+@pytest.mark.parametrize("name", ["public", "tree", "epoch", "secret-tree-1"])
 def test_a_state_with_a_part_missing_is_refused(name: str) -> None:
     world = World(SUITE, 2)
     parts = dict(world[b"member 0"].parts())
@@ -381,7 +381,7 @@ def test_a_state_with_a_part_missing_is_refused(name: str) -> None:
 def test_a_past_epoch_that_does_not_fit_is_refused() -> None:
     world = World(SUITE, 2)
     parts = dict(world[b"member 0"].parts())
-    past = PastPart.decode(parts["past-0"])
+    past = EndedEpoch.decode(parts["past-0"])
     parts["past-0"] = replace(past, changed=(KeptLeaf(1, None),)).encode()
     with pytest.raises(DecodeError, match="outside its tree"):
         Group.load(parts, world.auth)
@@ -391,8 +391,8 @@ def test_a_ratchet_of_no_leaf_is_refused() -> None:
     world = World(SUITE, 2)
     world.say(b"member 1")
     parts = dict(world[b"member 0"].parts())
-    parts["ratchet-x"] = parts.pop("ratchet-1")
-    with pytest.raises(DecodeError, match="ratchet-x"):
+    parts["ratchet-1-x"] = parts.pop("ratchet-1-1")
+    with pytest.raises(DecodeError, match="ratchet-1-x"):
         Group.load(parts, world.auth)
 
 
