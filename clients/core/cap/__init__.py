@@ -10,11 +10,12 @@ first step that says no gives the refusal its class:
     geometry  points, polygons and circles
     rules     what the schema can't say, each rule with a stable code (text-rule); warnings refuse nothing
     alert     the checked alert as a value: Alert, Info, Area ...
+    chains    which of several alerts that name each other holds at a time
     verdict   check(data) -> Verdict, for people and scripts; open_alert(data) -> Alert, for the rest of the client
 
 Checking changes the type: only `open_alert` makes an `Alert`, so what takes an `Alert` can't be handed an unchecked
-document. The rule kept: `Alert.original` holds the bytes as they came. They are what is signed, sent and stored;
-nothing here writes XML.
+document. The rule kept: `Alert.original` holds the bytes as they came. They are what is signed, sent and stored.
+`writing` makes documents that are composed here, and touches no other.
 
     alert = open_alert(data)                      # or CapRefused, with class and codes
     info = alert.info_for(["es", "en"])           # the block in the reader's language
@@ -24,7 +25,7 @@ Signatures (XML-DSig) may close an alert; they are stepped over, never read: a s
 reason to refuse, and nothing inside one is taken for the alert's own text.
 """
 
-from clients.core.cap.alert import Alert, Area, Code, Info, Reference, Resource
+from clients.core.cap.alert import Alert, Area, Chosen, Code, Info, Reference, Resource
 from clients.core.cap.errors import CapRefused, Refusal
 from clients.core.cap.geometry import Circle, Point
 from clients.core.cap.tree import LONGEST
@@ -35,6 +36,7 @@ __all__ = [
     "Alert",
     "Area",
     "CapRefused",
+    "Chosen",
     "Circle",
     "Code",
     "Header",

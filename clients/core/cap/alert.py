@@ -18,6 +18,8 @@ from clients.core.cap.values import LANGUAGE, SPACE, instant
 
 RESPONSE_OPTION: Final = "response-option"
 """The parameter by which an alert offers a reply; the n-th in each block stands for the same reply."""
+TRANSLATION: Final = "translation"
+"""The parameter that says of a block that its text was translated, and by whom: `machine` or `human`."""
 QUOTED: Final = re.compile(r'"([^"]*)"|([^ \t\r\n"]+)')
 
 
@@ -93,10 +95,28 @@ class Info:
     areas: tuple[Area, ...]
 
     @property
+    def translation(self) -> str:
+        """How this block was translated: "machine", "human", or empty for the words of whoever wrote the alert."""
+        return next((code.value for code in self.parameters if code.name == TRANSLATION), "")
+
+    @property
     def response_options(self) -> tuple[str, ...]:
         """The replies this block offers, in its language and order; one said twice counts once."""
         offered = (code.value for code in self.parameters if code.name == RESPONSE_OPTION)
         return tuple(dict.fromkeys(offered))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a reader is shown: the blocks of one language in the document's order, and in words why it isn't theirs.
+
+    Blocks of one language form a series: a later one adds to those before it (section 3.2.2). `fallback` is empty where
+    the reader got a language that was wished for.
+    """
+
+    language: str
+    blocks: tuple[Info, ...]
+    fallback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +156,20 @@ class Alert:
                 if found is not None:
                     return found
         return self.infos[0] if self.infos else None
+
+    def chosen(self, languages: Sequence[str]) -> Chosen | None:
+        """The whole series for that reader, and what was fallen back to; None only where there are no blocks."""
+        first = self.info_for(languages)
+        if first is None:
+            return None
+        blocks = tuple(info for info in self.infos if info.language.lower() == first.language.lower())
+        wished = {wish.lower().split("-")[0] for wish in languages}
+        if not wished or first.language.lower().split("-")[0] in wished:
+            return Chosen(first.language, blocks, "")
+        offered = ", ".join(dict.fromkeys(info.language for info in self.infos))
+        return Chosen(
+            first.language, blocks, f"not in {languages[0]}: this alert speaks {offered}; shown in {first.language}"
+        )
 
     def _speaking(self, language: str) -> Info | None:
         exact = (info for info in self.infos if info.language.lower() == language)
