@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.core.text import visible, visible_lines
+from clients.core.text import JOINERS, hidden, visible, visible_lines, visible_name
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,13 @@ from clients.core.text import visible, visible_lines
         pytest.param("\u05e9\u05dc\u05d5\u05dd", "\u2068\u05e9\u05dc\u05d5\u05dd\u2069", id="Hebrew is isolated"),
         pytest.param("a \u0633", "\u2068a \u0633\u2069", id="Arabic is isolated"),
         pytest.param("", "", id="nothing"),
+        pytest.param(
+            "\u0645\u06cc\u200c\u0634\u0648\u062f", "\u2068\u0645\u06cc\u200c\u0634\u0648\u062f\u2069", id="Persian"
+        ),
+        pytest.param("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937", id="Devanagari"),
+        pytest.param("a\u200cb", "a<U+200C>b", id="a joiner between Latin letters"),
+        pytest.param("\u0645\u200c", "\u2068\u0645<U+200C>\u2069", id="a joiner at the end"),
+        pytest.param("\u0645\u200c\u200c\u0634", "\u2068\u0645<U+200C><U+200C>\u0634\u2069", id="joiners in a row"),
     ],
 )
 def test_visible(text: str, shown: str) -> None:
@@ -51,6 +58,39 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     shown = visible(text)
     if shown.startswith("\u2068"):
         shown = shown[1:].replace("\u2069", "", 1)
-    assert not [character for character in shown if unicodedata.category(character)[0] == "C"]
+    assert not [c for c in shown if unicodedata.category(c)[0] == "C" and c not in JOINERS]
     assert not {"\u2028", "\u2029"} & set(shown)
     shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        pytest.param("Chen", False, id="Latin"),
+        pytest.param("\u0427\u0435\u043d", False, id="Cyrillic"),
+        pytest.param("Chen \u0427\u0435\u043d", False, id="a word in each"),
+        pytest.param("Ch\u0435n", True, id="a Cyrillic e in a Latin name"),
+        pytest.param("\u0391lpha-2", True, id="a Greek capital"),
+        pytest.param("\u5927\u4f7f\u9928A", False, id="scripts that nobody mistakes"),
+        pytest.param("LANCE-3", False, id="a call sign"),
+    ],
+)
+def test_a_name_of_look_alike_letters_is_told_of(name: str, warned: bool) -> None:
+    assert visible_name(name).endswith(" <mixed scripts>") is warned
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("Crowd at the gate. \u5927\u4f7f\u9928, Canciller\u00eda", "", id="plain"),
+        pytest.param("\u0645\u06cc\u200c\u0634\u0648\u062f", "", id="Persian joiner"),
+        pytest.param("go \u202eback", "U+202E", id="override"),
+        pytest.param("go\u200bback", "U+200B", id="zero width"),
+        pytest.param("e" + "\u0301" * 5, "more marks", id="marks"),
+        pytest.param("a\nb", "U+000A", id="line end in a line"),
+        pytest.param("<b>", "", id="signs"),
+    ],
+)
+def test_what_is_hidden_in_a_text(text: str, found: str) -> None:
+    assert hidden(text) == found
+    assert hidden("a\nb", lines=True) == ""
