@@ -1,22 +1,24 @@
 """The secret side of a Commit (RFC 9420 sections 12.4.1 and 12.4.2): making one, and following another's.
 
 Both give the same thing, an `Advance`: the next epoch's public group, secrets and private keys. What is public about
-a Commit is judged in `rules.py` and `public.py`.
+a Commit is judged in `rules.py` and `public.py`; how somebody joins by one, `external.py` says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from keys.mls import rules, schedule
+from keys.mls import schedule
+from keys.mls.applying import Applied, apply, check_result
 from keys.mls.errors import InvalidCommit
-from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, MemberSender
+from keys.mls.externalinit import open_external_init
+from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, MemberSender, Sender
 from keys.mls.hpke import Random
-from keys.mls.leaves import Place, renewed, verify_replacement
+from keys.mls.leaves import Place, renewed
 from keys.mls.messages import ByReference, ByValue, Commit, GroupContext, KeyPackage, ProposalOrRef
 from keys.mls.nodes import Credential, FromCommit, LeafNode
 from keys.mls.public import Evolution, PublicGroup
-from keys.mls.rules import Applied, SentProposal
+from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets, NewEpoch
 from keys.mls.treekem import (
     CreatedPath,
@@ -65,6 +67,88 @@ class MadeCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A Commit being made: the proposals applied, and the path if it has one (section 12.4.1).
+
+    A member and an external joiner differ in how they come by path, signature and init secret; the rest is here.
+    """
+
+    public: PublicGroup
+    """The group before."""
+    applied: Applied
+    created: CreatedPath | None
+
+    @classmethod
+    def begin(
+        cls,
+        public: PublicGroup,
+        applied: Applied,
+        make_leaf: Callable[[bytes, bytes], LeafNode] | None,
+        random: Random,
+    ) -> "Draft":
+        """With a path whose leaf `make_leaf(encryption_key, parent_hash)` signs, or without one."""
+        created = None
+        if make_leaf is not None:
+            created = create_path(
+                applied.tree,
+                applied.committer,
+                make_leaf,
+                lambda tree_hash: provisional_context(public.context, tree_hash, applied.extensions),
+                applied.joined,
+                random,
+            )
+            public.verify_committer(applied, created.path.leaf_node)
+        check_result(created.tree if created else applied.tree, applied)
+        return cls(public, applied, created)
+
+    def commit(self, sent: Sequence[SentProposal]) -> Commit:
+        """What is to be signed."""
+        return Commit(tuple(_listed(one) for one in sent), self.created.path if self.created else None)
+
+    def complete(
+        self,
+        signed: AuthenticatedContent,
+        init_secret: bytes,
+        held: schedule.HeldKeys,
+        private: PrivateKeys,
+        signature_private_key: bytes,
+    ) -> MadeCommit:
+        """The signed Commit with its tag, and the epoch it opens. `private` are the keys held before it."""
+        public, applied, created, suite = self.public, self.applied, self.created, self.public.suite
+        tree = created.tree if created else applied.tree
+        provisional = provisional_context(public.context, tree.hash(), applied.extensions)
+        context = public.confirmed(signed, provisional)
+        commit_secret = created.commit_secret if created else suite.zero
+        joiner, member = next_secrets(public, init_secret, commit_secret, context, held)
+        epoch = schedule.new_epoch(suite, member, context)
+        tag = suite.mac(epoch.confirmation_key, context.confirmed_transcript_hash)
+        signed = signed.with_confirmation_tag(tag)
+        kept = keep_private(private, public.tree, tree)
+        kept.update(created.private if created else {})
+        advance = Advance(public.advanced(signed, tree, provisional, tag), epoch, kept, signature_private_key)
+        secrets = JoinerSecrets(joiner, member, created.path_secrets if created else {}, applied.psks)
+        return MadeCommit(signed, advance, applied.joiners, secrets)
+
+
+def next_secrets(
+    public: PublicGroup, init_secret: bytes, commit_secret: bytes, context: GroupContext, held: schedule.HeldKeys
+) -> tuple[bytes, bytes]:
+    """Joiner secret and member secret of the next epoch, whose context this is (section 8)."""
+    suite = public.suite
+    joiner = schedule.joiner_secret(suite, init_secret, commit_secret, context)
+    return joiner, schedule.member_secret(suite, joiner, schedule.psk_secret(suite, held))
+
+
+def sign_handshake(
+    public: PublicGroup, sender: Sender, content: Content, authenticated_data: bytes, signature_private_key: bytes
+) -> AuthenticatedContent:
+    """Content in this epoch, for a PublicMessage."""
+    context = public.context
+    framed = FramedContent(context.group_id, context.epoch, sender, authenticated_data, content)
+    return AuthenticatedContent.sign(public.suite, PUBLIC_MESSAGE, framed, context, signature_private_key)
+
+
+@dataclass(frozen=True, slots=True)
 class Participant:
     """A member in one epoch, as far as handshakes need it."""
 
@@ -76,9 +160,9 @@ class Participant:
 
     def sign(self, content: Content, authenticated_data: bytes) -> AuthenticatedContent:
         """Content of ours in this epoch, for a PublicMessage."""
-        context = self.public.context
-        framed = FramedContent(context.group_id, context.epoch, MemberSender(self.own), authenticated_data, content)
-        return AuthenticatedContent.sign(self.public.suite, PUBLIC_MESSAGE, framed, context, self.signature_private_key)
+        return sign_handshake(
+            self.public, MemberSender(self.own), content, authenticated_data, self.signature_private_key
+        )
 
     def commit(
         self,
@@ -92,46 +176,26 @@ class Participant:
         random: Random,
     ) -> MadeCommit:
         """Make a Commit of these proposals. Raises `Invalid` and below, `MissingPreSharedKey`."""
-        public, suite = self.public, self.public.suite
-        applied = rules.apply(public.checker(now_seconds), sent, self.own)
+        public = self.public
+        applied = apply(public.checker(now_seconds), sent, MemberSender(self.own))
         held = schedule.look_up(applied.psks, psks)
-        created = None
-        if path or applied.path_required or identity is not None:
-            created = self._create_path(applied, identity, random)
-        tree = created.tree if created else applied.tree
-        rules.check_result(tree, applied, self.own)
-        provisional = provisional_context(public.context, tree.hash(), applied.extensions)
-        listed = tuple(_listed(one) for one in sent)
-        signed = self.sign(Commit(listed, created.path if created else None), authenticated_data)
-        context = public.confirmed(signed, provisional)
-        joiner, member = self._schedule(context, created.commit_secret if created else suite.zero, held)
-        epoch = schedule.new_epoch(suite, member, context)
-        tag = suite.mac(epoch.confirmation_key, context.confirmed_transcript_hash)
-        signed = signed.with_confirmation_tag(tag)
-        private = keep_private(self.private, public.tree, tree)
-        private.update(created.private if created else {})
+        with_path = path or applied.path_required or identity is not None
+        draft = Draft.begin(public, applied, self._leaf_maker(identity) if with_path else None, random)
+        signed = self.sign(draft.commit(sent), authenticated_data)
         key = identity.signature_private_key if identity else self.signature_private_key
-        advance = Advance(public.advanced(signed, tree, provisional, tag), epoch, private, key)
-        path_secrets = created.path_secrets if created else {}
-        secrets = JoinerSecrets(joiner, member, path_secrets, applied.psks)
-        return MadeCommit(signed, advance, applied.joiners, secrets)
+        return draft.complete(signed, self.secrets.init_secret, held, self.private, key)
 
-    def _create_path(self, applied: Applied, identity: Identity | None, random: Random) -> CreatedPath:
-        public, suite = self.public, self.public.suite
+    def _leaf_maker(self, identity: Identity | None) -> Callable[[bytes, bytes], LeafNode]:
+        public = self.public
         old = public.tree.leaf(self.own)
         assert old is not None
         place = Place(public.group_id, self.own)
         credential, key = identity or Identity(old.credential, self.signature_private_key)
 
-        def sign_leaf(encryption_key: bytes, parent_hash: bytes) -> LeafNode:
-            leaf = renewed(suite, old, encryption_key, FromCommit(parent_hash), place, credential, key)
-            verify_replacement(suite, old, leaf, place, FromCommit, public.auth)
-            return leaf
+        def make_leaf(encryption_key: bytes, parent_hash: bytes) -> LeafNode:
+            return renewed(public.suite, old, encryption_key, FromCommit(parent_hash), place, credential, key)
 
-        def context_for(tree_hash: bytes) -> GroupContext:
-            return provisional_context(public.context, tree_hash, applied.extensions)
-
-        return create_path(applied.tree, self.own, sign_leaf, context_for, applied.joined, random)
+        return make_leaf
 
     def follow(
         self,
@@ -158,7 +222,8 @@ class Participant:
                 evolution.provisional,
             )
             private = {node: value for node, value in private.items() if after.tree.nodes[node] is not None}
-        _, member = self._schedule(after.context, commit_secret, held)
+        init_secret = self._init_secret(applied)
+        _, member = next_secrets(self.public, init_secret, commit_secret, after.context, held)
         epoch = schedule.new_epoch(suite, member, after.context)
         confirmed = after.context.confirmed_transcript_hash
         suite.verify_mac(epoch.confirmation_key, confirmed, after.confirmation_tag)
@@ -176,11 +241,13 @@ class Participant:
                 return private, update.signature_private_key
         return private, self.signature_private_key
 
-    def _schedule(self, context: GroupContext, commit_secret: bytes, held: schedule.HeldKeys) -> tuple[bytes, bytes]:
-        """Joiner secret and member secret of the next epoch (section 8)."""
+    def _init_secret(self, applied: Applied) -> bytes:
+        """Of the last epoch, or what an external joiner sends to the group's external key (section 8.3)."""
+        if applied.external_init is None:
+            return self.secrets.init_secret
         suite = self.public.suite
-        joiner = schedule.joiner_secret(suite, self.secrets.init_secret, commit_secret, context)
-        return joiner, schedule.member_secret(suite, joiner, schedule.psk_secret(suite, held))
+        private, _ = schedule.external_key_pair(suite, self.secrets)
+        return open_external_init(suite, private, applied.external_init)
 
 
 def _listed(sent: SentProposal) -> ProposalOrRef:

@@ -108,9 +108,17 @@ class AuthData:
         return cls(signature, opaque.read(reader) if content_type == COMMIT else None)
 
 
-def framed_content_tbs(wire_format: int, framed: FramedContent, context: GroupContext) -> bytes:
-    """FramedContentTBS of a member (section 6.1): the signature counts in this epoch of this group only."""
-    return MLS10.to_bytes(2) + wire_format.to_bytes(2) + framed.encode() + context.encode()
+def framed_content_tbs(wire_format: int, framed: FramedContent, context: GroupContext | None) -> bytes:
+    """FramedContentTBS (section 6.1).
+
+    A signature of a member, or of whoever joins by a Commit, counts in this epoch of this group only; who proposes from
+    outside need not know the context.
+    """
+    tbs = MLS10.to_bytes(2) + wire_format.to_bytes(2) + framed.encode()
+    if isinstance(framed.sender, MemberSender | NewMemberCommit):
+        assert context is not None
+        tbs += context.encode()
+    return tbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ class AuthenticatedContent:
 
     @property
     def sender_leaf(self) -> int:
-        """The leaf index of the member that sent it; outsiders are refused before this is asked."""
+        """The leaf index of the member that sent it; not asked of what came from outside."""
         assert isinstance(self.framed.sender, MemberSender)
         return self.framed.sender.leaf_index
 
@@ -142,7 +150,12 @@ class AuthenticatedContent:
 
     @classmethod
     def sign(
-        cls, suite: CipherSuite, wire_format: int, framed: FramedContent, context: GroupContext, private_key: bytes
+        cls,
+        suite: CipherSuite,
+        wire_format: int,
+        framed: FramedContent,
+        context: GroupContext | None,
+        private_key: bytes,
     ) -> Self:
         """Sign for this epoch; a Commit's confirmation tag is added once it is known (section 12.4.1)."""
         tbs = framed_content_tbs(wire_format, framed, context)

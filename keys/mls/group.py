@@ -14,7 +14,7 @@ value, so it is gone once the old one is dropped and the new one saved in its pl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keys.mls import beginning, receiving, rules, schedule
+from keys.mls import beginning, receiving, schedule
 from keys.mls.commits import Advance, Identity, OwnUpdate, Participant
 from keys.mls.errors import (
     Misuse,
@@ -23,6 +23,7 @@ from keys.mls.errors import (
 from keys.mls.framing import (
     ApplicationData,
     AuthenticatedContent,
+    MemberSender,
     MLSMessage,
     ProposalContent,
     PublicMessage,
@@ -54,6 +55,7 @@ from keys.mls.received import Received
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import DEFAULT_LIMITS, Backlog, Limits, SecretTree
+from keys.mls.selection import select
 from keys.mls.state import KeptCommit, group_parts, load_member
 from keys.mls.suites import CipherSuite
 from keys.mls.tree import Tree
@@ -348,7 +350,7 @@ class Group:
         by psk_id. Without `path` the path is left out where the RFC lets it be, which saves bytes and heals nothing.
         Raises `Invalid` and below, `MissingPreSharedKey`.
         """
-        sent = self._gather(proposals, by_reference)
+        sent = self._gather(proposals, by_reference, now_seconds)
         identity = Identity(*new_credential_and_signature_key) if new_credential_and_signature_key else None
         made = self.participant().commit(
             sent,
@@ -367,14 +369,16 @@ class Group:
             welcome = make_welcome(self.suite, read_group_info(inside), made.joiner_secrets, made.joiners)
         return PendingCommit(self.tagged(made.signed), welcome, info, group)
 
-    def _gather(self, proposals: Sequence[Proposal], by_reference: Sequence[bytes] | None) -> list[SentProposal]:
+    def _gather(
+        self, proposals: Sequence[Proposal], by_reference: Sequence[bytes] | None, now_seconds: int | None = None
+    ) -> list[SentProposal]:
         """The proposals of a Commit: pending ones first, then those by value."""
-        own = [SentProposal(proposal, self.own_leaf_index, None) for proposal in proposals]
+        own = [SentProposal(proposal, MemberSender(self.own_leaf_index), None) for proposal in proposals]
         if any(isinstance(proposal, Update) for proposal in proposals):
             raise Misuse("a Commit updates its own leaf by its path")
         if by_reference is None:
-            selected = rules.select([*self.pending_proposals, *own], self.own_leaf_index)
-            return [*(sent for sent in selected if sent.reference is not None), *own]
+            checker = self.public.checker(now_seconds)
+            return [*select(checker, self.pending_proposals, own, self.own_leaf_index), *own]
         missing = [reference for reference in by_reference if reference not in self.public.proposals]
         if missing:
             raise Misuse(f"no pending proposal {missing[0].hex()}")

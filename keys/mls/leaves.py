@@ -111,7 +111,7 @@ def check_extensions(among: tuple[Extension, ...]) -> None:
 def check_lifetime(lifetime: Lifetime, now_seconds: int) -> None:
     """Raise `InvalidLeafNode` unless now lies within a lifetime of bearable length (section 7.3)."""
     if not lifetime.not_before <= now_seconds <= lifetime.not_after:
-        raise InvalidLeafNode(f"lifetime {lifetime.not_before} to {lifetime.not_after}, now {now_seconds}")
+        raise InvalidLeafNode(f"lifetime {lifetime.not_before} to {lifetime.not_after}, now {now_seconds} (section 7.3)")
     if lifetime.not_after - lifetime.not_before > MAX_LIFETIME:
         raise InvalidLeafNode(f"a lifetime over {MAX_LIFETIME} seconds (section 7.2)")
 
@@ -148,13 +148,40 @@ def verify_replacement(
     auth: AuthenticationService,
 ) -> None:
     """A leaf that takes a member's place in an Update or a Commit (sections 5.3.1 and 7.3)."""
-    if not isinstance(new.leaf_node_source, source):
-        raise InvalidLeafNode("the leaf comes from the wrong source (section 7.3)")
-    if new.encryption_key == old.encryption_key:
-        raise InvalidLeafNode("the leaf keeps its encryption key (sections 7.3 and 12.4.2)")
+    _verify_source(new, source)
+    _verify_fresh(old, new)
     verify_leaf(suite, new, place, None)
     if (new.credential, new.signature_key) != (old.credential, old.signature_key):
         auth.validate(new.credential, new.signature_key)
+    _verify_successor(old, new, auth)
+
+
+def verify_joiner(
+    suite: CipherSuite, old: LeafNode | None, new: LeafNode, place: Place, auth: AuthenticationService
+) -> None:
+    """The leaf of an external commit; `old` is the joiner's prior appearance, if the Commit removes it (section 12.2).
+
+    Its credential is validated even where it did not change: the joiner is new to this group (section 5.3.1).
+    """
+    _verify_source(new, FromCommit)
+    verify_leaf(suite, new, place, None)
+    auth.validate(new.credential, new.signature_key)
+    if old is not None:
+        _verify_fresh(old, new)
+        _verify_successor(old, new, auth)
+
+
+def _verify_source(leaf: LeafNode, source: type[FromUpdate] | type[FromCommit]) -> None:
+    if not isinstance(leaf.leaf_node_source, source):
+        raise InvalidLeafNode("the leaf comes from the wrong source (section 7.3)")
+
+
+def _verify_fresh(old: LeafNode, new: LeafNode) -> None:
+    if new.encryption_key == old.encryption_key:
+        raise InvalidLeafNode("the leaf keeps its encryption key (sections 7.3 and 12.4.2)")
+
+
+def _verify_successor(old: LeafNode, new: LeafNode, auth: AuthenticationService) -> None:
     if not auth.is_successor(old.credential, new.credential):
         raise InvalidLeafNode("the new credential is no successor of the old (section 5.3.1)")
 

@@ -1,6 +1,6 @@
 """Proposals, commits and what brings new members in (RFC 9420 sections 8.1, 8.4, 10, 12): the formats, as sent.
 
-ReInit, ExternalInit and resumption PSKs decode and encode here; the group refuses them.
+ReInit and resumption PSKs decode and encode here; the group refuses them.
 """
 
 from typing import Annotated, ClassVar, Final, Self
@@ -175,7 +175,7 @@ class ReInit(Struct):
 
 @struct
 class ExternalInit(Struct):
-    """Part of joining by an external commit; refused here."""
+    """How a joiner by external commit gives the group an init secret (section 12.1.6)."""
 
     kem_output: Annotated[bytes, opaque]
     TYPE: ClassVar[int] = 6
@@ -189,8 +189,15 @@ class GroupContextExtensions(Struct):
     TYPE: ClassVar[int] = 7
 
 
-Proposal = Add | Update | Remove | PreSharedKey | ReInit | ExternalInit | GroupContextExtensions
-PROPOSALS: Final = (Add, Update, Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions)
+@struct
+class SelfRemove(Struct):
+    """The sender asks to be taken out (draft-ietf-mls-extensions); it travels on its own and in the clear."""
+
+    TYPE: ClassVar[int] = 0x000A
+
+
+Proposal = Add | Update | Remove | PreSharedKey | ReInit | ExternalInit | GroupContextExtensions | SelfRemove
+PROPOSALS: Final = (Add, Update, Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions, SelfRemove)
 proposal: Final = Tagged(uint16, {kind.TYPE: kind for kind in PROPOSALS})
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint16, uint32
+from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint16
 from keys.mls.errors import DecodeError
+from keys.mls.framing import Sender, sender
 from keys.mls.messages import GroupContext, Proposal, proposal
 
 VERSION: Final = 1
@@ -60,7 +61,7 @@ class PublicPart(Struct):
 class KeptProposal(Struct):
     """A pending proposal."""
 
-    sender: Annotated[int, uint32]
+    sender: Annotated[Sender, sender]
     reference: Annotated[bytes, opaque]
     proposal: Annotated[Proposal, proposal]
 

@@ -14,23 +14,29 @@ checks them may refuse what this accepted.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from keys.mls import rules
+from keys.mls.applying import Applied, apply, check_result
 from keys.mls.codec import decode_all, encode_with
 from keys.mls.errors import (
     DecodeError,
     InvalidCommit,
     InvalidGroupInfo,
     InvalidMessage,
-    Unsupported,
+    InvalidProposal,
     WrongEpoch,
     WrongGroup,
 )
 from keys.mls.framing import (
     GROUP_INFO,
+    PUBLIC_MESSAGE,
     AuthenticatedContent,
+    ExternalSenderIndex,
+    MemberSender,
     MLSMessage,
+    NewMemberCommit,
+    NewMemberProposal,
     ProposalContent,
     PublicMessage,
+    Sender,
     interim_transcript_hash,
 )
 from keys.mls.leaves import (
@@ -39,11 +45,12 @@ from keys.mls.leaves import (
     Place,
     check_extensions,
     fits_group,
+    verify_joiner,
     verify_leaf,
     verify_members,
     verify_replacement,
 )
-from keys.mls.messages import ByValue, Commit, GroupContext, GroupInfo, KeyPackage
+from keys.mls.messages import Add, ByValue, Commit, GroupContext, GroupInfo, KeyPackage, SelfRemove
 from keys.mls.nodes import MLS10, Extension, FromCommit, LeafNode
 from keys.mls.parts import (
     VERSION,
@@ -55,7 +62,7 @@ from keys.mls.parts import (
     part,
     split_parts,
 )
-from keys.mls.rules import Applied, Checker, SentProposal
+from keys.mls.rules import Checker, SentProposal, external_senders
 from keys.mls.suites import CipherSuite, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import merge_path, provisional_context
@@ -66,23 +73,38 @@ class Evolution:
     """What a Commit does to the public part of a group, with what a member needs to follow it."""
 
     committer: int
+    """Its leaf in the new epoch, which a member has had and an external joiner gets."""
     applied: Applied
     provisional: GroupContext
     """New epoch and tree, old transcript: path secrets are sealed under it."""
     next: "PublicGroup"
+
+    @property
+    def added(self) -> tuple[Member, ...]:
+        """Everybody who is new, an external committer last."""
+        added = tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in self.applied.joiners)
+        joiner = self.next.member(self.committer)
+        return (*added, joiner) if self.applied.external and joiner is not None else added
 
 
 @dataclass(frozen=True, slots=True)
 class StagedPublicCommit:
     """A Commit that was checked and waits for its place."""
 
+    external: bool
+    """Whether the committer joins by this Commit; whether somebody may, is the caller's to decide."""
     sender_leaf: int
+    """The committer's leaf after the Commit; of an external one nobody's before, or another's whom it removes."""
     committer: Member
+    """As it was before the Commit; who joins by it, as it is after."""
     new_leaf: Member
     """The committer as it is after the Commit."""
     adds: tuple[KeyPackage, ...]
     added: tuple[Member, ...]
+    """Everybody who is new, an external committer last."""
     removes: tuple[Member, ...]
+    """Everybody who is removed; of an external commit that does, the first but for those who asked for it (SelfRemove)
+    is the joiner's prior appearance."""
     updates: tuple[tuple[Member, Member], ...]
     """Old and new appearance of members whose Update is committed."""
     proposal_types: tuple[int, ...]
@@ -222,8 +244,10 @@ class PublicGroup:
         framed = content.framed
         if not isinstance(framed.content, ProposalContent):
             raise InvalidMessage("not a proposal")
+        if isinstance(framed.content.proposal, SelfRemove) and content.wire_format != PUBLIC_MESSAGE:
+            raise InvalidProposal("a SelfRemove that is sealed (draft-ietf-mls-extensions, SelfRemove)")
         reference = content.proposal_ref(self.suite)
-        sent = SentProposal(framed.content.proposal, content.sender_leaf, reference)
+        sent = SentProposal(framed.content.proposal, framed.sender, reference)
         self.checker(now_seconds).check(sent)
         return replace(self, proposals={**self.proposals, reference: sent})
 
@@ -241,19 +265,20 @@ class PublicGroup:
         commit = content.framed.content
         assert isinstance(commit, Commit)
         applied, after = evolution.applied, evolution.next
-        committer, new_leaf = self.member(evolution.committer), after.member(evolution.committer)
-        assert committer is not None
+        new_leaf = after.member(evolution.committer)
         assert new_leaf is not None
-        sent = self.resolve(commit, evolution.committer)
+        committer = new_leaf if applied.external else self.member(evolution.committer)
+        assert committer is not None
         return StagedPublicCommit(
+            external=applied.external,
             sender_leaf=evolution.committer,
             committer=committer,
             new_leaf=new_leaf,
             adds=tuple(package for _, package in applied.joiners),
-            added=tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
+            added=evolution.added,
             removes=applied.removed,
             updates=applied.updated,
-            proposal_types=tuple(one.proposal.TYPE for one in sent),
+            proposal_types=tuple(one.proposal.TYPE for one in self.resolve(commit, content.framed.sender)),
             extensions=applied.extensions if applied.new_extensions else None,
             has_path=commit.path is not None,
             authenticated_data=content.framed.authenticated_data,
@@ -282,35 +307,48 @@ class PublicGroup:
         if epoch != self.context.epoch:
             raise WrongEpoch(epoch, self.context.epoch)
 
-    def open_public(self, message: bytes) -> tuple[AuthenticatedContent, bytes]:
-        """A handshake message with its signature checked, and its membership tag, unchecked."""
+    def open_public(self, message: bytes) -> tuple[AuthenticatedContent, bytes | None]:
+        """A handshake message with its signature checked, and a member's membership tag, unchecked."""
         public = MLSMessage.unwrap(message)
         if not isinstance(public, PublicMessage):
             raise InvalidMessage("not a PublicMessage")
         return self.verify_public(public)
 
-    def verify_public(self, public: PublicMessage) -> tuple[AuthenticatedContent, bytes]:
+    def verify_public(self, public: PublicMessage) -> tuple[AuthenticatedContent, bytes | None]:
         """The same for a message that was decoded."""
         self.check_place(public.framed.group_id, public.framed.epoch)
-        if public.membership_tag is None:
-            raise Unsupported("proposals and commits from outside the group")
         if not isinstance(public.framed.content, ProposalContent | Commit):
             raise InvalidMessage("application data that is not encrypted (section 6)")
-        self.verify_content(public.authenticated)
-        return public.authenticated, public.membership_tag
+        content = public.authenticated
+        content.verify_signature(self.suite, self.context, self.signature_key(content))
+        return content, public.membership_tag
 
-    def verify_content(self, content: AuthenticatedContent) -> None:
-        """Raise unless a member signed this in this epoch (section 6.1)."""
-        leaf = self.tree.leaf(content.sender_leaf)
-        if leaf is None:
-            raise InvalidMessage("a sender that is not a member (section 6)")
-        content.verify_signature(self.suite, self.context, leaf.signature_key)
+    def signature_key(self, content: AuthenticatedContent) -> bytes:
+        """The key of whoever claims to have sent a handshake message (section 6.1). Raises `InvalidMessage`."""
+        match content.framed.sender, content.framed.content:
+            case MemberSender(leaf_index), _:
+                leaf = self.tree.leaf(leaf_index)
+                if leaf is None:
+                    raise InvalidMessage("a sender that is not a member (section 6)")
+                return leaf.signature_key
+            case ExternalSenderIndex(sender_index), ProposalContent():
+                senders = external_senders(self.context.extensions)
+                if sender_index >= len(senders):
+                    raise InvalidMessage("a sender that is not listed in external_senders (section 12.1.8)")
+                return senders[sender_index].signature_key
+            case NewMemberProposal(), ProposalContent(Add(key_package)):
+                return key_package.leaf_node.signature_key
+            case NewMemberCommit(), Commit(_, path):
+                if path is None:
+                    raise InvalidCommit("an external commit without a path (section 12.4.3.2)")
+                return path.leaf_node.signature_key
+        raise InvalidMessage("this kind of sender can't send this content (section 6.1)")
 
     def checker(self, now_seconds: int | None) -> Checker:
         """Who judges proposals in this epoch."""
         return Checker(self.context, self.tree, self.auth, now_seconds)
 
-    def resolve(self, commit: Commit, committer: int) -> list[SentProposal]:
+    def resolve(self, commit: Commit, committer: Sender) -> list[SentProposal]:
         """The proposals that a Commit covers, in its order (section 12.4). Raises `InvalidCommit`."""
         found = []
         for one in commit.proposals:
@@ -319,37 +357,39 @@ class PublicGroup:
                 continue
             sent = self.proposals.get(one.reference)
             if sent is None:
-                raise InvalidCommit(f"a proposal that was not seen in this epoch: {one.reference.hex()}")
+                raise InvalidCommit(f"a proposal that was not seen in this epoch (section 12.4): {one.reference.hex()}")
             found.append(sent)
         references = [sent.reference for sent in found if sent.reference is not None]
         if len(set(references)) != len(references):
-            raise InvalidCommit("one proposal twice")
+            raise InvalidCommit("one proposal twice (section 12.4)")
         return found
 
     def evolve(self, content: AuthenticatedContent, now_seconds: int | None) -> Evolution:
         """What a signed Commit makes of the group (section 12.4.2). Raises `MLSError` and below."""
-        commit = content.framed.content
+        commit, sender = content.framed.content, content.framed.sender
         if not isinstance(commit, Commit):
             raise InvalidMessage("not a Commit")
-        committer = content.sender_leaf
-        applied = rules.apply(self.checker(now_seconds), self.resolve(commit, committer), committer)
+        applied = apply(self.checker(now_seconds), self.resolve(commit, sender), sender)
         tree = applied.tree
         if commit.path is not None:
-            old = self.tree.leaf(committer)
-            assert old is not None
-            self._verify_new_leaf(committer, old, commit.path.leaf_node)
-            tree = merge_path(tree, committer, commit.path, applied.joined)
+            self.verify_committer(applied, commit.path.leaf_node)
+            tree = merge_path(tree, applied.committer, commit.path, applied.joined)
         elif applied.path_required:
             raise InvalidCommit("a Commit without the path it needs (section 12.4)")
-        rules.check_result(tree, applied, committer)
+        check_result(tree, applied)
         provisional = provisional_context(self.context, tree.hash(), applied.extensions)
         tag = content.auth.confirmation_tag
         assert tag is not None
-        return Evolution(committer, applied, provisional, self.advanced(content, tree, provisional, tag))
+        return Evolution(applied.committer, applied, provisional, self.advanced(content, tree, provisional, tag))
 
-    def _verify_new_leaf(self, committer: int, old: LeafNode, new: LeafNode) -> None:
-        place = Place(self.context.group_id, committer)
-        verify_replacement(self.suite, old, new, place, FromCommit, self.auth)
+    def verify_committer(self, applied: Applied, leaf: LeafNode) -> None:
+        """The leaf in a Commit's path, as a member's next or as a joiner's (sections 7.3 and 12.2)."""
+        place = Place(self.context.group_id, applied.committer)
+        if applied.external:
+            verify_joiner(self.suite, applied.replaced, leaf, place, self.auth)
+        else:
+            assert applied.replaced is not None
+            verify_replacement(self.suite, applied.replaced, leaf, place, FromCommit, self.auth)
 
     def confirmed(self, content: AuthenticatedContent, provisional: GroupContext) -> GroupContext:
         """The context of the new epoch: the provisional one with the transcript carried on (section 8.2)."""

@@ -16,6 +16,7 @@ from keys.mls.framing import (
     MLSMessage,
     PrivateMessage,
     PublicMessage,
+    Sender,
 )
 from keys.mls.leaves import Member
 from keys.mls.messages import GroupInfo, Proposal, Welcome
@@ -38,22 +39,32 @@ class ApplicationReceived:
 
 @dataclass(frozen=True, slots=True)
 class ProposalReceived:
-    """A member proposes; it is kept until a Commit names it or the epoch ends."""
+    """Somebody proposes; it is kept until a Commit names it or the epoch ends."""
 
-    sender_leaf: int
+    sender: Sender
+    """A member, an external sender, or a client that wants to be added."""
     proposal: Proposal
     reference: bytes
     authenticated_data: bytes
+
+    @property
+    def sender_leaf(self) -> int | None:
+        """The member that proposes; None for who is outside."""
+        return self.sender.leaf_index if isinstance(self.sender, MemberSender) else None
 
 
 @dataclass(frozen=True, slots=True)
 class CommitReceived:
     """A new epoch; the group that came with it is in it, unless we were removed."""
 
+    external: bool
+    """The committer joins by this Commit. Whether it may is the caller's to decide: not taking the group refuses it."""
     sender_leaf: int
+    """Of the committer, after the Commit."""
     epoch: int
     """The new one."""
     added: tuple[Member, ...]
+    """Everybody who is new, an external committer last."""
     removed: tuple[Member, ...]
     updated: tuple[tuple[Member, Member], ...]
     """Old and new appearance: of the committer, if it sent a path, and of those whose Update was committed."""
@@ -85,13 +96,16 @@ def committed(
     """A Commit that was followed, or that put us out."""
     applied, committer = evolution.applied, evolution.committer
     old, new = before.member(committer), evolution.next.member(committer)
-    assert old is not None
-    assert new is not None
-    by_path = ((old, new),) if old != new else ()
+    by_path: tuple[tuple[Member, Member], ...] = ()
+    if not applied.external and old != new:
+        assert old is not None
+        assert new is not None
+        by_path = ((old, new),)
     return CommitReceived(
+        applied.external,
         committer,
         evolution.next.epoch,
-        tuple(Member.of(leaf_index, package.leaf_node) for leaf_index, package in applied.joiners),
+        evolution.added,
         applied.removed,
         (*applied.updated, *by_path),
         applied.new_extensions,

@@ -14,6 +14,7 @@ from keys.mls.framing import (
     APPLICATION,
     ApplicationData,
     AuthenticatedContent,
+    MemberSender,
     MLSMessage,
     PrivateMessage,
     ProposalContent,
@@ -42,9 +43,10 @@ def process(group: "Group", message: bytes, now_seconds: int | None, psks: Psks)
 def _public(group: "Group", message: PublicMessage, now_seconds: int | None, psks: Psks) -> "tuple[Group, Received]":
     group.must_be_member()
     content, tag = group.public.verify_public(message)
-    expected = content.membership_tag(group.suite, group.context, group.secrets.membership_key)
-    if not compare_digest(expected, tag):
-        raise BadTag("the membership tag does not fit (section 6.2)")
+    if isinstance(content.framed.sender, MemberSender):  # who sends from outside has no tag
+        expected = content.membership_tag(group.suite, group.context, group.secrets.membership_key)
+        if tag is None or not compare_digest(expected, tag):
+            raise BadTag("the membership tag does not fit (section 6.2)")
     return _handshake(group, content, now_seconds, psks)
 
 
@@ -75,13 +77,13 @@ def _past(group: "Group", message: PrivateMessage) -> "tuple[Group, Received]":
 def _handshake(
     group: "Group", content: AuthenticatedContent, now_seconds: int | None, psks: Psks
 ) -> "tuple[Group, Received]":
-    sender, framed = content.sender_leaf, content.framed
-    if sender == group.own_leaf_index:
+    framed = content.framed
+    if framed.sender == MemberSender(group.own_leaf_index):
         raise OwnMessage("a handshake message of ours")
     if isinstance(framed.content, ProposalContent):
         after = replace(group, public=group.public.with_proposal(content, now_seconds))
         reference = content.proposal_ref(group.suite)
-        return after, ProposalReceived(sender, framed.content.proposal, reference, framed.authenticated_data)
+        return after, ProposalReceived(framed.sender, framed.content.proposal, reference, framed.authenticated_data)
     evolution = group.public.evolve(content, now_seconds)
     if any(gone.leaf_index == group.own_leaf_index for gone in evolution.applied.removed):
         return group.put_out(), committed(group.public, content, evolution, self_removed=True)

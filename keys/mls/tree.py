@@ -49,7 +49,7 @@ class Tree:
             raise InvalidTree(f"{leaves} leaves, the limit is {MAX_LEAVES}")
         for place, node in enumerate(nodes):
             if node is not None and isinstance(node, LeafNode) != (place % 2 == 0):
-                raise InvalidTree(f"node {place} is of the wrong kind")
+                raise InvalidTree(f"node {place} is of the wrong kind (section 12.4.3.3)")
         width = treemath.node_width(leaves)
         return cls(suite, nodes + (None,) * (width - len(nodes)), [None] * width)
 
@@ -193,12 +193,12 @@ class Tree:
             raise InvalidTree(f"unmerged leaves of node {node} are not in increasing order (section 7.1)")
         for leaf in unmerged:
             if not treemath.covers(node, 2 * leaf) or self.nodes[2 * leaf] is None:
-                raise InvalidTree(f"unmerged leaf {leaf} is not a member under node {node}")
+                raise InvalidTree(f"unmerged leaf {leaf} is not a member under node {node} (section 12.4.3.1)")
             between = treemath.parent(2 * leaf)
             while between != node:
                 below = self.parent_node(between)
                 if below is not None and leaf not in below.unmerged_leaves:
-                    raise InvalidTree(f"leaf {leaf} is unmerged at node {node} but not at {between}")
+                    raise InvalidTree(f"leaf {leaf} is unmerged at node {node}, not at {between} (section 12.4.3.1)")
                 between = treemath.parent(between)
 
     def _verify_parent_hash(self, node: int) -> None:
@@ -268,8 +268,8 @@ class Edit:
             del self.nodes[keep:]
             del self.hashes[keep:]
 
-    def add_leaf(self, leaf: LeafNode) -> int:
-        """Put a new member at the leftmost blank leaf and say where (section 12.1.1); the last thing to do."""
+    def free_leaf(self) -> int:
+        """The leftmost blank leaf; where there is none, the tree is extended to the right (section 7.7)."""
         while self._free < self.leaves and self.nodes[2 * self._free] is not None:
             self._free += 1
         leaf_index = self._free
@@ -279,6 +279,11 @@ class Edit:
             grown = len(self.nodes) + 1
             self.nodes += [None] * grown
             self.hashes += [None] * grown
+        return leaf_index
+
+    def add_leaf(self, leaf: LeafNode) -> int:
+        """Put a new member at the leftmost blank leaf and say where (section 12.1.1); the last thing to do."""
+        leaf_index = self.free_leaf()
         self._joined.append(leaf_index)
         self.set(2 * leaf_index, leaf)
         return leaf_index

@@ -41,7 +41,7 @@ from keys.mls import (
     cipher_suite,
     peek,
 )
-from keys.mls.framing import COMMIT, PRIVATE_MESSAGE, PROPOSAL, PUBLIC_MESSAGE, WELCOME
+from keys.mls.framing import COMMIT, PRIVATE_MESSAGE, PROPOSAL, PUBLIC_MESSAGE, WELCOME, MemberSender
 from keys.mls.leaves import new_capabilities
 from keys.mls.past import EndedEpoch, KeptLeaf
 from tests.keys.mls.people import DAY, NOW, Names, Person, World, seeded
@@ -412,7 +412,7 @@ def test_what_is_received_is_told() -> None:
         Remove(2), authenticated_data=b"why", random=world.random
     )
     group, received = world[b"member 0"].process(message, now_seconds=NOW)
-    assert received == ProposalReceived(1, Remove(2), group.pending_proposals[0].reference, b"why")
+    assert received == ProposalReceived(MemberSender(1), Remove(2), group.pending_proposals[0].reference, b"why")
     package, _ = Person.named(SUITE, b"guest").key_package()
     pending = group.commit([Add(package)], random=world.random, authenticated_data=b"watch")
     _, received = world[b"member 1"].process(pending.message, now_seconds=NOW)
