@@ -221,8 +221,7 @@ def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
     if pending is None or pending.item != item:
         return
     before = group_of(work, channel)
-    decoded = PendingCommit.decode(pending.commit, work.trust)
-    after = decoded.group
+    after = before.merge(PendingCommit.decode(pending.commit, work.trust), now_seconds=place.time // 1000)
     records.PENDING.delete(turn.draft, channel)
     old, new = seats(before, work.trust), seats(after, work.trust)
     gone = {s.device for s in old.seats} - {s.device for s in new.seats}

@@ -2,7 +2,7 @@
 
     group = Group.create(suite, group_id, credential, signature_private_key, auth, ...)
     pending = group.commit([Add(key_package)], random=random)     # send pending.message, pending.welcome
-    group = pending.group                                         # only once the Delivery Service took it
+    group = group.merge(pending, now_seconds=now)                 # only once the Delivery Service took it
     group, message = group.protect(b"at east gate", padding=256, random=random)   # save group, then send
     group, received = group.process(message, now_seconds=now)     # save group, then show
 
@@ -65,7 +65,7 @@ from keys.mls.welcoming import make_welcome, sign_group_info
 
 @dataclass(frozen=True, slots=True)
 class PendingCommit:
-    """A Commit of ours that has no place yet; keep it, send it, and take `group` only once it is accepted."""
+    """A Commit of ours that has no place yet; keep it, send it, and `Group.merge` it only once it is accepted."""
 
     message: bytes
     """MLSMessage with a PublicMessage."""
@@ -74,6 +74,7 @@ class PendingCommit:
     group_info: bytes
     """MLSMessage with the GroupInfo of the next epoch, without tree and external key."""
     group: "Group"
+    """In the next epoch, without the past: what late messages are opened with stays in the group we have until then."""
 
     def encode(self) -> bytes:
         """The whole in one string, group state and secrets included."""
@@ -361,7 +362,7 @@ class Group:
             now_seconds=now_seconds,
             random=random,
         )
-        group = self.advanced(made.advance)  # this epoch ends when the Commit is accepted, and that is not known
+        group = Group._in(made.advance, self.own_leaf_index, (), self.limits)
         info = group.group_info()
         welcome = None
         if made.joiners:
@@ -383,6 +384,17 @@ class Group:
         if missing:
             raise Misuse(f"no pending proposal {missing[0].hex()}")
         return [*(self.public.proposals[reference] for reference in by_reference), *own]
+
+    def merge(self, pending: PendingCommit, *, now_seconds: int | None = None) -> "Group":
+        """The group once a Commit of ours was accepted (`now_seconds`, if it is known, says when).
+
+        What this group has used since the Commit was made stays used. Raises `Misuse` for a Commit of another epoch.
+        """
+        self.must_be_member()
+        after = pending.group
+        if (after.group_id, after.epoch) != (self.group_id, self.epoch + 1):
+            raise Misuse(f"a Commit that leads to epoch {after.epoch}, while the group is in {self.epoch}")
+        return replace(after, past=self._past_after(after.tree, now_seconds), backlog=self.backlog)
 
     # Hearing something
 
@@ -470,7 +482,10 @@ class Group:
 
         The old one ends now; without a time, when one is next given.
         """
-        over = ended(self.message_keys(), self.tree, self.own_leaf_index, now_seconds)
-        past = carried((over, *self.past), self.tree, advance.public.tree)
-        past = bounded(past, self.limits, self.backlog, now_seconds)
+        past = self._past_after(advance.public.tree, now_seconds)
         return Group._in(advance, self.own_leaf_index, past, self.limits, self.backlog)
+
+    def _past_after(self, next_tree: Tree, now_seconds: int | None) -> Past:
+        over = ended(self.message_keys(), self.tree, self.own_leaf_index, now_seconds)
+        past = carried((over, *self.past), self.tree, next_tree)
+        return bounded(past, self.limits, self.backlog, now_seconds)

@@ -158,7 +158,7 @@ class World:
         self.public = PublicGroup.decode(staged.next.encode(), self.auth)
         for name, group in list(self.groups.items()):
             if name == by:
-                self.groups[name] = pending.group
+                self.groups[name] = group.merge(pending)
                 continue
             after, received = group.process(pending.message, now_seconds=NOW, psks=psks)
             self.groups[name] = after

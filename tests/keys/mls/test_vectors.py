@@ -261,7 +261,7 @@ def _protection(case: Case) -> tuple[MessageKeys, bytes]:
     nothing = Capabilities((), (), (), (), ())
     leaf = LeafNode(b"", unhex(case["signature_pub"]), Credential.basic(b""), nothing, Lifetime(0, 0), (), b"")
     tree = SecretTree.start(2, unhex(case["encryption_secret"]))
-    keys = MessageKeys(suite, context, unhex(case["sender_data_secret"]), tree, (leaf, leaf))
+    keys = MessageKeys(suite, context, unhex(case["sender_data_secret"]), tree, (leaf, leaf).__getitem__)
     return keys, private_key(suite.id, case["signature_priv"])
 
 
