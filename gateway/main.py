@@ -23,6 +23,7 @@ from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
 from gateway.core.errors import Refused
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
+from gateway.store import sqlite
 from gateway.store.base import StoreError, WrongStore
 from gateway.web.log import Role, Tokens, TokensRefused
 
@@ -237,6 +238,25 @@ def check(config_path: Path) -> None:
             return told(held)
 
     attempt(lambda: click.echo(run_loop(look(load(config_path)))))
+
+
+@main.command()
+@CONFIG
+def migrate(config_path: Path) -> None:
+    """Bring the database to this version's schema, after an upgrade that `check` says needs it. The gateway must be stopped.
+
+    No older gateway opens it afterwards: copy the folder first.
+
+    \b
+    Example:
+      outrider-gateway migrate --config gateway/gateway.toml
+    """
+
+    def work() -> str:
+        before, after = sqlite.migrate(load(config_path).database)
+        return f"schema {after} already: nothing to do" if before == after else f"schema {before} is schema {after} now"
+
+    attempt(lambda: click.echo(work()))
 
 
 @main.command()

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, NoticeState, Placing, Position
 from gateway.core.view import CertificateRow, Invitation, Member, Stored, Stream
 from gateway.wire import Refusal
 from keys.authority import RevocationList
+from keys.identity import PersonId
 
 T = TypeVar("T")
 
@@ -184,6 +186,93 @@ class MoveCursor:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class PutAlert:
+    """An approved alert, with where its ladder stands."""
+
+    row: AlertRow
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceAlert:
+    """It stands in one more channel, and is for these people too. `begun` (ms) counts if it is the first."""
+
+    root: bytes
+    placing: Placing
+    people: tuple[PersonId, ...]
+    begun: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutAnswer:
+    """A person has answered: nothing more is sent to that one. The first answer counts."""
+
+    root: bytes
+    person: PersonId
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutPosition:
+    """Where an alert's ladder stands now."""
+
+    root: bytes
+    at: Position
+
+
+@dataclass(frozen=True, slots=True)
+class EndAlert:
+    """It wakes nobody any more."""
+
+    root: bytes
+    ending: Ending
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawNotices:
+    """What of an alert's notices has not been sent is not sent any more."""
+
+    root: bytes
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutFiring:
+    """A rung was fired, and these are to be woken by it."""
+
+    root: bytes
+    firing: Firing
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettleNotice:
+    """What came of a try: sent, failed, or queued again until `due`."""
+
+    id: bytes
+    state: NoticeState
+    due: int
+    time: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutRoads:
+    """The roads off the platform, and who has an address on which: all there are."""
+
+    roads: tuple[str, ...]
+    reached: tuple[tuple[PersonId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReview:
+    """Until when an alert is to be reviewed; 0: it was."""
+
+    root: bytes
+    review_due: int
+
+
 Effect = (
     Append
     | PutStream
@@ -207,6 +296,16 @@ Effect = (
     | DropUpload
     | GiveBlob
     | MoveCursor
+    | PutAlert
+    | PlaceAlert
+    | PutAnswer
+    | PutPosition
+    | EndAlert
+    | WithdrawNotices
+    | PutFiring
+    | SettleNotice
+    | PutRoads
+    | SetReview
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
 
+from gateway.core.broadcast import Broadcasts
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.canonical import encode
@@ -28,7 +29,8 @@ class Stream:
     """A channel, the control channel or a receipt stream: where its next envelope goes.
 
     `grace_until` (ms): until when messages of the epoch before are taken. `expires` (ms): when the first member's certificate
-    ends. `blocked`: members whose certificate is revoked; while there are any, no message of this epoch is taken.
+    ends. `blocked`: members whose certificate is revoked; while there are any, no message of this epoch is taken. `beside`: the
+    talk channel that an alert channel stands beside.
     """
 
     id: ChannelId
@@ -43,6 +45,7 @@ class Stream:
     grace_until: int = 0
     expires: int = 0
     blocked: int = 0
+    beside: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class LogEnd:
     time: int
 
 
-class View(Protocol):
+class View(Broadcasts, Protocol):
     """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
 
     def charter(self) -> Charter | None: ...

@@ -7,6 +7,7 @@ from typing import Any, Final
 import apsw
 
 from gateway.core import effects as e
+from gateway.store import broadcasts
 
 Change = Callable[[apsw.Connection, Any], None]
 
@@ -38,11 +39,11 @@ def _append(db: apsw.Connection, effect: e.Append) -> None:
 def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:
     s = effect.stream
     db.execute(
-        "INSERT INTO streams (id, kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
+        "INSERT INTO streams (id, kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
         " rolling = excluded.rolling, parent = excluded.parent, epoch = excluded.epoch, class = excluded.class,"
         " ceiling = excluded.ceiling, suite = excluded.suite, grace_until = excluded.grace_until,"
-        " expires = excluded.expires, blocked = excluded.blocked",
+        " expires = excluded.expires, blocked = excluded.blocked, beside = excluded.beside",
         (
             s.id,
             int(s.kind),
@@ -56,6 +57,7 @@ def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:
             s.grace_until,
             s.expires,
             s.blocked,
+            s.beside,
         ),
     )
 
@@ -271,6 +273,16 @@ CHANGES: Final[dict[type, Change]] = {
     e.DropUpload: _drop_upload,
     e.GiveBlob: _give_blob,
     e.MoveCursor: _move_cursor,
+    e.PutAlert: broadcasts.put_alert,
+    e.PlaceAlert: broadcasts.place_alert,
+    e.PutAnswer: broadcasts.put_answer,
+    e.PutPosition: broadcasts.put_position,
+    e.EndAlert: broadcasts.end_alert,
+    e.WithdrawNotices: broadcasts.withdraw_notices,
+    e.PutFiring: broadcasts.put_firing,
+    e.SettleNotice: broadcasts.settle_notice,
+    e.PutRoads: broadcasts.put_roads,
+    e.SetReview: broadcasts.set_review,
 }
 
 

@@ -18,6 +18,7 @@ from gateway.core.view import (
     StreamKind,
     Upload,
 )
+from gateway.store.broadcasts import BroadcastRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.charter import Charter, reopen
@@ -94,18 +95,12 @@ class Parsed:
         return self._charters[note]
 
 
-class SqliteView:
+class SqliteView(BroadcastRows):
     """`core.view.View` over one connection."""
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:
         self._db = connection
         self._parsed = parsed
-
-    def _row(self, sql: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchone()
-
-    def _rows(self, sql: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchall()
 
     def charter(self) -> Charter | None:
         row = self._row("SELECT note FROM charters ORDER BY version DESC LIMIT 1")
@@ -116,7 +111,7 @@ class SqliteView:
 
     def stream(self, channel: bytes) -> Stream | None:
         row = self._row(
-            "SELECT kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked"
+            "SELECT kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside"
             " FROM streams WHERE id = ?",
             channel,
         )
@@ -353,7 +348,7 @@ class SqliteView:
         )
 
     def published(self, body_hash: bytes) -> Stored | None:
-        sql = _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 17, 18, 22, 23, 26) LIMIT 1"
+        sql = _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 17, 18, 22, 23, 26, 30, 31) LIMIT 1"
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
 
@@ -376,7 +371,7 @@ class SqliteView:
     def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
         rows = self._rows(
             "SELECT idx, body_hash, body_length FROM envelopes WHERE idx >= ? AND idx < ?"
-            " AND kind IN (1, 3, 4, 17, 18, 22, 23, 26) ORDER BY idx",
+            " AND kind IN (1, 3, 4, 9, 10, 17, 18, 22, 23, 26, 30, 31) ORDER BY idx",
             first,
             first + limit,
         )

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -29,7 +29,7 @@ from gateway.store.base import Broken, Conflict, Decision, DiskFull, T, Watcher,
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
 
 
@@ -59,6 +59,56 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
     return connection
 
 
+def lay_out(db: apsw.Connection, version: int) -> None:
+    """Bring a database from one version of the schema to the newest; within the caller's transaction."""
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        db.execute(resources.files("gateway.store.schema").joinpath(f"{number}.sql").read_text())
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _existing(path: Path) -> apsw.Connection:
+    if not path.is_file():
+        raise WrongStore(f"there is no database at {path}: check the path, or make a gateway with init")
+    try:
+        db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
+        db.execute("PRAGMA synchronous = EXTRA")
+        application = db.pragma("application_id")
+        db.execute("PRAGMA journal_mode = WAL")
+    except apsw.NotADBError:
+        raise WrongStore(f"{path} is no database of this gateway") from None
+    if application != APPLICATION_ID:
+        raise WrongStore(f"{path} is no database of this gateway")
+    return db
+
+
+def _version(path: Path, db: apsw.Connection) -> int:
+    """The schema that a database has; raises WrongStore for one that only a newer gateway knows."""
+    version = int(db.pragma("user_version"))
+    if version > SCHEMA_VERSION:
+        raise WrongStore(
+            f"{path} has schema {version} and this gateway knows {SCHEMA_VERSION}: install the newer gateway"
+        )
+    return version
+
+
+def migrate(path: Path) -> tuple[int, int]:
+    """Bring a database to this version's schema, all or nothing; gives the version it had and the one it has. Never done by
+    the way: from here on no older gateway opens it.
+
+    Raises:
+        WrongStore: no database there, one of a newer version, or one that another process holds.
+    """
+    if not path.is_file():
+        raise WrongStore(f"there is no database at {path}: check the path")
+    with _lock(path), closing(_existing(path)) as db:
+        version = _version(path, db)
+        if version < SCHEMA_VERSION:
+            db.execute("BEGIN IMMEDIATE")  # a power cut before COMMIT leaves the old one
+            lay_out(db, version)
+            db.execute("COMMIT")
+        return version, SCHEMA_VERSION
+
+
 def create(path: Path) -> None:
     """Make a new, empty database. Only `outrider-gateway init` does.
 
@@ -71,9 +121,8 @@ def create(path: Path) -> None:
     db.execute("PRAGMA synchronous = EXTRA")
     db.execute("PRAGMA journal_mode = WAL")
     with db:
-        db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
+        lay_out(db, 0)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.close()
     path.chmod(0o600)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -104,23 +153,16 @@ class SqliteStore:
         self._thread.start()
 
     def _open(self, path: Path) -> apsw.Connection:
-        if not path.is_file():
-            raise WrongStore(f"there is no database at {path}: check the path, or make a gateway with init")
-        try:
-            db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
-            db.execute("PRAGMA synchronous = EXTRA")
-            application, version = db.pragma("application_id"), db.pragma("user_version")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA wal_autocheckpoint = 4000")
-            db.execute("PRAGMA cache_size = -65536")
-        except apsw.NotADBError:
-            raise WrongStore(f"{path} is no database of this gateway") from None
-        if application != APPLICATION_ID:
-            raise WrongStore(f"{path} is no database of this gateway")
-        if version != SCHEMA_VERSION:
+        db = _existing(path)
+        version = _version(path, db)
+        if version < SCHEMA_VERSION:
+            db.close()
             raise WrongStore(
-                f"{path} has schema {version} and this gateway knows {SCHEMA_VERSION}: install the newer gateway"
+                f"{path} has schema {version} and this gateway needs {SCHEMA_VERSION}: back the folder up, then"
+                " `outrider-gateway migrate`; no older gateway opens it afterwards"
             )
+        db.execute("PRAGMA wal_autocheckpoint = 4000")
+        db.execute("PRAGMA cache_size = -65536")
         return db
 
     def watch(self, watcher: Watcher) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import apsw
@@ -32,6 +31,7 @@ from gateway.core.submit import Gateway
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
+from gateway.store.sqlite import lay_out
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
 from keys.identity import SigningKey, receipt_stream
@@ -75,7 +75,7 @@ class Relay:
         self.now = NOW
         self.random = mission.random
         self.db = apsw.Connection(":memory:")
-        self.db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
+        lay_out(self.db, 0)
         self.view = SqliteView(self.db, Parsed())
         self.sessions: dict[bytes, Line] = {}
         self.leaves: list[bytes] = []

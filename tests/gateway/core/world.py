@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from importlib import resources
 from typing import Any
 
 import apsw
@@ -21,6 +20,7 @@ from gateway.core.submit import Gateway
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
+from gateway.store.sqlite import lay_out
 from keys import body
 from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode
@@ -258,7 +258,7 @@ class World:
         self.random = self.mission.random
         self.now = NOW
         self.db = apsw.Connection(":memory:")
-        self.db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
+        lay_out(self.db, 0)
         self.view = SqliteView(self.db, Parsed())
         self.gateway = Gateway(self.charter, self.mission.gateway)
         self.committed: list[Stored] = []
