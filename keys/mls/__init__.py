@@ -7,12 +7,13 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
     nodes  leaves  tree  treemath  treekem    who is in, and the keys that stand for them
     schedule  secrettree                      the secrets of an epoch and of each message
     messages  keypackages  framing  private   what travels
-    rules  public                             what a Commit may do, judged without secrets
+    rules  applying  selection  public        what a Commit may do, judged without secrets
     beginning  commits  welcoming  group      a member's steps
+    external  externalinit                    joining and proposing from outside
     receiving  received                       what a message turned out to be
     parts  state                              a group at rest
 
-Not done here, and refused with `Unsupported`: external commits and proposals, ReInit, branching, resumption PSKs.
+Not done here, and refused with `Unsupported`: ReInit, branching, resumption PSKs.
 """
 
 from keys.mls.errors import (
@@ -44,6 +45,7 @@ from keys.mls.errors import (
     WrongEpoch,
     WrongGroup,
 )
+from keys.mls.external import external_proposal, external_senders_extension, new_member_proposal
 from keys.mls.framing import (
     APPLICATION,
     COMMIT,
@@ -53,7 +55,12 @@ from keys.mls.framing import (
     PROPOSAL,
     PUBLIC_MESSAGE,
     WELCOME,
+    ExternalSenderIndex,
+    MemberSender,
     MLSMessage,
+    NewMemberCommit,
+    NewMemberProposal,
+    Sender,
 )
 from keys.mls.group import Group, PendingCommit
 from keys.mls.hpke import Random
@@ -70,15 +77,18 @@ from keys.mls.messages import (
     PreSharedKeyID,
     Proposal,
     Remove,
+    SelfRemove,
     Update,
     Welcome,
 )
 from keys.mls.nodes import (
+    EXTERNAL_SENDERS,
     LAST_RESORT,
     REQUIRED_CAPABILITIES,
     Capabilities,
     Credential,
     Extension,
+    ExternalSender,
     LeafNode,
     Lifetime,
     RequiredCapabilities,
@@ -93,6 +103,7 @@ from keys.mls.received import (
     is_private_message,
     peek,
 )
+from keys.mls.rules import SentProposal
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits
 from keys.mls.suites import (
     SUPPORTED,
@@ -108,6 +119,7 @@ __all__ = [
     "APPLICATION",
     "COMMIT",
     "DEFAULT_LIMITS",
+    "EXTERNAL_SENDERS",
     "GROUP_INFO",
     "KEY_PACKAGE",
     "LAST_RESORT",
@@ -135,6 +147,8 @@ __all__ = [
     "EncodeError",
     "Extension",
     "ExternalPsk",
+    "ExternalSender",
+    "ExternalSenderIndex",
     "Group",
     "GroupContext",
     "GroupContextExtensions",
@@ -156,8 +170,11 @@ __all__ = [
     "MLSError",
     "MLSMessage",
     "Member",
+    "MemberSender",
     "MissingPreSharedKey",
     "Misuse",
+    "NewMemberCommit",
+    "NewMemberProposal",
     "NotForUs",
     "OutOfRange",
     "OwnMessage",
@@ -173,6 +190,9 @@ __all__ = [
     "Remove",
     "Removed",
     "RequiredCapabilities",
+    "SelfRemove",
+    "Sender",
+    "SentProposal",
     "StagedPublicCommit",
     "Unsupported",
     "Update",
@@ -180,8 +200,11 @@ __all__ = [
     "WrongEpoch",
     "WrongGroup",
     "cipher_suite",
+    "external_proposal",
+    "external_senders_extension",
     "is_private_message",
     "new_key_package",
+    "new_member_proposal",
     "peek",
     "ref_hash",
     "sign_content",

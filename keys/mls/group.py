@@ -20,6 +20,8 @@ from keys.mls.errors import (
     Misuse,
     Removed,
 )
+from keys.mls.external import Entrance, from_outside
+from keys.mls.externalinit import ExternalPub
 from keys.mls.framing import (
     ApplicationData,
     AuthenticatedContent,
@@ -37,8 +39,9 @@ from keys.mls.leaves import (
     new_capabilities,
     renewed,
 )
-from keys.mls.messages import GroupContext, KeyPackage, Proposal, Update
+from keys.mls.messages import GroupContext, KeyPackage, PreSharedKey, Proposal, SelfRemove, Update
 from keys.mls.nodes import (
+    EXTERNAL_PUB,
     RATCHET_TREE,
     Capabilities,
     Credential,
@@ -161,6 +164,48 @@ class Group:
         return cls._in(advance, own, (), limits)
 
     @classmethod
+    def join_external(
+        cls,
+        group_info: bytes,
+        credential: Credential,
+        signature_private_key: bytes,
+        auth: AuthenticationService,
+        *,
+        random: Random,
+        ratchet_tree: bytes | None = None,
+        replaces: int | None = None,
+        psk_proposals: Sequence[PreSharedKey] = (),
+        psks: Mapping[bytes, bytes] | None = None,
+        self_removes: Sequence[bytes] = (),
+        capabilities: Capabilities | None = None,
+        authenticated_data: bytes = b"",
+        now_seconds: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> "PendingCommit":
+        """Join by a Commit of our own (section 12.4.3.2), from a GroupInfo with external key; the tree comes along or
+        is inside.
+
+        `replaces` is the leaf of our own prior appearance, which the Commit then removes: a resync. `psk_proposals`
+        are mixed in, their keys given in `psks`; `self_removes` are the SelfRemove proposals (MLSMessages) that wait in
+        this epoch, all of which have to be taken up. Send the message, and take the group only once it is accepted.
+        Raises `MLSError` and below.
+        """
+        entrance = Entrance.read(group_info, ratchet_tree, auth, now_seconds)
+        own, made = entrance.join(
+            Identity(credential, signature_private_key),
+            replaces=replaces,
+            psk_proposals=psk_proposals,
+            psks=psks or {},
+            self_removes=self_removes,
+            capabilities=capabilities,
+            authenticated_data=authenticated_data,
+            now_seconds=now_seconds,
+            random=random,
+        )
+        group = cls._in(made.advance, own, (), limits)
+        return PendingCommit(from_outside(made.signed), None, group.group_info(), group)
+
+    @classmethod
     def _in(cls, advance: Advance, own: int, past: Past, limits: Limits, backlog: Backlog | None = None) -> "Group":
         """A group at the beginning of an epoch."""
         return cls(
@@ -262,11 +307,20 @@ class Group:
         """The content of a ratchet_tree extension, for joiners."""
         return self.public.tree_bytes()
 
-    def group_info(self, *, with_tree: bool = False, extensions: tuple[Extension, ...] = ()) -> bytes:
-        """This epoch's GroupInfo (an MLSMessage), signed by us, without external key."""
+    def group_info(
+        self, *, with_tree: bool = False, external: bool = False, extensions: tuple[Extension, ...] = ()
+    ) -> bytes:
+        """This epoch's GroupInfo (an MLSMessage), signed by us.
+
+        With `external` it has the external key inside, with which its holder can join (section 12.4.3.2): hand it only
+        to whom that is meant for.
+        """
         self.must_be_member()
         if with_tree:
             extensions = (*extensions, Extension(RATCHET_TREE, self.tree_bytes()))
+        if external:
+            _, public_key = schedule.external_key_pair(self.suite, self.secrets)
+            extensions = (*extensions, Extension(EXTERNAL_PUB, ExternalPub(public_key).encode()))
         info = sign_group_info(
             self.suite,
             self.context,
@@ -307,6 +361,10 @@ class Group:
         """Send a proposal on its own (a PublicMessage), for somebody to commit. Raises `Invalid` and below."""
         if isinstance(proposal, Update):
             raise Misuse("an Update is made by propose_update, which keeps its private key")
+        own = MemberSender(self.own_leaf_index)
+        waiting = any(isinstance(sent.proposal, SelfRemove) and sent.sender == own for sent in self.pending_proposals)
+        if waiting and isinstance(proposal, SelfRemove):
+            raise Misuse("one SelfRemove an epoch (draft-ietf-mls-extensions, SelfRemove)")
         return self._propose(proposal, authenticated_data)
 
     def propose_update(
