@@ -289,7 +289,7 @@ class PublicGroup:
         """A GroupInfo (an MLSMessage) that speaks of exactly this epoch, signed by a member (`signer`, if given)."""
         info = read_group_info(group_info)
         if info.group_context != self.context:
-            raise InvalidGroupInfo("a GroupInfo of another group or epoch")
+            raise InvalidGroupInfo("a GroupInfo of another group or epoch (section 12.4.3)")
         if info.confirmation_tag != self.confirmation_tag:
             raise InvalidGroupInfo("a GroupInfo with another confirmation tag (section 12.4.3)")
         if signer is not None and info.signer != signer:

@@ -37,7 +37,7 @@ def process(group: "Group", message: bytes, now_seconds: int | None, psks: Psks)
             return _public(group, public, now_seconds, psks)
         case PrivateMessage() as private:
             return _private(group, private, now_seconds, psks)
-    raise InvalidMessage("neither PublicMessage nor PrivateMessage")
+    raise InvalidMessage("neither PublicMessage nor PrivateMessage (section 6)")
 
 
 def _public(group: "Group", message: PublicMessage, now_seconds: int | None, psks: Psks) -> "tuple[Group, Received]":

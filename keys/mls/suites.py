@@ -160,9 +160,9 @@ class CipherSuite:
         return hmac.digest(key, data, self.hash_name)
 
     def verify_mac(self, key: bytes, data: bytes, tag: bytes) -> None:
-        """Raise `BadTag` unless the whole tag is right; in constant time."""
+        """Raise `BadTag` unless the whole confirmation tag is right (section 6.1); in constant time."""
         if not hmac.compare_digest(hmac.digest(key, data, self.hash_name), tag):
-            raise BadTag("tag does not fit")
+            raise BadTag("the confirmation tag does not fit (section 6.1)")
 
     def extract(self, salt: bytes, ikm: bytes) -> bytes:
         """KDF.Extract."""

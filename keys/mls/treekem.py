@@ -215,7 +215,7 @@ def join_path(tree: Tree, own: int, signer: int, path_secret: bytes, leaf_privat
     for node in [start, *treemath.direct_path(start, tree.leaves)]:
         value = tree.parent_node(node)
         if value is None and node == start:
-            raise InvalidTree("a path secret for a blank node")
+            raise InvalidTree("a path secret for a blank node (section 12.4.3.1)")
         if value is None:
             continue
         private[node], public, path_secret = node_keys(tree.suite, path_secret)
