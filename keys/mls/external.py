@@ -1,6 +1,6 @@
 """From outside the group (RFC 9420 sections 12.1.8 and 12.4.3.2): joining by a Commit of one's own, and proposing.
 
-    pending = Group.join_external(group_info, credential, key, auth, random=random)     # send pending.message
+    pending = Group.join_externally(group_info, credential, key, auth, random=random)     # send pending.message
     message = external_proposal(suite, group_id, epoch, 0, key, Remove(3))              # as external_senders lists us
     message = new_member_proposal(group_id, epoch, key_package, key)                    # asking to be added
 
@@ -31,7 +31,7 @@ from keys.mls.framing import (
     Sender,
 )
 from keys.mls.hpke import Random
-from keys.mls.leaves import AuthenticationService, Place, new_capabilities, sign_leaf
+from keys.mls.leaves import AuthenticationService, Place, new_capabilities, renewed
 from keys.mls.messages import Add, KeyPackage, PreSharedKey, Proposal, Remove
 from keys.mls.nodes import (
     EXTERNAL_PUB,
@@ -76,7 +76,7 @@ class Entrance(NamedTuple):
         self,
         identity: Identity,
         *,
-        replaces: int | None,
+        remove: int | None,
         psk_proposals: Sequence[PreSharedKey],
         psks: Mapping[bytes, bytes],
         self_removes: Sequence[bytes],
@@ -91,18 +91,18 @@ class Entrance(NamedTuple):
             public = public.proposal(message, now_seconds)
         external_init, init_secret = make_external_init(suite, self.external_pub)
         by_value: list[Proposal] = [external_init]
-        if replaces is not None:
-            by_value.append(Remove(replaces))
+        if remove is not None:
+            by_value.append(Remove(remove))
         by_value.extend(psk_proposals)
         sent = [SentProposal(one, NewMemberCommit(), None) for one in by_value]
         sent.extend(public.proposals.values())
         applied = apply(public.checker(now_seconds), sent, NewMemberCommit())
         held = schedule.look_up(applied.psks, psks)
         place = Place(public.group_id, applied.committer)
-        can = capabilities or new_capabilities(suite, identity.credential)
+        before = _without_keys(suite, identity, capabilities, applied.replaced)
 
         def make_leaf(encryption_key: bytes, parent_hash: bytes) -> LeafNode:
-            return joining_leaf(suite, identity, encryption_key, can, parent_hash, place)
+            return renewed(suite, before, encryption_key, FromCommit(parent_hash), place, *identity)
 
         draft = Draft.begin(public, applied, make_leaf, random)
         commit, key = draft.commit(sent), identity.signature_private_key
@@ -110,19 +110,14 @@ class Entrance(NamedTuple):
         return applied.committer, draft.complete(signed, init_secret, held, {}, key)
 
 
-def joining_leaf(
-    suite: CipherSuite,
-    identity: Identity,
-    encryption_key: bytes,
-    capabilities: Capabilities,
-    parent_hash: bytes,
-    place: Place,
+def _without_keys(
+    suite: CipherSuite, identity: Identity, capabilities: Capabilities | None, before: LeafNode | None
 ) -> LeafNode:
-    """The leaf of an external commit: a committed one from the start (section 7.2)."""
-    credential, key = identity
-    source = FromCommit(parent_hash)
-    unsigned = LeafNode(encryption_key, suite.signature_public_key(key), credential, capabilities, source, (), b"")
-    return sign_leaf(suite, unsigned, key, place)
+    """What of our leaf does not depend on its place: as in our prior appearance, if nothing else is said."""
+    if capabilities is None:
+        capabilities = before.capabilities if before else new_capabilities(suite, identity.credential)
+    extensions = before.extensions if before else ()
+    return LeafNode(b"", b"", identity.credential, capabilities, FromCommit(b""), extensions, b"")
 
 
 def from_outside(signed: AuthenticatedContent) -> bytes:

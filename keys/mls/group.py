@@ -164,7 +164,7 @@ class Group:
         return cls._in(advance, own, (), limits)
 
     @classmethod
-    def join_external(
+    def join_externally(
         cls,
         group_info: bytes,
         credential: Credential,
@@ -173,7 +173,7 @@ class Group:
         *,
         random: Random,
         ratchet_tree: bytes | None = None,
-        replaces: int | None = None,
+        remove: int | None = None,
         psk_proposals: Sequence[PreSharedKey] = (),
         psks: Mapping[bytes, bytes] | None = None,
         self_removes: Sequence[bytes] = (),
@@ -185,7 +185,7 @@ class Group:
         """Join by a Commit of our own (section 12.4.3.2), from a GroupInfo with external key; the tree comes along or
         is inside.
 
-        `replaces` is the leaf of our own prior appearance, which the Commit then removes: a resync. `psk_proposals`
+        `remove` is the leaf of our own prior appearance: a resync. `psk_proposals`
         are mixed in, their keys given in `psks`; `self_removes` are the SelfRemove proposals (MLSMessages) that wait in
         this epoch, all of which have to be taken up. Send the message, and take the group only once it is accepted.
         Raises `MLSError` and below.
@@ -193,7 +193,7 @@ class Group:
         entrance = Entrance.read(group_info, ratchet_tree, auth, now_seconds)
         own, made = entrance.join(
             Identity(credential, signature_private_key),
-            replaces=replaces,
+            remove=remove,
             psk_proposals=psk_proposals,
             psks=psks or {},
             self_removes=self_removes,
