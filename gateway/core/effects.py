@@ -79,9 +79,21 @@ class EndMember:
 
 @dataclass(frozen=True, slots=True)
 class ChangeLeaf:
+    """A member's leaf holds another certificate, or it has come in again at another leaf."""
+
     channel: bytes
     device: bytes
+    leaf: int
     certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutResync:
+    """A member may come in again by an external commit that ends this epoch."""
+
+    channel: bytes
+    device: bytes
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +295,7 @@ Effect = (
     | PutMember
     | EndMember
     | ChangeLeaf
+    | PutResync
     | PutCertificate
     | PutRevocations
     | PutCharter

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from gateway.core import control, limits, roster
+from gateway.core import control, limits, resync, roster
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
@@ -162,6 +162,7 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.COMMIT: roster.commit,
     Kind.PROPOSAL: roster.proposal,
     Kind.COMMIT_REFUSED: commit_refused,
+    Kind.RESYNC_APPROVAL: resync.approval,
     Kind.FRANKING_COMPLAINT: complaint,
     Kind.ACK: ack,
     Kind.RECEIPT: receipt,

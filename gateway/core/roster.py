@@ -38,11 +38,13 @@ from keys.mls import (
 from keys.mls import Member as MLSMember
 from keys.mls.errors import MLSError, WrongEpoch
 from keys.mls.framing import MemberSender
+from keys.mls.messages import ExternalInit
 from keys.mls.public import read_group_info
 from keys.policy import Verb
 
 _PROPOSALS: Final = frozenset(p.TYPE for p in (Add, Update, Remove, GroupContextExtensions))
 """Nobody here holds a pre-shared key of MLS: a commit that names one would strand all members."""
+_REJOIN: Final = frozenset({ExternalInit.TYPE, Remove.TYPE})
 
 
 def authentication(view: View, run: Run) -> CharterAuthentication:
@@ -145,7 +147,8 @@ def _row_of(view: View, leaf: MLSMember) -> CertificateRow:
     return row
 
 
-def _group(view: View, run: Run) -> PublicGroup:
+def group_of(view: View, run: Run) -> PublicGroup:
+    """The channel's public state, under the charter in force."""
     return PublicGroup.load(view.group(run.stream.id), authentication(view, run))
 
 
@@ -154,7 +157,7 @@ def proposal(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     member = check_channel(run)
     verified, data = run.one()
     _check_current(run, verified)
-    group = _group(view, run)
+    group = group_of(view, run)
     if len(group.proposals) >= limits.PROPOSALS_PER_EPOCH:
         raise Refused(Refusal.QUOTA, f"at most {limits.PROPOSALS_PER_EPOCH} proposals wait for a commit")
     try:
@@ -190,13 +193,18 @@ def commit(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     member = check_channel(run)
     verified, data = run.one()
     _check_current(run, verified)
-    group = _group(view, run)
+    group = group_of(view, run)
     change = _stage(view, run, group, data)
     staged = change.staged
-    if staged.sender_leaf != member.leaf or staged.authenticated_data != verified.context.authenticated_data():
+    if staged.authenticated_data != verified.context.authenticated_data():
         raise denied()
-    _check_adds(view, run, change)
-    _check_removes(run, change)
+    if staged.external:
+        _check_rejoin(view, run, member, staged)
+    elif staged.sender_leaf != member.leaf:
+        raise denied()
+    else:
+        _check_adds(view, run, change)
+        _check_removes(run, change)
     _check_leaves(view, run, staged)
     _check_extensions(run, staged)
     welcome_length = _check_attachments(view, change)
@@ -211,10 +219,23 @@ def _stage(view: View, run: Run, group: PublicGroup, data: bytes) -> _Change:
         raise denied() from None  # the context's epoch was right: the two contradict each other
     except (Malformed, MLSError) as error:
         raise Refused(Refusal.SCHEMA, f"not a valid commit: {error}") from None
+    if staged.external:
+        return _Change(staged, message, (), ())
     if not _PROPOSALS.issuperset(staged.proposal_types):
         raise Refused(Refusal.SCHEMA, "a commit here adds, updates, removes, or changes the terms")
     added = tuple((m, _row_of(view, m)) for m in staged.added)
     return _Change(staged, message, added, tuple(_row_of(view, m) for m in staged.removes))
+
+
+def _check_rejoin(view: View, run: Run, member: Member, staged: StagedPublicCommit) -> None:
+    """The one commit from outside that is taken: a member's, for its own device, as approved for just this epoch."""
+    if view.resync(run.stream.id, run.who.device) != run.stream.epoch:
+        raise Refused(Refusal.ROLE, "only a member that an officer has approved for this epoch comes in from outside")
+    if frozenset(staged.proposal_types) != _REJOIN:
+        raise Refused(Refusal.SCHEMA, "coming in again removes the old leaf, and does nothing else")
+    # MLS has asked whether the new leaf may follow the old one; here it is asked whose the old one is.
+    if [gone.leaf_index for gone in staged.removes] != [member.leaf]:
+        raise denied()
 
 
 def _check_adds(view: View, run: Run, change: _Change) -> None:
@@ -309,8 +330,8 @@ def _after(
     hashed = rolling(stream.rolling, verified.envelope.header)
     effects: list[Effect] = [PutGroup(stream.id, _changed(group, staged.next))]
     effects += [EndMember(stream.id, row.device, seq) for row in change.removed]
-    replaced = [_row_of(view, m) for m in _replaced(staged)]
-    effects += [ChangeLeaf(stream.id, row.device, row.hash) for row in replaced]
+    moved = [(leaf, _row_of(view, leaf)) for leaf in _replaced(staged)]
+    effects += [ChangeLeaf(stream.id, row.device, leaf.leaf_index, row.hash) for leaf, row in moved]
     effects.append(GiveBlob(change.message.group_info, stream.id, seq))
     for leaf, row in change.added:
         welcome = change.message.welcome
@@ -337,9 +358,9 @@ def _after(
     ends = {**view.ends(stream.id)}
     for row in change.removed:
         del ends[row.device]
-    ends |= {row.device: End(row.not_after, row.revoked) for row in (*replaced, *(r for _, r in change.added))}
+    ends |= {row.device: End(row.not_after, row.revoked) for _, row in (*moved, *change.added)}
     kind = channel_class(run)
-    grace = 0 if change.removed else min(kind.grace_seconds * 1000, limits.GRACE_LIMIT)
+    grace = 0 if staged.removes else min(kind.grace_seconds * 1000, limits.GRACE_LIMIT)
     after = replace(
         stream,
         epoch=staged.next.epoch,
@@ -351,9 +372,10 @@ def _after(
 
 
 def _replaced(staged: StagedPublicCommit) -> tuple[MLSMember, ...]:
-    """Members whose leaf got another certificate."""
+    """Members whose leaf got another certificate, and one that came in again."""
     pairs = [(staged.committer, staged.new_leaf), *staged.updates]
-    return tuple(after for before, after in pairs if before.credential != after.credential)
+    changed = tuple(after for before, after in pairs if before.credential != after.credential)
+    return (*changed, staged.new_leaf) if staged.external else changed
 
 
 def _changed(before: PublicGroup, after: PublicGroup) -> Mapping[str, bytes]:

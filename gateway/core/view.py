@@ -248,7 +248,11 @@ class View(Broadcasts, Protocol):
         ...
 
     def tree(self, channel: bytes, seq: int) -> tuple[bytes, int] | None:
-        """Hash and length of the ratchet tree after the commit at `seq`, if it is still kept."""
+        """Hash and length of the ratchet tree as it is named at `seq`, if it is still kept."""
+        ...
+
+    def resync(self, channel: bytes, device: bytes) -> int | None:
+        """The epoch by whose end the device may come in again, if an officer has approved that."""
         ...
 
     def ends(self, channel: bytes) -> Mapping[bytes, End]:

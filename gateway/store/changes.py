@@ -119,8 +119,15 @@ def _end_member(db: apsw.Connection, effect: e.EndMember) -> None:
 
 def _change_leaf(db: apsw.Connection, effect: e.ChangeLeaf) -> None:
     db.execute(
-        "UPDATE members SET certificate = ? WHERE stream = ? AND device = ? AND left_at = 0",
-        (effect.certificate, effect.channel, effect.device),
+        "UPDATE members SET leaf = ?, certificate = ? WHERE stream = ? AND device = ? AND left_at = 0",
+        (effect.leaf, effect.certificate, effect.channel, effect.device),
+    )
+
+
+def _put_resync(db: apsw.Connection, effect: e.PutResync) -> None:
+    db.execute(
+        "INSERT INTO resyncs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
+        (effect.channel, effect.device, effect.epoch),
     )
 
 
@@ -260,6 +267,7 @@ CHANGES: Final[dict[type, Change]] = {
     e.PutMember: _put_member,
     e.EndMember: _end_member,
     e.ChangeLeaf: _change_leaf,
+    e.PutResync: _put_resync,
     e.PutCertificate: _put_certificate,
     e.PutRevocations: _put_revocations,
     e.PutCharter: _put_charter,

@@ -209,6 +209,10 @@ class SqliteView(BroadcastRows):
         row = self._row("SELECT hash, length FROM trees WHERE stream = ? AND seq = ?", channel, seq)
         return (row[0], row[1]) if row else None
 
+    def resync(self, channel: bytes, device: bytes) -> int | None:
+        row = self._row("SELECT epoch FROM resyncs WHERE stream = ? AND device = ?", channel, device)
+        return row[0] if row else None
+
     def ends(self, channel: bytes) -> Mapping[bytes, End]:
         rows = self._rows(
             "SELECT m.device, c.not_after, c.revoked FROM members m JOIN certificates c ON c.hash = m.certificate"
