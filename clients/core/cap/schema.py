@@ -65,6 +65,9 @@ CATEGORY: Final = one_of(
 RESPONSE_TYPE: Final = one_of(
     "Shelter", "Evacuate", "Prepare", "Execute", "Avoid", "Monitor", "Assess", "AllClear", "None"
 )
+URGENCY: Final = one_of("Immediate", "Expected", "Future", "Past", "Unknown")
+SEVERITY: Final = one_of("Extreme", "Severe", "Moderate", "Minor", "Unknown")
+CERTAINTY: Final = one_of("Observed", "Likely", "Possible", "Unlikely", "Unknown")
 
 RESOURCE: Final = Block(
     (
@@ -94,9 +97,9 @@ INFO: Final = Block(
         some("category", CATEGORY),
         one("event"),
         any_number("responseType", RESPONSE_TYPE),
-        one("urgency", one_of("Immediate", "Expected", "Future", "Past", "Unknown")),
-        one("severity", one_of("Extreme", "Severe", "Moderate", "Minor", "Unknown")),
-        one("certainty", one_of("Observed", "Likely", "Possible", "Unlikely", "Unknown")),
+        one("urgency", URGENCY),
+        one("severity", SEVERITY),
+        one("certainty", CERTAINTY),
         maybe("audience"),
         any_number("eventCode", NAME_AND_VALUE),
         maybe("effective", TIME),

@@ -6,7 +6,7 @@ and stored (`Alert.original`).
 
     root = element("alert", element("identifier", "A-1"), ...)
     data = write(root)                       # then `open_alert(data)`: only that makes an alert of it
-    later = restamped(data, sent, expires)   # the same alert at a later time, for a document of our own
+    later = restamped(data, now, lasts)      # the same alert at a later time, for a document of our own
 """
 
 from collections.abc import Iterator
@@ -37,15 +37,15 @@ def write(root: Element) -> bytes:
     return "\n".join(lines).encode()
 
 
-def restamped(data: bytes, sent: str, expires: str) -> bytes:
-    """The same document with another `sent`, and another `expires` in every block; only for what `write` wrote.
+def restamped(data: bytes, now: int, lasts: int) -> bytes:
+    """The same document sent at `now`, its blocks ending `lasts` ms later (0: as they said before).
 
-    Raises CapRefused where it is no XML of ours.
+    Only for what `write` wrote; raises CapRefused where it is no XML of ours.
     """
     root = parse(data)
-    _replace(root, "sent", sent)
-    for info in root.all("info"):
-        _replace(info, "expires", expires)
+    _replace(root, "sent", timestamp(now))
+    for info in root.all("info") if lasts else ():
+        _replace(info, "expires", timestamp(now + lasts))
     return write(root)
 
 
