@@ -9,8 +9,9 @@ name the codec of each field:
         ciphertext: Annotated[bytes, opaque]
 
 `encode` and `decode` both follow from that list. Decoding is strict: lengths in their shortest form, known tags,
-nothing left over, never more than `MAX_SIZE`; it raises `DecodeError` and nothing else. Since one value has one
-encoding, what was decoded keeps the bytes it came from where that saves work (`@struct(cached=True)`).
+nothing left over; it raises `DecodeError` and nothing else. Nothing is as large as its sender says: a message has
+`MAX_SIZE` bytes at most, a string never more than its message, a vector so many elements as it says itself (a few
+bytes can stand for many times their size in objects). Since one value has one encoding, what was decoded keeps the bytes it came from where that saves work (`@struct(cached=True)`).
 """
 
 import dataclasses
@@ -21,6 +22,9 @@ from keys.mls.errors import DecodeError, EncodeError
 
 MAX_SIZE: Final = 1 << 24
 """Longest message, in bytes, that is looked at: a Welcome with the tree of 5,000 members in the hybrid suite."""
+
+FEW: Final = 256
+"""Most elements of a vector that somebody lists: extensions, capabilities, certificates, pre-shared keys."""
 
 T = TypeVar("T")
 
@@ -142,11 +146,14 @@ class Fixed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Vector:
-    """`T x<V>`: elements behind their total length in bytes."""
+    """`T x<V>`: elements behind their total length in bytes, at most so many."""
 
     element: Any
+    most: int = FEW
 
     def write(self, value: tuple[Any, ...], out: bytearray) -> None:
+        if len(value) > self.most:
+            raise EncodeError(f"{len(value)} elements, the limit is {self.most}")
         inner = bytearray()
         write = self.element.write
         for item in value:
@@ -160,9 +167,11 @@ class Vector:
         if stop > outer:
             raise DecodeError(f"vector of {length} bytes at {reader.pos}, {outer - reader.pos} left")
         reader.end = stop
-        items = []
+        items: list[Any] = []
         read = self.element.read
         while reader.pos < stop:
+            if len(items) == self.most:
+                raise DecodeError(f"more than {self.most} elements at {reader.pos}")
             items.append(read(reader))
         reader.end = outer
         return tuple(items)
@@ -219,7 +228,6 @@ uint32: Final = Uint(4)
 uint64: Final = Uint(8)
 opaque: Final = Opaque()
 uint16s: Final = Vector(uint16)
-uint32s: Final = Vector(uint32)
 
 
 class Struct:

@@ -23,6 +23,7 @@ from keys.mls.hpke import Random
 from keys.mls.leaves import NOWHERE, AuthenticationService, check_extensions, verify_leaf
 from keys.mls.nodes import LAST_RESORT, MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
 from keys.mls.suites import CipherSuite, HPKECiphertext
+from keys.mls.treemath import MAX_DEPTH, MAX_LEAVES
 
 
 @struct(cached=True)
@@ -219,6 +220,7 @@ class ByReference(Struct):
 
 
 ProposalOrRef = ByValue | ByReference
+proposal_or_ref: Final = Tagged(uint8, {1: ByValue, 2: ByReference})
 
 
 @struct
@@ -226,7 +228,7 @@ class UpdatePathNode(Struct):
     """A fresh key for one parent, and its path secret sealed to the other side (section 7.6)."""
 
     encryption_key: Annotated[bytes, opaque]
-    encrypted_path_secret: Annotated[tuple[HPKECiphertext, ...], Vector(HPKECiphertext)]
+    encrypted_path_secret: Annotated[tuple[HPKECiphertext, ...], Vector(HPKECiphertext, MAX_LEAVES)]
 
 
 @struct
@@ -234,14 +236,14 @@ class UpdatePath(Struct):
     """The committer's new leaf and the parents of its filtered direct path."""
 
     leaf_node: LeafNode
-    nodes: Annotated[tuple[UpdatePathNode, ...], Vector(UpdatePathNode)]
+    nodes: Annotated[tuple[UpdatePathNode, ...], Vector(UpdatePathNode, MAX_DEPTH)]
 
 
 @struct
 class Commit(Struct):
     """What ends an epoch."""
 
-    proposals: Annotated[tuple[ProposalOrRef, ...], Vector(Tagged(uint8, {1: ByValue, 2: ByReference}))]
+    proposals: Annotated[tuple[ProposalOrRef, ...], Vector(proposal_or_ref, MAX_LEAVES)]
     path: Annotated[UpdatePath | None, Optional(UpdatePath)]
 
 
@@ -293,5 +295,5 @@ class Welcome(Struct):
     """Brings the clients that one commit added into the group."""
 
     cipher_suite: Annotated[int, uint16]
-    secrets: Annotated[tuple[EncryptedGroupSecrets, ...], Vector(EncryptedGroupSecrets)]
+    secrets: Annotated[tuple[EncryptedGroupSecrets, ...], Vector(EncryptedGroupSecrets, MAX_LEAVES)]
     encrypted_group_info: Annotated[bytes, opaque]

@@ -18,12 +18,13 @@ from keys.mls.codec import (
     uint8,
     uint16,
     uint16s,
-    uint32s,
+    uint32,
     uint64,
     vector_bytes,
 )
 from keys.mls.errors import DecodeError
 from keys.mls.suites import CipherSuite
+from keys.mls.treemath import MAX_LEAVES
 
 MLS10: Final = 1
 """The protocol version."""
@@ -202,9 +203,9 @@ class ParentNode(Struct):
 
     encryption_key: Annotated[bytes, opaque]
     parent_hash: Annotated[bytes, opaque]
-    unmerged_leaves: Annotated[tuple[int, ...], uint32s]
+    unmerged_leaves: Annotated[tuple[int, ...], Vector(uint32, MAX_LEAVES)]
 
 
 Node = LeafNode | ParentNode
-ratchet_tree: Final = Vector(Optional(Tagged(uint8, {1: LeafNode, 2: ParentNode})))
+ratchet_tree: Final = Vector(Optional(Tagged(uint8, {1: LeafNode, 2: ParentNode})), 4 * MAX_LEAVES)
 """`optional<Node> ratchet_tree<V>` (section 12.4.3.3)."""

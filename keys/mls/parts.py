@@ -7,6 +7,7 @@ from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, stru
 from keys.mls.errors import DecodeError
 from keys.mls.framing import Sender, sender
 from keys.mls.messages import GroupContext, Proposal, proposal
+from keys.mls.treemath import MAX_LEAVES
 
 VERSION: Final = 1
 """Of this form; a later one reads the earlier ones."""
@@ -22,7 +23,7 @@ class Part(Struct):
     content: Annotated[bytes, opaque]
 
 
-_parts: Final = Vector(Part)
+_parts: Final = Vector(Part, 8 * MAX_LEAVES)
 
 
 def join_parts(parts: Parts) -> bytes:
@@ -66,5 +67,5 @@ class KeptProposal(Struct):
     proposal: Annotated[Proposal, proposal]
 
 
-kept_proposals: Final = Vector(KeptProposal)
+kept_proposals: Final = Vector(KeptProposal, MAX_LEAVES)
 """Part `proposals`."""

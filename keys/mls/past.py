@@ -20,6 +20,7 @@ from keys.mls.private import MessageKeys
 from keys.mls.secrettree import Backlog, Limits, SecretTree
 from keys.mls.suites import CipherSuite
 from keys.mls.tree import Tree
+from keys.mls.treemath import MAX_LEAVES
 
 
 @struct
@@ -40,7 +41,7 @@ class EndedEpoch(Struct):
     """When, in seconds since 1970, as far as it is known."""
     leaves: Annotated[int, uint32]
     """How many its tree had."""
-    changed: Annotated[tuple[KeptLeaf, ...], Vector(KeptLeaf)]
+    changed: Annotated[tuple[KeptLeaf, ...], Vector(KeptLeaf, MAX_LEAVES)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Ratchet(Struct):
     generation: Annotated[int, uint32]
     forgotten: Annotated[int, uint32]
     """Below this generation a missing key says nothing: it may have been used or dropped."""
-    skipped: Annotated[tuple[SkippedKey, ...], Vector(SkippedKey)]
+    skipped: Annotated[tuple[SkippedKey, ...], Vector(SkippedKey, 1 << 16)]
 
     def next(self, suite: CipherSuite) -> "tuple[KeyNonce, Ratchet]":
         """The key of this generation, and the ratchet after it."""
@@ -174,7 +174,7 @@ class NodeSecret(Struct):
     secret: Annotated[bytes, opaque]
 
 
-_node_secrets: Final = Vector(NodeSecret)
+_node_secrets: Final = Vector(NodeSecret, treemath.MAX_LEAVES)
 
 
 @dataclass(frozen=True, slots=True)

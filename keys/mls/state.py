@@ -30,6 +30,7 @@ from keys.mls.past import EndedEpoch, Past, PastEpoch
 from keys.mls.public import PublicGroup
 from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import AnnouncedKeys, Backlog, LeafRatchets, SecretTree, decode_nodes
+from keys.mls.treemath import MAX_LEAVES
 
 if TYPE_CHECKING:
     from keys.mls.group import Group
@@ -44,7 +45,7 @@ class KeptUpdate(Struct):
     signature_private_key: Annotated[bytes, opaque]
 
 
-kept_updates: Final = Vector(KeptUpdate)
+kept_updates: Final = Vector(KeptUpdate, MAX_LEAVES)
 """Part `updates`."""
 
 

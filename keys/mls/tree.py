@@ -6,16 +6,13 @@ a new tree of it; hashes of untouched subtrees come along, so a commit hashes a 
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final
 
 from keys.mls import treemath
 from keys.mls.codec import decode_all, encode_with, vector_bytes
 from keys.mls.errors import InvalidTree
 from keys.mls.nodes import LeafNode, Node, ParentNode, ratchet_tree
 from keys.mls.suites import CipherSuite
-
-MAX_LEAVES: Final = 1 << 16
-"""Largest tree that is looked at."""
+from keys.mls.treemath import MAX_LEAVES
 
 
 class Tree:

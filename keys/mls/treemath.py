@@ -3,6 +3,14 @@
 Leaf `L` is node `2 * L`; a tree of `n` leaves, `n` a power of two, has `2 * n - 1` nodes. Arithmetic only.
 """
 
+from typing import Final
+
+MAX_LEAVES: Final = 1 << 16
+"""Largest tree that is looked at."""
+
+MAX_DEPTH: Final = 16
+"""The longest path in it."""
+
 
 def level(node: int) -> int:
     """Height above the leaves: the number of low one bits."""

@@ -1,5 +1,7 @@
 """Everything has a bound: how long past epochs are kept, how much disorder is borne, and what an announcement changes."""
 
+import contextlib
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -8,19 +10,30 @@ from keys.mls import (
     ApplicationReceived,
     DecodeError,
     Duplicate,
+    EncodeError,
     Group,
     Limits,
     MLSError,
     OutOfRange,
+    Welcome,
     WrongEpoch,
     cipher_suite,
 )
+from keys.mls.codec import MAX_SIZE, Struct, Vector, decode_all, encode_with, opaque, uint16s, vector_bytes
+from keys.mls.messages import Commit, UpdatePath, UpdatePathNode
+from keys.mls.nodes import ParentNode, extensions, ratchet_tree
 from keys.mls.secrettree import BLOCK, AnnouncedKeys, Backlog
 from tests.keys.mls.people import NOW, World
 
 SUITE = cipher_suite(1)
 HOUR = 3600
 LATER = NOW + 30 * 86_400
+
+
+def _vector(kind: type[Struct], name: str) -> Vector:
+    codec = dict(kind._codecs)[name]
+    assert isinstance(codec, Vector)
+    return codec
 
 
 def said(world: World, by: bytes, count: int) -> list[bytes]:
@@ -251,6 +264,47 @@ def test_a_message_of_a_backlog_rewrites_two_kilobytes() -> None:
         changed = [name for name in after if after[name] is not before.get(name) and after[name] != before[name]]
         assert [name.split("-")[:3] for name in changed] == [["announced", "1", "0"]]
         assert len(after[changed[0]]) < 2300
+
+
+# What a sender says of sizes
+
+
+@pytest.mark.parametrize(
+    ("codec", "element", "most"),
+    [
+        pytest.param(uint16s, b"\0\1", 256, id="capabilities"),
+        pytest.param(extensions, b"\0\1\0", 256, id="extensions"),
+        pytest.param(_vector(UpdatePath, "nodes"), b"\0\0", 16, id="path nodes"),
+        pytest.param(_vector(UpdatePathNode, "encrypted_path_secret"), b"\0\0", 1 << 16, id="path secrets"),
+        pytest.param(_vector(Commit, "proposals"), b"\2\0", 1 << 16, id="proposals"),
+        pytest.param(_vector(Welcome, "secrets"), b"\0\0\0", 1 << 16, id="secrets of a Welcome"),
+        pytest.param(_vector(ParentNode, "unmerged_leaves"), b"\0\0\0\1", 1 << 16, id="unmerged leaves"),
+        pytest.param(ratchet_tree, b"\0", 1 << 18, id="ratchet tree"),
+    ],
+)
+def test_a_vector_has_a_longest(codec: Vector, element: bytes, most: int) -> None:
+    value = decode_all(codec, vector_bytes(element * most))
+    assert len(value) == most
+    assert encode_with(codec, value) == vector_bytes(element * most)
+    with pytest.raises(DecodeError, match=f"more than {most} elements"):
+        decode_all(codec, vector_bytes(element * (most + 1)))
+    with pytest.raises(EncodeError, match=f"the limit is {most}"):
+        encode_with(codec, (*value, value[0]))
+
+
+def test_a_length_alone_allocates_nothing() -> None:
+    """Sixteen megabytes that claim to be a tree, and six bytes that claim to be a gigabyte."""
+    nothing = vector_bytes(bytes(MAX_SIZE - 4))
+    tracemalloc.start()
+    try:
+        for data in (nothing, b"\xbf\xff\xff\xff\0\0"):
+            for codec in (ratchet_tree, opaque):
+                with contextlib.suppress(DecodeError):
+                    decode_all(codec, data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * MAX_SIZE
 
 
 # A state that does not fit together
