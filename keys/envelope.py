@@ -67,6 +67,8 @@ class Kind(IntEnum):
     AUDITOR_READ = 27
     TOMBSTONE = 28
     FILLER = 29
+    ESCALATION = 30
+    JUMP = 31
 
     @property
     def label(self) -> str:

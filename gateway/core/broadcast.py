@@ -177,6 +177,10 @@ class Broadcasts(Protocol):
         """Where it stands, in the order in which it was placed."""
         ...
 
+    def alert_stands(self, root: bytes, channel: bytes) -> bool:
+        """Whether it was placed in this channel."""
+        ...
+
     def asked(self, root: bytes, person: bytes) -> Asked | None: ...
     def all_asked(self, root: bytes) -> Sequence[Asked]:
         """By person."""

@@ -97,6 +97,9 @@ class BroadcastRows:
         )
         return [Placing(ChannelId(channel), seq) for channel, seq in rows]
 
+    def alert_stands(self, root: bytes, channel: bytes) -> bool:
+        return self._row("SELECT 1 FROM alert_places WHERE root = ? AND stream = ?", root, channel) is not None
+
     def asked(self, root: bytes, person: bytes) -> Asked | None:
         row = self._row("SELECT target, answered FROM alert_people WHERE root = ? AND person = ?", root, person)
         return Asked(PersonId(person), bool(row[0]), row[1]) if row else None
