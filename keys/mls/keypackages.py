@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 from keys.mls.codec import Struct, opaque, struct
-from keys.mls.errors import Misuse
+from keys.mls.errors import InvalidLeafNode, Misuse
 from keys.mls.hpke import Random
 from keys.mls.leaves import NOWHERE, new_capabilities, sign_leaf
 from keys.mls.messages import KeyPackage
@@ -37,7 +37,9 @@ def new_leaf(
     capabilities: Capabilities,
     random: Random,
 ) -> NewLeaf:
-    """A signed leaf that belongs to no group yet (leaf_node_source key_package)."""
+    """A signed leaf that belongs to no group yet (leaf_node_source key_package). Raises `InvalidLeafNode`."""
+    if suite.id not in capabilities.cipher_suites:
+        raise InvalidLeafNode("the leaf does not list the group's cipher suite (section 7.2)")
     private, public = suite.derive_key_pair(random(suite.hash_length))
     signature_key = suite.signature_public_key(signature_private_key)
     unsigned = LeafNode(public, signature_key, credential, capabilities, lifetime, (), b"")

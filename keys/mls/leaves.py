@@ -111,7 +111,9 @@ def check_extensions(among: tuple[Extension, ...]) -> None:
 def check_lifetime(lifetime: Lifetime, now_seconds: int) -> None:
     """Raise `InvalidLeafNode` unless now lies within a lifetime of bearable length (section 7.3)."""
     if not lifetime.not_before <= now_seconds <= lifetime.not_after:
-        raise InvalidLeafNode(f"lifetime {lifetime.not_before} to {lifetime.not_after}, now {now_seconds} (section 7.3)")
+        raise InvalidLeafNode(
+            f"lifetime {lifetime.not_before} to {lifetime.not_after}, now {now_seconds} (section 7.3)"
+        )
     if lifetime.not_after - lifetime.not_before > MAX_LIFETIME:
         raise InvalidLeafNode(f"a lifetime over {MAX_LIFETIME} seconds (section 7.2)")
 
@@ -119,13 +121,14 @@ def check_lifetime(lifetime: Lifetime, now_seconds: int) -> None:
 def verify_leaf(suite: CipherSuite, leaf: LeafNode, place: Place, now_seconds: int | None) -> None:
     """What holds of a leaf by itself (sections 7.2 and 7.3), but for its credential.
 
+    Whether it lists the group's cipher suite is not asked: section 7.3 does not, section 10.1 asks it of the
+    KeyPackage's own field, and there are implementations that leave suite 7 out of every list.
+
     The lifetime counts only where a time is given. Raises `InvalidLeafNode`, `BadKey`, `BadSignature`.
     """
     capabilities = leaf.capabilities
     if MLS10 not in capabilities.versions:
         raise InvalidLeafNode("the leaf does not list this version (section 7.2)")
-    if suite.id not in capabilities.cipher_suites:
-        raise InvalidLeafNode("the leaf does not list the group's cipher suite (section 7.2)")
     if leaf.credential.credential_type not in capabilities.credentials:
         raise InvalidLeafNode("the leaf does not list its own credential type (section 7.2)")
     check_extensions(leaf.extensions)

@@ -130,12 +130,6 @@ FOREIGN = Extension(0xF0A0, b"")
             id="can't the version",
         ),
         pytest.param(
-            lambda w: key_package(GUEST, leaf={"capabilities": replace(CAPABILITIES, cipher_suites=(2,))}),
-            InvalidLeafNode,
-            "suite",
-            id="can't the suite",
-        ),
-        pytest.param(
             lambda w: key_package(GUEST, leaf={"capabilities": replace(CAPABILITIES, credentials=(2,))}),
             InvalidLeafNode,
             "its own credential type",
@@ -198,6 +192,13 @@ def test_key_packages_that_are_not_added(make: Callable[[World], object], error:
     package = make(here)
     message = commit_to(here[b"member 0"], [Add(package)])  # type: ignore[arg-type]
     refused(here, message, error, reason)
+
+
+def test_a_leaf_that_leaves_the_groups_suite_out_of_its_list_is_taken() -> None:
+    here = world()
+    package = key_package(GUEST, leaf={"capabilities": replace(CAPABILITIES, cipher_suites=(2,))})
+    here.accept(b"member 0", here[b"member 0"].commit([Add(package)], random=here.random))
+    assert any(member.credential == GUEST.credential for member in here.public.members)
 
 
 def _required(*credentials: int, extensions: tuple[int, ...] = (), proposals: tuple[int, ...] = ()) -> Extension:

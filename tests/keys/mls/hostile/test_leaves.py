@@ -79,13 +79,6 @@ ALONE: tuple[tuple[str, str, Change, type[MLSError], str], ...] = (
     ),
     (
         "7.2",
-        "the group's cipher suite is listed",
-        {"capabilities": replace(ABLE, cipher_suites=(2,))},
-        InvalidLeafNode,
-        "does not list the group's cipher suite",
-    ),
-    (
-        "7.2",
         "the leaf's own credential type is listed",
         {"capabilities": replace(ABLE, credentials=(2, 3))},
         InvalidLeafNode,
