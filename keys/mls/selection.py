@@ -47,8 +47,8 @@ def prefer(pending: Iterable[SentProposal], committer: int) -> list[SentProposal
     """Of proposals that contradict each other the ones that section 12.2 prefers; removals first, re-init last.
 
     Left out: the committer's own Updates and its own removal, and of several changes to one leaf all but its
-    SelfRemove, or else a Remove, or else the newest Update; of several GroupContextExtensions, Adds of one client or
-    ReInits, all but the newest.
+    SelfRemove (the first: there should be no other), or else a Remove, or else the newest Update; of several
+    GroupContextExtensions, Adds of one client or ReInits, all but the newest.
     """
     change: dict[int, SentProposal] = {}
     extensions: list[SentProposal] = []
@@ -58,7 +58,7 @@ def prefer(pending: Iterable[SentProposal], committer: int) -> list[SentProposal
         leaf = sent.changes
         if leaf is not None:
             rival = change.get(leaf)
-            if leaf != committer and (rival is None or _rank(sent.proposal) >= _rank(rival.proposal)):
+            if leaf != committer and (rival is None or _outranks(sent.proposal, rival.proposal)):
                 change[leaf] = sent
         elif isinstance(sent.proposal, GroupContextExtensions):
             extensions = [sent]
@@ -71,6 +71,8 @@ def prefer(pending: Iterable[SentProposal], committer: int) -> list[SentProposal
     return [*change.values(), *extensions, *others.values(), *reinit]
 
 
-def _rank(proposal: Proposal) -> int:
-    """Which change of a leaf goes before which."""
-    return (Update, Remove, SelfRemove).index(type(proposal))  # nothing else changes a leaf
+def _outranks(newer: Proposal, older: Proposal) -> bool:
+    """Whether of two changes of one leaf the newer is preferred."""
+    order = (Update, Remove, SelfRemove)
+    rank, before = order.index(type(newer)), order.index(type(older))
+    return rank >= before and not isinstance(older, SelfRemove)
