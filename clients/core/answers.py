@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from clients.core import changes, commits, deliveries, joining, outbox, packages, proof, records
+from clients.core import changes, commits, deliveries, joining, outbox, packages, proof, records, resync
 from clients.core import trust as trusted
 from clients.core.errands import Errand, fits
 from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
@@ -107,10 +107,14 @@ def _joined(s: Session, turn: Turn, frame: wire.Joined) -> None:
 
 def _named(s: Session, turn: Turn, frame: wire.Named) -> None:
     errand = s.errands.close(frame.id)
-    named = records.JOINING.get(turn.draft, errand.key) if errand else None
-    if errand is not None and named is not None:
-        after = replace(named, tree=frame.hash, tree_length=frame.length)
-        records.JOINING.put(turn.draft, errand.key, after)
+    if errand is None:
+        return
+    named = records.JOINING.get(turn.draft, errand.key)
+    offer = records.OFFERS.get(turn.draft, errand.key)
+    if named is not None:
+        records.JOINING.put(turn.draft, errand.key, replace(named, tree=frame.hash, tree_length=frame.length))
+    elif offer is not None:
+        records.OFFERS.put(turn.draft, errand.key, replace(offer, tree=frame.hash, tree_length=frame.length))
 
 
 def _chunk(s: Session, turn: Turn, frame: wire.BodyChunk) -> None:
@@ -278,8 +282,11 @@ def _body_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -
 
 def _tree_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
     named = records.JOINING.get(turn.draft, errand.key)
+    why = f"the gateway names no tree: {frame.detail}"
     if named is not None:
-        joining.failed(s.work(turn), errand.key, named, f"the gateway names no tree: {frame.detail}")
+        joining.failed(s.work(turn), errand.key, named, why)
+    elif records.OFFERS.get(turn.draft, errand.key) is not None:
+        resync.failed(turn, errand.key, why)
 
 
 def _claim_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:

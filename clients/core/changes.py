@@ -19,15 +19,17 @@ from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
 from clients.core.content import Cards, Purpose, encode_content
 from clients.core.groups import note_roster, seats
+from clients.core.joining import forget
 from clients.core.ledger import at
 from clients.core.outbox import Kept
 from clients.core.packages import capabilities, lifetime
-from clients.core.records import Channel, Intent, Item, Message, Note, Pending
+from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending
 from clients.core.trust import certificate_of
 from gateway.wire import Place, Placed
 from keys import body as bodies
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read
+from keys.identity import SigningKey
 from keys.mls.errors import MLSError
 from keys.mls.group import Group, PendingCommit
 from keys.mls.messages import Add, KeyPackage, Proposal, Remove
@@ -35,6 +37,7 @@ from keys.mls.nodes import Credential, Extension
 from keys.mls.suites import cipher_suite
 from keys.policy import Verb
 
+NO_INTENT: Final = bytes(16)
 ADDED_AT_ONCE: Final = 100  # devices in one commit; a Welcome of the hybrid suite grows by 1.2 kB for each
 
 
@@ -148,24 +151,7 @@ def commit(work: Work, key: bytes, intent: Intent, wanted: Plan, packages: Seque
     group = group_of(work, channel)
     state = records.CHANNELS.get(turn.draft, channel)
     assert state is not None
-    number, attempt, previous = outbox.next_number(turn, channel)
-    context = Context(
-        version=1,
-        kind=Kind.COMMIT,
-        device=turn.me.device,
-        channel=channel,
-        epoch=group.epoch,
-        number=number,
-        attempt=attempt,
-        previous=previous,
-        heard=Heard(state.seq, state.rolling),
-        time=turn.now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
-    )
+    context = context_for(work, channel, state, group.epoch)
     proposals: list[Proposal] = [Remove(leaf) for leaf in wanted.remove]
     proposals += [Add(package) for package in packages]
     fresh = None
@@ -178,6 +164,37 @@ def commit(work: Work, key: bytes, intent: Intent, wanted: Plan, packages: Seque
         new_credential_and_signature_key=fresh,
         random=turn.random,
     )
+    seat = grouped.seat_of(turn.draft, channel, group.epoch, turn.me.device)
+    assert seat is not None
+    return hold(work, context, pending, turn.key_of(seat.certificate), key)
+
+
+def context_for(work: Work, channel: bytes, state: Channel, epoch: int) -> Context:
+    """The context of this device's next commit, which ends `epoch`."""
+    number, attempt, previous = outbox.next_number(work.turn, channel)
+    return Context(
+        version=1,
+        kind=Kind.COMMIT,
+        device=work.turn.me.device,
+        channel=channel,
+        epoch=epoch,
+        number=number,
+        attempt=attempt,
+        previous=previous,
+        heard=Heard(state.seq, state.rolling),
+        time=work.turn.now,
+        precedence=Precedence.IMMEDIATE,
+        marking=Marking.CLEAR,
+        expires=0,
+        franking=b"",
+        alert=None,
+    )
+
+
+def hold(work: Work, context: Context, pending: PendingCommit, signer: SigningKey, intent: bytes = NO_INTENT) -> bytes:
+    """Keep a commit with all that goes with it, sealed and ready to go; gives its item. Without an intent it is the one by
+    which this device comes in again."""
+    turn, channel = work.turn, context.channel
     blobs = [pending.group_info, *([pending.welcome] if pending.welcome else [])]
     for blob in blobs:
         records.BLOBS.put(turn.draft, sha256(blob).digest(), Note(blob))
@@ -188,11 +205,10 @@ def commit(work: Work, key: bytes, intent: Intent, wanted: Plan, packages: Seque
         Kept(channel, Kind.COMMIT, body, Precedence.IMMEDIATE, uploads=tuple(sha256(b).digest() for b in blobs)),
     )
     item = records.OUTBOX.get(turn.draft, item_key)
-    seat = grouped.seat_of(turn.draft, channel, group.epoch, turn.me.device)
     assert item is not None
-    assert seat is not None
-    outbox.seal_commit(turn, item_key, item, context, body, turn.key_of(seat.certificate))
-    records.PENDING.put(turn.draft, channel, Pending(key, item_key, group.epoch, pending.encode()))
+    outbox.seal_commit(turn, item_key, item, context, body, signer)
+    kept = Pending(intent, item_key, context.epoch, pending.encode(), intent == NO_INTENT)
+    records.PENDING.put(turn.draft, channel, kept)
     return item_key
 
 
@@ -208,7 +224,10 @@ def own_accepted(
             _own_message(work, channel, item, place)
         elif item.kind is Kind.ACK:
             ack = bodies.read_ack(item.content)
-            alerts.answered(work.turn, ack.root, work.turn.me.device, ack.option, channel, place.seq, place.time)
+            alerts.answered(work.turn, ack, work.turn.me.device, channel, place.seq, place.time)
+        elif item.kind is Kind.RESYNC_APPROVAL:
+            approval = bodies.read_resync_approval(item.content)
+            records.RESYNCS.put(work.turn.draft, channel + approval.device, Counter(approval.epoch))
         elif item.kind is Kind.REVOCATION_LIST:
             trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
         elif item.kind is Kind.CERTIFICATE:
@@ -220,9 +239,13 @@ def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
     pending = records.PENDING.get(turn.draft, channel)
     if pending is None or pending.item != item:
         return
-    before = group_of(work, channel)
-    after = before.merge(PendingCommit.decode(pending.commit, work.trust), now_seconds=place.time // 1000)
+    decoded = PendingCommit.decode(pending.commit, work.trust)
     records.PENDING.delete(turn.draft, channel)
+    if pending.again:
+        _came_in_again(work, channel, decoded.group, place)
+        return
+    before = group_of(work, channel)
+    after = before.merge(decoded, now_seconds=place.time // 1000)
     old, new = seats(before, work.trust), seats(after, work.trust)
     gone = {s.device for s in old.seats} - {s.device for s in new.seats}
     fresh = {s.device for s in new.seats} - {s.device for s in old.seats}
@@ -233,6 +256,23 @@ def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
         finish(work, pending.intent, "")
     if fresh:
         introduce(work, channel)
+
+
+def _came_in_again(work: Work, channel: bytes, group: Group, place: Place) -> None:
+    """This device is back, at the epoch that its own external commit began. What lies between it can't read."""
+    state = records.CHANNELS.get(work.turn.draft, channel)
+    assert state is not None
+    forget(work, channel)
+    records.CHANNELS.put(work.turn.draft, channel, replace(state, since=place.seq, halted=""))
+    work.groups.put(channel, group)
+    begin(work, channel, group, place, removed=True)
+    work.turn.alarm(
+        AlarmKind.RESYNCED,
+        f"this device came in again at seq {place.seq}: what was sent since seq {state.seq} can't be read here",
+        channel=channel,
+        seq=place.seq,
+        device=work.turn.me.device,
+    )
 
 
 def introduce(work: Work, channel: bytes) -> None:

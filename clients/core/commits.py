@@ -29,7 +29,7 @@ from keys.envelope import (
 )
 from keys.errors import KeysError
 from keys.mls.errors import MLSError
-from keys.mls.framing import MemberSender, PublicMessage
+from keys.mls.framing import MemberSender, NewMemberCommit, PublicMessage
 from keys.mls.group import Group
 from keys.mls.received import CommitReceived
 
@@ -85,7 +85,8 @@ def check(
             raise Wanting(fetchable)
         _check_binding(work, channel, state, envelope, author, public)
         group = group_of(work, channel)
-        roster.check_commit(work.turn, work.trust, channel, group, commit, author, placed.place)
+        rules = roster.check_commit if isinstance(public.framed.sender, MemberSender) else roster.check_rejoin
+        rules(work.turn, work.trust, channel, group, commit, author, placed.place)
         _, received = group.process(message, now_seconds=placed.place.time // 1000)
         if not isinstance(received, CommitReceived):
             raise CommitBroken("no commit inside")
@@ -117,7 +118,7 @@ def _check_binding(
     if framed.authenticated_data != context.authenticated_data():
         raise CommitBroken("bound to another header")
     seat = grouped.seat_of(work.turn.draft, channel, state.epoch, author.device)
-    if seat is None or framed.sender != MemberSender(seat.leaf):
+    if seat is None or framed.sender not in (MemberSender(seat.leaf), NewMemberCommit()):
         raise CommitBroken("made by another member than the one who signed it")
 
 

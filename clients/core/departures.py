@@ -18,6 +18,7 @@ from clients.core.session import Session
 from clients.core.timeline import claim
 from clients.core.turn import Turn
 from gateway import wire
+from keys.body import read_resync_approval
 from keys.envelope import ENCRYPTED, Kind, Precedence
 
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
@@ -92,6 +93,7 @@ def _seal(
     """Give numbers to the next run of a stream, if it may be sealed now."""
     if s.narrow and s.errands.asked:
         return []
+    items = _timely(turn, state, items)
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
     if state is not None and state.since == 0 and state.seq == 0:
         allowed = [(k, i) for k, i in allowed if i.kind is Kind.CHANNEL_CREATED]
@@ -99,6 +101,18 @@ def _seal(
     if not run:
         return []
     return outbox.seal_run(turn, s.groups, run, outbox.stand(turn, stream, channel, state))
+
+
+def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item]]) -> Sequence[tuple[bytes, Item]]:
+    """Without resync approvals of an epoch that is over."""
+    late = {
+        key
+        for key, item in items
+        if item.kind is Kind.RESYNC_APPROVAL and state and read_resync_approval(item.content).epoch != state.epoch
+    }
+    for key in late:
+        outbox.overtaken(turn, key)
+    return [(key, item) for key, item in items if key not in late]
 
 
 def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, item: Item) -> bool:
@@ -118,6 +132,8 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
         return False
     if item.kind not in ENCRYPTED:
         return True
+    if item.alert is not None and outbox.announcing(turn.draft, turn.charter.control_channel, item.alert.root):
+        return False
     if item.kind is not Kind.ALERT and _list_too_old(turn):
         return False
     return not roster.bad_leaves(turn, s.trust, channel, state.epoch)

@@ -135,6 +135,7 @@ class Device:
         if session.listed:
             membership.remove_the_unfit(session, turn)
             membership.pursue_intents(session, turn)
+            membership.rejoin_channels(session, turn)
             departures.give_receipts(session, turn)
         departures.submit_runs(session, turn)
         departures.restock_packages(session, turn)

@@ -61,7 +61,7 @@ def join(work: Work, channel: bytes, joining: Joining, welcome: bytes, tree: byt
         _check_adder(work, group, welcome, package)
     except (MLSError, KeysError) as error:
         raise NotJoined(f"{type(error).__name__}: {error}") from None
-    _forget(work, channel)
+    forget(work, channel)
     records.CHANNELS.put(turn.draft, channel, state)
     place = Place(joining.seq, 0, turn.now, bytes(16))
     base = Line(0, turn.now, bytes(16), b"", b"", joining.rolling, Fate.OWN)
@@ -137,7 +137,7 @@ def _check_adder(work: Work, group: Group, welcome: bytes, package: Package) -> 
         raise NotJoined("whoever added this device has no role that may")
 
 
-def _forget(work: Work, channel: bytes) -> None:
+def forget(work: Work, channel: bytes) -> None:
     """What was known of an earlier stay: others' chains went on meanwhile."""
     draft = work.turn.draft
     for shelf in (records.CHAINS, records.CLAIMS, records.AHEAD, records.ROSTERS, records.EPOCHS):

@@ -7,7 +7,7 @@ on by whoever was waiting for it.
 from collections.abc import Sequence
 from typing import Final
 
-from clients.core import changes, commits, deliveries, groups, joining, outbox, proof, records, roster
+from clients.core import changes, commits, deliveries, groups, joining, outbox, proof, records, resync, roster
 from clients.core.commits import CommitBroken, Wanting, Work
 from clients.core.errands import Errand
 from clients.core.records import Channel, Intent
@@ -49,6 +49,31 @@ def join_channels(s: Session, turn: Turn) -> None:
             joining.failed(work, channel, named, str(error))
         else:
             s.restock |= {kind.suite for kind in turn.charter.policy.classes}
+
+
+def rejoin_channels(s: Session, turn: Turn) -> None:
+    """Where this device was stranded and an officer has let it come in again, it does."""
+    for channel, offer in list(records.OFFERS.scan(turn.draft)):
+        state = records.CHANNELS.get(turn.draft, channel)
+        if state is None or state.left or not state.halted:
+            records.OFFERS.delete(turn.draft, channel)
+            continue
+        if not _may_commit(turn, channel, state):
+            continue
+        if not offer.tree:
+            s.send(Errand("tree", channel), lambda i, c=channel, o=offer: wire.GetTree(i, c, o.seq))  # type: ignore[misc]
+            continue
+        tree = deliveries.blob(s, turn, offer.tree, offer.tree_length)
+        if tree is None:
+            if offer.tree in s.given_up:
+                resync.failed(turn, channel, "the gateway does not hand out the tree")
+            continue
+        try:
+            resync.rejoin(s.work(turn), channel, state, offer, tree)
+        except Wanting as wanting:
+            s.wanted.update(dict.fromkeys(wanting.certificates))
+        except joining.NotJoined as error:
+            resync.failed(turn, channel, str(error))
 
 
 def fetch_certificates(s: Session, turn: Turn) -> None:

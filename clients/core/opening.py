@@ -12,25 +12,38 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from clients.core import alerts, outbox, records
+from clients.core import alerts, issuing, outbox, records
 from clients.core.cap import CapRefused
-from clients.core.content import AckText, AlertContent, Cards, Purpose, Text, read_content
+from clients.core.content import (
+    AckText,
+    AlertContent,
+    Cards,
+    DraftContent,
+    DraftVoid,
+    JumpReason,
+    Purpose,
+    Text,
+    encode_content,
+    read_content,
+)
 from clients.core.groups import Groups
 from clients.core.ledger import at
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind, Channel, Counter, Fate, Message, Note
+from clients.core.roster import author_in
 from clients.core.trust import Trust, certificate_of
 from clients.core.turn import NewMessage, Turn
 from gateway.wire import Placed
+from keys.approval import Approved
 from keys.authority import read_card
-from keys.body import Complaint, read_ack, read_commit_refused, read_complaint
+from keys.body import Ack, Complaint, read_ack, read_commit_refused, read_complaint, read_resync_approval
 from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import ENCRYPTED, Kind, Verified, check_body, open_application_data
-from keys.errors import BadSignature, KeysError, Malformed
+from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
 from keys.mls.errors import MLSError
 from keys.mls.received import ApplicationReceived, peek
-from keys.policy import Verb
+from keys.policy import DESK, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ class Case:
     body: bytes | None
     envelope: Verified
     author: Certified
+    alert: Approved | None = None  # an alert's header, verified
 
     @property
     def seq(self) -> int:
@@ -99,11 +113,12 @@ class Opener:
 
     def _statement(self, case: Case, body: bytes) -> None:
         """What members say in clear."""
-        context, seq = case.envelope.context, case.seq
+        context = case.envelope.context
         who = context.device.hex()[:8]
         if context.kind is Kind.ACK:
-            ack = read_ack(body)
-            alerts.answered(self.turn, ack.root, context.device, ack.option, case.channel, seq, case.placed.place.time)
+            self._answer(case, read_ack(body))
+        elif context.kind is Kind.RESYNC_APPROVAL:
+            self._resync(case, body)
         elif context.kind is Kind.COMMIT_REFUSED:
             refused = read_commit_refused(body)
             self.turn.alarm(
@@ -122,6 +137,22 @@ class Opener:
                 seq=complaint.seq,
                 device=context.device,
             )
+
+    def _resync(self, case: Case, body: bytes) -> None:
+        """Another member may come in again, in the epoch in force at this place."""
+        approval, epoch = read_resync_approval(body), case.envelope.context.epoch
+        stranded = author_in(self.turn, self.trust, case.channel, epoch, approval.device)
+        if approval.epoch != epoch or epoch != case.state.epoch:
+            raise Rejected(AlarmKind.NOT_PERMITTED, "a resync approval for another epoch than the one it stands in")
+        if stranded is None or stranded.person == case.author.person:
+            raise Rejected(AlarmKind.NOT_PERMITTED, "a resync approval for no other member of this channel")
+        records.RESYNCS.put(self.turn.draft, case.channel + approval.device, Counter(epoch))
+
+    def _answer(self, case: Case, ack: Ack) -> None:
+        try:
+            alerts.answered(self.turn, ack, case.author.device, case.channel, case.seq, case.placed.place.time)
+        except NotPermitted as error:
+            raise Rejected(AlarmKind.NOT_PERMITTED, f"an answer that does not count: {error}") from None
 
     def _open_content(self, case: Case, body: bytes) -> Fate:
         received = self._decrypt(case, body)
@@ -176,8 +207,8 @@ class Opener:
             raise Rejected(AlarmKind.NOT_PERMITTED, "talk in a channel for alerts", Fate.HIDDEN)
         match content:
             case AlertContent():
-                assert case.envelope.context.alert is not None  # keys.envelope.read
-                alerts.take(self.turn, content, case.envelope.context.alert, case.author.device, case.channel, case.seq)
+                assert case.alert is not None  # the receiver verifies alerts before they are opened
+                alerts.take(self.turn, self.trust, case.alert, case.envelope, content, case.seq)
                 self._show(case, salt, data, "")
             case Text():
                 self._show(case, salt, data, "")
@@ -185,8 +216,26 @@ class Opener:
                 self._cards(cards)
             case Purpose(text):
                 self._purpose(case, text)
+            case DraftContent() | DraftVoid() | JumpReason():
+                self._at_the_desk(case, content)
             case AckText(root, text):
                 alerts.words(self.turn, root, case.author.device, text, case.channel, case.placed.place.time)
+
+    def _at_the_desk(self, case: Case, content: DraftContent | DraftVoid | JumpReason) -> None:
+        """What officers keep among themselves: elsewhere it is nothing."""
+        policy = self.turn.charter.policy
+        if case.state.channel_class != DESK or not policy.permits(case.author.roles, Verb.ALERT):
+            raise Rejected(AlarmKind.NOT_PERMITTED, "a draft that is not for this channel", Fate.HIDDEN)
+        match content:
+            case DraftContent():
+                issuing.keep_submitted(self.turn, content, case.author.device, case.channel)
+                self._show(case, b"", encode_content(content), "")
+            case DraftVoid(root):
+                known = records.SUBMITTED.get(self.turn.draft, root)
+                if known is not None and known.writer == case.author.device:
+                    issuing.settle(self.turn, root, "withdrawn")
+            case JumpReason(root, salt, text):
+                records.REASONS.put(self.turn.draft, alerts.jump_reason(salt, text), Note(text.encode()))
 
     def _cards(self, cards: Sequence[bytes]) -> None:
         """Names count by their registrar's signature and only for a device whose certificate says the same."""

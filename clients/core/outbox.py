@@ -25,12 +25,13 @@ from clients.core.records import AlarmKind, Chain, Channel, Counter, Item, Note,
 from clients.core.turn import Moved, Turn
 from gateway import wire
 from gateway.wire import CHUNK, FRAME_LIMIT, Placed, Sealed
+from keys.alert import AlertFields
+from keys.body import read_approval
 from keys.envelope import (
     CHAINED,
     ENCRYPTED,
     NOTHING,
     RUN_LIMIT,
-    AlertFields,
     Context,
     Envelope,
     Heard,
@@ -46,6 +47,8 @@ from keys.errors import KeysError
 from keys.identity import ChannelId, SigningKey, receipt_stream
 from keys.statement import verify_promise, verify_refusal
 
+AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT, wire.Refusal.LEAF})
+"""Signed refusals after which the same thing is sealed again; after any other it is given up."""
 RUN_BYTES: Final = FRAME_LIMIT - 4_096  # of headers, signatures and bodies in one Submit
 OVERHEAD: Final = 700  # header, signature and MLS framing of one envelope, at most
 
@@ -98,6 +101,12 @@ def queued(view: View, stream: bytes | None = None) -> list[tuple[bytes, Item]]:
     """Items in the outbox, of one stream or of all: sealed ones by number, then the rest, what is most urgent first."""
     items = [(k, i) for k, i in records.OUTBOX.scan(view) if stream is None or i.stream == stream]
     return sorted(items, key=lambda pair: (not pair[1].number, pair[1].number, pair[1].precedence, pair[0]))
+
+
+def announcing(view: View, control: bytes, root: bytes) -> bool:
+    """Whether an alert's announcement is still on its way: the alert itself waits for it."""
+    waiting = (item for _, item in queued(view, control) if item.kind is Kind.APPROVAL)
+    return any(read_approval(item.content).draft.root == root for item in waiting)
 
 
 def sealed_run(items: Sequence[tuple[bytes, Item]]) -> list[tuple[bytes, Item]]:
@@ -340,7 +349,10 @@ def refused(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused)
         records.REFUSED.put(turn.draft, sha256(item.header).digest(), Note(answer.statement))
         records.OWNED.delete(turn.draft, sha256(item.header).digest())
         records.COUNTERS.put(turn.draft, _attempt_key(item.stream, item.number), Counter(item.attempt + 1))
-        _take_back(turn, key, item)
+        if answer.refusal in AGAIN:
+            _take_back(turn, key, item)
+        else:
+            _give_up(turn, key, item, answer)
     previous = _previous(first)
     records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, previous))
     return True
@@ -350,8 +362,26 @@ def _previous(item: Item) -> bytes:
     return read(Envelope(item.header, item.signature)).context.previous
 
 
+def _give_up(turn: Turn, key: bytes, item: Item, answer: wire.Refused) -> None:
+    """Refused for good: the number is free for something else. An alert whose announcement was refused goes nowhere."""
+    _stuck(turn, [(key, item)], answer)
+    records.OUTBOX.delete(turn.draft, key)
+    if item.kind is not Kind.APPROVAL:
+        return
+    root = read_approval(item.content).draft.root
+    for other, queued_item in queued(turn.draft):
+        if queued_item.alert is not None and queued_item.alert.root == root:
+            _stuck(turn, [(other, queued_item)], answer)
+            records.OUTBOX.delete(turn.draft, other)
+    alerts.refused(turn, root, f"refused by the gateway: {answer.detail}")
+
+
 def _take_back(turn: Turn, key: bytes, item: Item) -> None:
-    """Back to kept; a commit is dropped instead, since its intent makes another in the new epoch."""
+    """Back to kept. What is for an epoch that is over is dropped instead: a commit's intent makes another in the new one, and
+    who approves a resync does it again."""
+    if item.kind is Kind.RESYNC_APPROVAL:
+        overtaken(turn, key)
+        return
     if item.kind is Kind.COMMIT:
         records.OUTBOX.delete(turn.draft, key)
         records.SENT.delete(turn.draft, key)
@@ -363,6 +393,15 @@ def _take_back(turn: Turn, key: bytes, item: Item) -> None:
         return
     blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
     records.OUTBOX.put(turn.draft, key, blank)
+
+
+def overtaken(turn: Turn, key: bytes) -> None:
+    """A resync approval for an epoch that is over says nothing any more."""
+    records.OUTBOX.delete(turn.draft, key)
+    sent = records.SENT.get(turn.draft, key)
+    if sent is not None:
+        records.SENT.put(turn.draft, key, replace(sent, refused="the channel has moved on: approve it again"))
+    turn.events.append(Moved(key))
 
 
 def _stuck(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) -> None:

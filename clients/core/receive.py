@@ -23,7 +23,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import changes, commits, outbox, proof, receipts, records
+from clients.core import alerts, changes, commits, outbox, proof, receipts, records, resync
 from clients.core import trust as trusted
 from clients.core.groups import Groups
 from clients.core.ledger import at
@@ -34,6 +34,7 @@ from clients.core.timeline import claim
 from clients.core.trust import Trust
 from clients.core.turn import Turn
 from gateway.wire import Place, Placed
+from keys.approval import Approved
 from keys.credential import Certified
 from keys.envelope import (
     ENCRYPTED,
@@ -47,9 +48,14 @@ from keys.envelope import (
     rolling,
     verify_run,
 )
-from keys.errors import KeysError, Malformed
+from keys.errors import BadSignature, KeysError, Malformed
 from keys.policy import Verb
 
+VERBS: Final = {
+    Kind.APPLICATION: Verb.SEND,
+    Kind.ALERT: Verb.ALERT,
+    Kind.RESYNC_APPROVAL: Verb.APPROVE_ENROLMENT,
+}
 GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
 
 
@@ -74,8 +80,9 @@ class Receiver:
             for item in arrived:
                 self._echo(channel, item, ahead=ahead)
             return
-        if state.halted or state.left:
+        if state.halted or state.left or arrived[0].placed.place.seq <= state.since:
             for item in arrived:
+                resync.offered(self.turn, channel, state, item)
                 self._place(channel, item, Fate.UNREADABLE, ahead=ahead)
             return
         if self._before_my_time(channel, arrived):
@@ -148,18 +155,35 @@ class Receiver:
             # Before anything else is written: it may have to wait for a certificate.
             self._commit(channel, state, arrived, envelope, author, ahead=ahead)
             return
+        if context.alert is not None:
+            self._want(alerts.certificates(context.alert))
         if not ahead:
             self._check_chain(channel, envelope, place.seq)
         self._check_heard(channel, state, envelope, place.seq)
         try:
             self._check_rules(state, envelope, author, arrived)
-            case = Case(channel, state, arrived.placed, arrived.body, envelope, author)
+            alert = self._check_alert(channel, envelope, author, place) if context.alert else None
+            case = Case(channel, state, arrived.placed, arrived.body, envelope, author, alert)
             fate = Opener(self.turn, self.trust, self.groups).open(case)
         except Rejected as rejected:
             self._reject(channel, arrived, rejected, context.device, ahead=ahead)
             return
         self._place(channel, arrived, fate, ahead=ahead)
         proof.expect(self.turn, arrived.placed, context.device)
+
+    def _want(self, certificates: Sequence[bytes]) -> None:
+        """Both signatories' certificates, before anything is written: as long as they may still come, it waits."""
+        missing = [c for c in self.trust.missing(certificates) if c not in self.given_up]
+        if missing:
+            raise commits.Wanting(missing)
+
+    def _check_alert(self, channel: bytes, envelope: Verified, author: Certified, place: Place) -> Approved:
+        try:
+            return alerts.verify(self.turn, self.trust, envelope, author, channel, place)
+        except BadSignature as error:
+            raise Rejected(AlarmKind.FORGED, f"an alert that does not hold: {error}", Fate.HIDDEN) from None
+        except KeysError as error:
+            raise Rejected(AlarmKind.NOT_PERMITTED, f"an alert that does not hold: {error}", Fate.HIDDEN) from None
 
     def _commit(
         self, channel: bytes, state: Channel, arrived: Arrived, envelope: Verified, author: Certified, *, ahead: bool
@@ -217,7 +241,7 @@ class Receiver:
         """Role, marking, class, and whether the author's certificate was good by log order."""
         context, place = envelope.context, arrived.placed.place
         policy = self.turn.charter.policy
-        verb = {Kind.APPLICATION: Verb.SEND, Kind.ALERT: Verb.ALERT}.get(context.kind)
+        verb = VERBS.get(context.kind)
         if verb is not None and not policy.permits(author.roles, verb):
             raise Rejected(
                 AlarmKind.NOT_PERMITTED, f"device {author.device.hex()[:8]} has no role that may {verb.value}"

@@ -10,8 +10,9 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from clients.core.ledger import Shelf
+from keys.alert import AlertFields, Draft, Signing
 from keys.canonical import Hash, Id, Millis, Positive, Record, Uint
-from keys.envelope import AlertFields, Kind, Marking, Precedence
+from keys.envelope import Kind, Marking, Precedence
 
 Chained = Annotated[bytes, Meta(max_length=32)]
 
@@ -81,6 +82,18 @@ class Joining(Record, frozen=True, array_like=True):
     welcome: Hash
     length: Uint
     rolling: Hash
+    tree: Chained
+    tree_length: Uint
+
+
+class Offer(Record, frozen=True, array_like=True):
+    """An approval for this device to come in again, as it was delivered at `seq` and not yet checked; and the ratchet tree by
+    hash once it is named."""
+
+    seq: Positive
+    header: bytes
+    signature: bytes
+    body: bytes
     tree: Chained
     tree_length: Uint
 
@@ -216,12 +229,14 @@ class Intent(Record, frozen=True, array_like=True):
 
 
 class Pending(Record, frozen=True, array_like=True):
-    """A commit of this device that is not merged yet: what it is for, its item in the outbox, and the MLS state to be."""
+    """A commit of this device that is not merged yet: what it is for, its item in the outbox, and the MLS state to be. With
+    `again` the device comes in again by it, and it is for no intent (16 zero bytes)."""
 
     intent: Id
     item: Id
     epoch: Uint
     commit: bytes
+    again: bool
 
 
 class Package(Record, frozen=True, array_like=True):
@@ -295,18 +310,47 @@ class Given(Record, frozen=True, array_like=True):
 
 
 class Alert(Record, frozen=True, array_like=True):
-    """An alert that this device sent or received, by root. `places` are (channel, seq), seq 0 while not accepted."""
+    """An alert that this device sent or received, by root. `options` are in the order of the document's, `places` (channel,
+    seq), seq 0 while not accepted. `sender` is the device that sealed it; `ended` the root of what replaced, cancelled or
+    cleared it, empty while it holds."""
 
-    alert: Id
+    draft: Draft
+    writer: Signing
+    approval: Signing | None
     cap: bytes
     options: list[int]
     reason: str
-    not_after: Millis
-    issuer: Id
+    marking: Marking
+    sender: Id
     mine: bool
     time: Millis
     places: list[tuple[Id, Uint]]
     targets: list[Id]
+    ended: Chained
+
+    @property
+    def alone(self) -> bool:
+        return self.approval is None
+
+
+class Submitted(Record, frozen=True, array_like=True):
+    """A frozen draft that came by a desk channel, or left by one: its content's bytes, its writer's device, and what became
+    of it in words (empty while it waits)."""
+
+    channel: Id
+    writer: Id
+    content: bytes
+    time: Millis
+    fate: str
+
+
+class Announced(Record, frozen=True, array_like=True):
+    """An APPROVAL, JUMP, ESCALATION or refused attempt of the control channel, as its body."""
+
+    kind: Kind
+    device: Id
+    body: bytes
+    time: Millis
 
 
 class AlertDraft(Record, frozen=True, array_like=True):
@@ -368,6 +412,8 @@ class AlarmKind(IntEnum):
     WITHHELD = 21  # others have it, and it does not come
     GATEWAY = 22  # an answer that breaks the protocol
     CLOCK = 23
+    RESYNCED = 24  # a device came in again: what was sent meanwhile it can't read
+    ATTEMPT = 25  # somebody tried to alert, and the gateway refused it
 
 
 class Alarm(Record, frozen=True, array_like=True):
@@ -405,6 +451,8 @@ CHARTERS: Final = Shelf("charter", Note)  # version, 8 bytes
 CHECKPOINT: Final = Shelf("checkpoint", Note)  # ""
 CHANNELS: Final = Shelf("channel", Channel)  # channel
 JOINING: Final = Shelf("joining", Joining)  # channel
+OFFERS: Final = Shelf("offer", Offer)  # channel
+RESYNCS: Final = Shelf("resync", Counter)  # channel ‖ device: the epoch in which it may come in again
 FETCHED: Final = Shelf("fetched", Fetched)  # body hash
 GROUPS: Final = "group"  # channel ‖ name of the part: bytes of keys.mls, no record
 CHAINS: Final = Shelf("chain", Chain)  # stream ‖ device
@@ -435,6 +483,11 @@ RECEIVED: Final = Shelf("received", Received)  # channel ‖ device
 CLAIMS: Final = Shelf("claim", Claim)  # channel ‖ seq ‖ device
 GIVEN: Final = Shelf("given", Given)  # channel
 ALERTS: Final = Shelf("alert", Alert)  # root
+ALERT_IDS: Final = Shelf("alert id", Note)  # an alert's id: the root it was used for
+FOLLOWERS: Final = Shelf("follower", Counter)  # root ‖ root of the update, cancel or all-clear that names it
+SUBMITTED: Final = Shelf("submitted", Submitted)  # root
+REASONS: Final = Shelf("reason", Note)  # a JUMP's hash of it: the reason in words
+ANNOUNCED: Final = Shelf("announced", Announced)  # root ‖ seq in the control channel
 DRAFTS: Final = Shelf("draft", AlertDraft)  # draft id
 ANSWERS: Final = Shelf("answer", Answer)  # root ‖ device
 ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes

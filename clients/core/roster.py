@@ -3,7 +3,8 @@
     adds      by a role with the verb; each certificate counts, is in its life and on no list; its organisation may see the ceiling
     removes   by a role with the verb, or by anybody where the leaf is revoked or expired
     renewals  of the committer's own leaf, to a certificate of the same device and person (`Trust.is_successor`)
-    nothing else: no external commit, no re-initialisation, no pre-shared key, no other terms
+    resync    by an external commit of a member that an officer approved in this epoch: its old leaf for a new one
+    nothing else: no re-initialisation, no pre-shared key, no other terms
 
 What breaks a rule raises `BadCommit`, and the epoch is not taken (ARCHITECTURE section 4, ATTACKS 8 to 11).
 """
@@ -17,9 +18,9 @@ from keys.body import TERMS_EXTENSION, read_terms
 from keys.credential import Certified
 from keys.errors import KeysError
 from keys.mls.errors import MLSError
-from keys.mls.framing import MemberSender, MLSMessage, PublicMessage
+from keys.mls.framing import MemberSender, MLSMessage, NewMemberCommit, PublicMessage
 from keys.mls.group import Group
-from keys.mls.messages import Add, ByValue, Commit, GroupContextExtensions, Remove
+from keys.mls.messages import Add, ByValue, Commit, ExternalInit, GroupContextExtensions, Remove
 from keys.mls.nodes import find_extension
 from keys.policy import Verb
 
@@ -29,15 +30,15 @@ class BadCommit(Exception):
 
 
 def read_commit(message: bytes) -> tuple[PublicMessage, Commit]:
-    """A commit in clear by a member, as claimed. Raises BadCommit."""
+    """A commit in clear, by a member or by one that comes in again, as claimed. Raises BadCommit."""
     try:
         body = MLSMessage.unwrap(message)
     except MLSError as error:
         raise BadCommit(f"not an MLS message: {error}") from None
     if not isinstance(body, PublicMessage) or not isinstance(body.framed.content, Commit):
         raise BadCommit("a commit travels as a PublicMessage")
-    if not isinstance(body.framed.sender, MemberSender):
-        raise BadCommit("external commits are refused")
+    if not isinstance(body.framed.sender, MemberSender | NewMemberCommit):
+        raise BadCommit("a commit is made by a member, or by one that comes in again")
     return body, body.framed.content
 
 
@@ -56,10 +57,34 @@ def _is_add(proposal: object) -> bool:
     return isinstance(proposal, ByValue) and isinstance(proposal.proposal, Add)
 
 
+def check_rejoin(
+    turn: Turn, known: Trust, channel: bytes, group: Group, commit: Commit, author: Certified, place: Place
+) -> None:
+    """Hold an external commit against the charter: only a member comes in again, approved for this epoch, in place of its own
+    leaf. Raises BadCommit."""
+    approved = records.RESYNCS.get(turn.draft, channel + author.device)
+    if approved is None or approved.value != group.epoch:
+        raise BadCommit(f"device {author.device.hex()[:8]} comes in from outside without an approval for this epoch")
+    proposals = [one.proposal for one in commit.proposals if isinstance(one, ByValue)]
+    removed = [one.removed for one in proposals if isinstance(one, Remove)]
+    mine = [s.leaf for s in _roster(turn, channel, group.epoch) if s.device == author.device]
+    if len(commit.proposals) != 2 or not any(isinstance(one, ExternalInit) for one in proposals) or removed != mine:
+        raise BadCommit("coming in again removes the device's old leaf, and does nothing else")
+    if commit.path is None:
+        raise BadCommit("coming in again takes a new leaf")
+    again = known.certified(certificate_of(commit.path.leaf_node.credential))
+    if again is None or again.device != author.device:
+        raise BadCommit("the new leaf is another device's")
+    if again.not_after < place.time or trust.revoked(turn.draft, again, place.index):
+        raise BadCommit(
+            f"device {author.device.hex()[:8]} comes in again with a certificate that has ended or was revoked"
+        )
+
+
 def check_commit(
     turn: Turn, known: Trust, channel: bytes, group: Group, commit: Commit, author: Certified, place: Place
 ) -> None:
-    """Hold a commit against the charter. Raises BadCommit."""
+    """Hold a member's commit against the charter. Raises BadCommit."""
     members = {s.leaf: s for s in _roster(turn, channel, group.epoch)}
     present = {s.device for s in members.values()}
     for wrapped in commit.proposals:
