@@ -37,7 +37,7 @@ from keys.mls import (
 )
 from keys.mls import Member as MLSMember
 from keys.mls.errors import MLSError, WrongEpoch
-from keys.mls.framing import MemberSender
+from keys.mls.framing import MemberSender, ProposalContent
 from keys.mls.messages import ExternalInit
 from keys.mls.public import read_group_info
 from keys.policy import Verb
@@ -168,7 +168,9 @@ def proposal(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     framed = content.framed
     sender = framed.sender.leaf_index if isinstance(framed.sender, MemberSender) else None
     if sender != member.leaf or framed.authenticated_data != verified.context.authenticated_data():
-        raise denied()
+        raise denied()  # nobody proposes from outside here
+    if not isinstance(framed.content, ProposalContent) or framed.content.proposal.TYPE not in _PROPOSALS:
+        raise Refused(Refusal.SCHEMA, "a proposal here adds, updates, removes, or changes the terms")
     return run.stream, (PutGroup(run.stream.id, _changed(group, after)),)
 
 
