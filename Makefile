@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NPROC  ?= auto
 
-.PHONY: demo test check format lint types contracts coverage chaos bench clean
+.PHONY: demo test check format lint types contracts coverage interop chaos bench clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,13 @@ coverage: $(VENV)/test      ## the fast suite again as a gate: branches of keys 
 	$(BIN)/coverage run -m pytest -q -n $(NPROC)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
+
+tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
+	npm ci --prefix tests/interop --ignore-scripts --no-audit --no-fund
+	touch $@
+
+interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with other MLS implementations, by hand; needs node 20 and npm
+	$(BIN)/python -m tests.interop
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200
