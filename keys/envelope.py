@@ -23,6 +23,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from keys.alert import AlertFields
 from keys.canonical import Hash, Id, Millis, Positive, Record, Uint, encode, reader
 from keys.errors import BadSignature, Malformed
 from keys.identity import SigningKey, verify
@@ -31,7 +32,8 @@ VERSION: Final = 1
 NOTHING: Final = bytes(32)  # `previous` of number 1, and the rolling hash of an empty channel
 RUN_LIMIT: Final = 64
 SALT_LENGTH: Final = 16
-HEADER_LIMIT: Final = 2_048
+CONTEXT_LIMIT: Final = 2_560  # an alert's fields take up to 2,000 bytes of it
+HEADER_LIMIT: Final = 2_688
 ENTRY_LIMIT: Final = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
 
 
@@ -92,6 +94,11 @@ PUBLISHED: Final = frozenset(
         Kind.DISCLOSURE,
         Kind.CHANNEL_CREATED,
         Kind.GATEWAY_ACT,
+        Kind.RESYNC_APPROVAL,
+        Kind.APPROVAL,
+        Kind.REFUSED_ATTEMPT,
+        Kind.ESCALATION,
+        Kind.JUMP,
     }
 )
 """Kinds whose body the log hands out under `body/<hash>`; no other body is ever published."""
@@ -140,15 +147,6 @@ class Heard(Record, frozen=True, array_like=True):
     rolling: Hash
 
 
-class AlertFields(Record, frozen=True, array_like=True):
-    """What an alert's header says openly: its id, the root that acknowledgements name, and when it stops being one."""
-
-    alert: Id
-    root: Hash
-    alone: bool  # one officer sent it; the reason is inside the encryption
-    not_after: Millis
-
-
 class Context(Record, frozen=True, array_like=True):
     """What an envelope is, where it stands and what its device had seen (ARCHITECTURE section 5)."""
 
@@ -176,7 +174,7 @@ class Context(Record, frozen=True, array_like=True):
 class Header(Record, frozen=True, array_like=True):
     """What is signed: the context as its exact bytes, and the body by length and hash."""
 
-    context: Annotated[bytes, Meta(max_length=1_024)]
+    context: Annotated[bytes, Meta(max_length=CONTEXT_LIMIT)]
     body_length: Uint
     body_hash: Hash
 
@@ -193,7 +191,7 @@ class Envelope(Record, frozen=True, array_like=True):
         return sha256(self.header + self.signature).digest()
 
 
-_read_context = reader(Context, limit=1_024)
+_read_context = reader(Context, limit=CONTEXT_LIMIT)
 _read_header = reader(Header, limit=HEADER_LIMIT)
 
 

@@ -154,6 +154,8 @@ class Reading:
             self.rosters.committed(placed, roster)
         elif kind is Kind.PROPOSAL:
             self.rosters.proposed(placed, roster)
+        elif kind is Kind.RESYNC_APPROVAL:
+            self.rosters.may_rejoin(placed, roster)
 
     def _receipt(self, placed: Placed, stream: Stream) -> None:
         assert stream.parent is not None

@@ -17,16 +17,18 @@ from clients.auditor.verify.certificates import Certificates
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
-from keys.body import TERMS_EXTENSION, ChannelTerms, read_channel_created, read_commit, read_terms
+from keys.body import TERMS_EXTENSION, ChannelTerms, read_channel_created, read_commit, read_resync_approval, read_terms
 from keys.credential import Certified
 from keys.errors import CharterRefused, KeysError, Malformed
-from keys.mls import Extension, Member, PublicGroup, StagedPublicCommit, cipher_suite
+from keys.mls import Extension, Member, PublicGroup, Remove, StagedPublicCommit, cipher_suite
 from keys.mls.errors import InvalidCredential, MLSError
 from keys.mls.framing import MemberSender
+from keys.mls.messages import ExternalInit
 from keys.mls.nodes import find_extension
 from keys.mls.public import read_group_info
 from keys.policy import ChannelClass, Policy, Verb
 
+REJOIN: Final = frozenset({ExternalInit.TYPE, Remove.TYPE})
 GRACE_LIMIT: Final = 3_600_000  # ms, whatever the class says
 
 
@@ -48,6 +50,7 @@ class Roster:
     terms: ChannelTerms
     seats: dict[bytes, Seat] = field(default_factory=dict)  # by device
     ever: set[bytes] = field(default_factory=set)  # devices that are or were in
+    approved: set[bytes] = field(default_factory=set)  # devices that may come in again in this epoch
     grace_until: int = 0  # ms; until when messages of the epoch before are taken
     expires: int = 0  # ms; when the first member's certificate ends
     blocked: bool = False  # a member is revoked
@@ -131,6 +134,13 @@ class Rosters:
         except (KeysError, MLSError) as error:
             self._lose(placed, error, "not a commit that this channel can take")
             return
+        if staged.external:
+            self._check_rejoin(placed, roster, staged)
+            if message.welcome is not None:
+                self._refuse(placed, "a Welcome stands exactly with a commit that adds")
+            self._check_leaves(placed, staged)
+            self._advance(placed, roster, staged, removed)
+            return
         self._check_bound(placed, roster, staged.sender_leaf, staged.authenticated_data)
         if (message.welcome is not None) != bool(added):
             self._refuse(placed, "a Welcome stands exactly with a commit that adds")
@@ -142,7 +152,41 @@ class Rosters:
             self._check_extensions(placed, roster, seat, staged)
         self._advance(placed, roster, staged, removed)
 
+    def may_rejoin(self, placed: Placed, roster: Roster) -> None:
+        """An officer lets another member come in again in the present epoch."""
+        body = self._bodies.get(placed)
+        if body is None:
+            self.lost.setdefault(placed.entry.channel, placed.index)
+            return
+        try:
+            said = read_resync_approval(body)
+            roster.group.check_group_info(said.group_info)
+        except (Malformed, MLSError) as error:
+            self._refuse(placed, f"no resync approval of this epoch: {error}")
+            return
+        seat, stranded = roster.seats.get(placed.context.device), roster.seats.get(said.device)
+        if said.epoch != roster.epoch or stranded is None:
+            self._refuse(placed, "a resync approval for another epoch, or for no member")
+            return
+        if seat is not None:
+            self._check_verb(placed, seat, Verb.APPROVE_ENROLMENT)
+            if seat.certified.person == stranded.certified.person:
+                self._refuse(placed, "a resync approval for a device of the same person")
+        roster.approved.add(said.device)
+
     # ------------------------------------------------------------------ what the charter asks of a commit
+
+    def _check_rejoin(self, placed: Placed, roster: Roster, staged: StagedPublicCommit) -> None:
+        """The one commit from outside that may stand here: a member's, as approved in this epoch, in place of its own leaf."""
+        device = placed.context.device
+        seat = roster.seats.get(device)
+        if device not in roster.approved:
+            self._refuse(placed, f"device {device.hex()[:8]} came in from outside without an approval in this epoch")
+        bound = staged.authenticated_data == placed.context.authenticated_data()
+        if seat is None or not bound or [gone.leaf_index for gone in staged.removes] != [seat.leaf]:
+            self._refuse(placed, "a commit from outside that is not a member's for its own leaf, bound to its header")
+        if frozenset(staged.proposal_types) != REJOIN:
+            self._refuse(placed, "coming in again removes the old leaf, and does nothing else")
 
     def _check_adds(
         self, placed: Placed, roster: Roster, seat: Seat, added: list[Certified], removed: list[Certified]
@@ -229,6 +273,7 @@ class Rosters:
         grace = 0 if removed or kind is None else min(kind.grace_seconds * 1000, GRACE_LIMIT)
         roster.grace_until = placed.entry.time + grace if grace else 0
         roster.group = staged.next
+        roster.approved.clear()
         self._seated(roster)
         self.replayed += 1
 

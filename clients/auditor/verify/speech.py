@@ -17,7 +17,7 @@ from clients.auditor.verify.rosters import Roster, Seat
 from keys.envelope import ENCRYPTED, Context, Kind
 from keys.policy import ChannelClass, Verb
 
-CURRENT_ONLY: Final = frozenset({Kind.COMMIT, Kind.PROPOSAL})
+CURRENT_ONLY: Final = frozenset({Kind.COMMIT, Kind.PROPOSAL, Kind.RESYNC_APPROVAL})
 IN_ALERT_CHANNELS: Final = frozenset(
     {
         Kind.APPLICATION,  # cards and the purpose; the gateway can't see inside
@@ -26,6 +26,7 @@ IN_ALERT_CHANNELS: Final = frozenset(
         Kind.COMMIT,
         Kind.PROPOSAL,
         Kind.COMMIT_REFUSED,
+        Kind.RESYNC_APPROVAL,
         Kind.FRANKING_COMPLAINT,
     }
 )
@@ -95,7 +96,7 @@ class Speech:
             assert self._registry.charter is not None
             if fields.alone and not self._registry.charter.policy.break_glass:
                 self._role(placed, "an alert by one person, where the charter asks for two")
-            if placed.entry.time > fields.not_after:
+            if placed.entry.time > fields.draft.not_after:
                 self._role(placed, "an alert that had ended when it was sent")
 
     def _check_alive(self, placed: Placed, seat: Seat) -> None:

@@ -49,11 +49,12 @@ class ChainState(Record, frozen=True, array_like=True):
 
 
 class RosterState(Record, frozen=True, array_like=True):
-    """A channel's public group, and who ever was in it."""
+    """A channel's public group, who ever was in it, and who may come in again in this epoch."""
 
     channel: Id
     group: bytes
     ever: list[Id]
+    approved: list[Id]
     grace_until: Millis
 
 
@@ -106,7 +107,7 @@ def state_of(reading: Reading, origin: str, tree: Frontier) -> bytes:
                 for (device, channel), c in reading.chains.all.items()
             ],
             rosters=[
-                RosterState(channel, r.group.encode(), sorted(r.ever), r.grace_until)
+                RosterState(channel, r.group.encode(), sorted(r.ever), sorted(r.approved), r.grace_until)
                 for channel, r in reading.rosters.open.items()
             ],
         )
@@ -130,7 +131,8 @@ def restore(state: State, reading: Reading) -> None:
         _restore_registry(state, reading)
         for one in state.rosters:
             group = PublicGroup.decode(one.group, reading.registry)
-            roster = Roster(group, terms_of(group.context.extensions), ever=set(one.ever), grace_until=one.grace_until)
+            roster = Roster(group, terms_of(group.context.extensions), ever=set(one.ever), approved=set(one.approved))
+            roster.grace_until = one.grace_until
             reading.rosters.restore(one.channel, roster)
     except (KeysError, MLSError) as error:
         raise Malformed(f"not a state that was saved here: {error}") from None
