@@ -14,7 +14,7 @@ from clients.core.errands import Errand
 from clients.core.ledger import at
 from clients.core.opening import Arrived
 from clients.core.outbox import stream_of_receipts
-from clients.core.receive import Receiver
+from clients.core.receive import Receiver, epoch_at
 from clients.core.records import AlarmKind, Channel, Counter, Fetched
 from clients.core.session import Session
 from clients.core.timeline import Inbox, claim
@@ -23,6 +23,7 @@ from gateway import wire
 from keys.envelope import Kind, Precedence, verify_run
 from keys.errors import KeysError
 
+DAY: Final = 86_400_000  # ms
 RECEIPT_AFTER: Final = 700  # ms that receipts are collected; jittered up to twice that
 RECEIPT_SOON: Final = 50  # ms, after what is urgent
 WITHHELD_AFTER: Final = 10_000  # ms that others may be ahead of this device while it is connected
@@ -121,7 +122,10 @@ def _ahead(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Recei
     state = records.CHANNELS.get(turn.draft, channel)
     if state is None or state.halted or state.left:
         return
-    for placed in inbox.jumped(turn.draft, channel, state.seq + 1):
+    jumped = inbox.jumped(turn.draft, channel, state.seq + 1)
+    if jumped:
+        _announce(s, turn, channel, state, max(state.head, *inbox.waiting))
+    for placed in jumped:
         known = claim(placed)
         current = records.CHANNELS.get(turn.draft, channel)
         if known is None or current is None or known.context.epoch > current.epoch:
@@ -133,6 +137,35 @@ def _ahead(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Recei
             return
         receiver.run(channel, arrived, ahead=True)
         _receipt_soon(s, turn, channel, [placed])
+
+
+def _announce(s: Session, turn: Turn, channel: bytes, state: Channel, head: int) -> None:
+    """What is overtaken was announced and still comes: MLS keeps its keys until then, or until nobody has it any more."""
+    group, behind = s.groups.get(turn.draft, channel), head - state.seq
+    if group is not None and (group.backlog is None or group.backlog.messages < behind):
+        kept_for = turn.charter.policy.channel_class(state.channel_class).retention_days * DAY
+        s.groups.put(channel, group.announce(behind, until_seconds=(turn.now + kept_for) // 1000))
+
+
+def let_go(s: Session, turn: Turn) -> None:
+    """Keys of what has come, and of epochs long over, are destroyed, be it quiet or not.
+
+    As long as something is announced the gateway's times alone count, by which `process` judges: a device that was away
+    reads what was in time when it was sent.
+    """
+    for channel, state in turn.channels():
+        group = None if state.left else s.groups.get(turn.draft, channel)
+        if group is None:
+            continue
+        after = group
+        if s.listed and state.seq >= state.head:
+            after = group.drained(now_seconds=turn.now // 1000) if group.backlog else group.expire(turn.now // 1000)
+        elif group.backlog is not None:
+            present, _ = epoch_at(turn, channel, state.seq + 1)
+            if present - 1 > group.backlog.first_epoch:  # of the epoch before, something may come late
+                after = group.drained(before=present - 1, now_seconds=None)
+        if after is not group:
+            s.groups.put(channel, after)
 
 
 def _with_bodies(s: Session, turn: Turn, run: Sequence[wire.Placed]) -> list[Arrived] | None:

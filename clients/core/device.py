@@ -127,6 +127,7 @@ class Device:
         session = self.session
         for stream in list(session.inboxes):
             deliveries.drain(session, turn, stream)
+        deliveries.let_go(session, turn)
         membership.fetch_charter(session)
         membership.join_channels(session, turn)
         membership.fetch_certificates(session, turn)

@@ -477,7 +477,8 @@ class Group:
         """
         if self.backlog is not None and now_seconds is not None and now_seconds > self.backlog.until_seconds:
             return self.drained(now_seconds=now_seconds)
-        return replace(self, past=bounded(self.past, self.limits, self.backlog, now_seconds))
+        past = bounded(self.past, self.limits, self.backlog, now_seconds)
+        return self if past == self.past else replace(self, past=past)
 
     def announce(self, messages: int, *, until_seconds: int) -> "Group":
         """The group that will keep the keys of so many messages that were sent and not yet received.

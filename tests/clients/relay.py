@@ -379,6 +379,10 @@ class Party:
         self._do(outcome)
         return bool(frames or outcome.frames)
 
+    def take(self, frame: wire.FromGateway) -> None:
+        """Take one frame by itself."""
+        self._do(self.device.receive([frame], self.world.now))
+
     def _boundary(self) -> None:
         if self.die_at == 0:
             self.deaths += 1
