@@ -33,6 +33,7 @@ CHUNK: Final = 48 * 1024  # a body up to this length travels in its frame; a lon
 BODY_LIMIT: Final = 16 * 1024 * 1024
 RUN_LIMIT: Final = 64
 LIST_LIMIT: Final = 256
+ROADS_LIMIT: Final = 32
 
 RequestId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 HeaderBytes = Annotated[bytes, Meta(min_length=1, max_length=HEADER_LIMIT)]
@@ -41,6 +42,7 @@ Chunk = Annotated[bytes, Meta(max_length=CHUNK)]
 Note = Annotated[bytes, Meta(max_length=32 * 1024)]
 Der = Annotated[bytes, Meta(min_length=1, max_length=1_024)]
 Text = Annotated[str, Meta(max_length=400)]
+RoadName = Annotated[str, Meta(min_length=1, max_length=32)]
 BodyLength = Annotated[int, Meta(ge=0, le=BODY_LIMIT)]
 
 
@@ -314,6 +316,13 @@ class Grant(Frame, frozen=True, tag=21):
     answer: Annotated[bytes, Meta(max_length=4_096)]
 
 
+class GetReach(Frame, frozen=True, tag=22):
+    """Who can be reached now, by which roads? Officers of home who may alert. Devices in order after `after`."""
+
+    id: RequestId
+    after: Id
+
+
 # --- what the gateway says --------------------------------------------------------------------------------------------
 
 
@@ -450,6 +459,24 @@ class Notice(Frame, frozen=True, tag=82):
     detail: Text
 
 
+class Reachable(Part, frozen=True):
+    """A device as the gateway sees it: whether it is connected, when its last session ended since the gateway started (0: it had
+    none), and the names of the roads off the platform by which its person can be woken. It is the gateway's word, not evidence."""
+
+    device: Id
+    connected: bool
+    seen: Millis
+    roads: Annotated[list[RoadName], Meta(max_length=ROADS_LIMIT)]
+
+
+class Reach(Frame, frozen=True, tag=84):
+    """A page of devices, none after the last; and all of the gateway's roads."""
+
+    id: RequestId
+    roads: Annotated[list[RoadName], Meta(max_length=ROADS_LIMIT)]
+    devices: Annotated[list[Reachable], Meta(max_length=LIST_LIMIT)]
+
+
 FromDevice = (
     Hello
     | Proof
@@ -472,6 +499,7 @@ FromDevice = (
     | AwaitEnrolment
     | GetEnrolments
     | Grant
+    | GetReach
 )
 FromGateway = (
     Challenge
@@ -493,6 +521,7 @@ FromGateway = (
     | Enrolments
     | Enrolment
     | Notice
+    | Reach
 )
 
 read_from_device: Callable[[bytes], FromDevice] = reader(FromDevice, limit=FRAME_LIMIT)  # type: ignore[arg-type]

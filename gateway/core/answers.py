@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway import wire
 from gateway.core import limits
@@ -170,6 +170,42 @@ def _person(view: View, row: CertificateRow) -> wire.Person:
         row.revoked,
         view.packages_left(row.device),
     )
+
+
+class Presence(Protocol):
+    """Who is connected, as the running gateway knows it. It is told, and nothing is decided by it: another node would know of
+    others."""
+
+    def connected(self, device: bytes) -> bool:
+        """Whether it has a session now."""
+        ...
+
+    def seen(self, device: bytes) -> int:
+        """When its last session ended since the gateway started (ms), 0 for none."""
+        ...
+
+
+def reach(view: View, who: Identity, frame: wire.GetReach, presence: Presence, now: int) -> wire.Reach:
+    """Who can be reached now, page by page: for the home's officers who may alert.
+
+    Raises:
+        Refused: ROLE to others; REVOKED or EXPIRED to a device whose certificate is.
+    """
+    current = view.charter()
+    assert current is not None
+    check_standing(view, who, current, now)
+    officer = any(current.policy.permits(who.roles, verb) for verb in (Verb.ALERT, Verb.APPROVE_ALERT))
+    if not officer or who.organisation != current.policy.home.name:
+        raise Refused(Refusal.ROLE, "who can be reached is told to officers who alert")
+    roads = sorted(view.roads())[: wire.ROADS_LIMIT]
+    reached = {road: view.reached_by(road) for road in roads}
+
+    def device(row: CertificateRow) -> wire.Reachable:
+        leading = [road for road in roads if row.person in reached[road]]
+        return wire.Reachable(row.device, presence.connected(row.device), presence.seen(row.device), leading)
+
+    rows = view.directory(frame.after, limits.LISTED)
+    return wire.Reach(frame.id, roads, fitting(map(device, rows), lambda d: len(encode(d))))
 
 
 def enrolments(view: View, who: Identity, frame: wire.GetEnrolments, now: int) -> wire.Enrolments:

@@ -74,6 +74,7 @@ class Hub:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._peers: dict[bytes, Peer] = {}
+        self._left: dict[bytes, int] = {}  # one time a device that ever had a session here
         self._followers: dict[bytes, dict[Peer, None]] = {}
         self._batches: deque[Stored] = deque()
         self._due: OrderedDict[Peer, None] = OrderedDict()
@@ -100,6 +101,14 @@ class Hub:
         """All of them now."""
         return list(self._peers.values())
 
+    def connected(self, device: bytes) -> bool:
+        """Whether it has a session now."""
+        return device in self._peers
+
+    def seen(self, device: bytes) -> int:
+        """When its last session ended since the gateway started (ms), 0 for none."""
+        return self._left.get(device, 0)
+
     def enter(self, peer: Peer) -> None:
         """A device has proved who it is. An older session of it ends: that one's line is most likely dead."""
         before = self._peers.pop(peer.who.device, None)
@@ -112,6 +121,7 @@ class Hub:
         """Its connection has ended."""
         if self._peers.get(peer.who.device) is peer:
             del self._peers[peer.who.device]
+            self._left[peer.who.device] = self._service.now()
         self._forget(peer)
 
     def _forget(self, peer: Peer) -> None:

@@ -244,6 +244,11 @@ class Conversation:
             self.newest = max(self.newest, stored.index)
         self.say(wire.Done(frame.id, len(rows)))
 
+    async def _reach(self, frame: wire.GetReach) -> None:
+        with self._service.store.snapshot() as view:
+            answer = answers.reach(view, self.who, frame, self._hub, self._service.now())
+        self.say(answer)
+
     def _cursor(self, frame: wire.Cursor) -> None:
         """Opens the window at once; becomes durable after a while, since the device keeps the truth of it."""
         position = frame.position
@@ -408,5 +413,6 @@ SPECIAL: Final[Mapping[type, Any]] = {
     wire.Follow: Conversation._follow,
     wire.Fetch: Conversation._fetch,
     wire.Prove: Conversation._prove,
+    wire.GetReach: Conversation._reach,
 }
 """What only a session may ask, and what is answered here and not by the core's front doors."""
