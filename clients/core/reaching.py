@@ -139,6 +139,10 @@ class _Facts:
         lacks = tuple(self._lacks(fit, seen, ends, roads))
         return Reach(person, device, organisation, len(fit), connected, seen, ends, roads, lacks)
 
+    @staticmethod
+    def _roads(sightings: Mapping[bytes, Sighting], devices: list[tuple[bytes, Peer]]) -> tuple[str, ...]:
+        return tuple(sorted({road for device, _ in devices if device in sightings for road in sightings[device].roads}))
+
     def _lacks(self, fit: Mapping[bytes, Peer], seen: int, ends: int, roads: tuple[str, ...] | None) -> Iterator[Lack]:
         if not fit:
             yield Lack.NO_DEVICE
