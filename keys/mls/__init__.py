@@ -5,17 +5,28 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
 
     codec  suites  hpke                       one value, one encoding; every use of a key
     nodes  leaves  tree  treemath  treekem    who is in, and the keys that stand for them
-    schedule  secrettree                      the secrets of an epoch and of each message
+    schedule  secrettree  exportertree        the secrets of an epoch, of each message, of each component
+    presharedkeys  lineage  founding          keys from elsewhere; groups that continue or branch others
     messages  keypackages  framing  private   what travels
     rules  applying  selection  public        what a Commit may do, judged without secrets
     beginning  commits  welcoming  group      a member's steps
     external  externalinit                    joining and proposing from outside
     receiving  received                       what a message turned out to be
     parts  state                              a group at rest
+    components                                the safe application interface
 
-Not done here, and refused with `Unsupported`: ReInit, branching, resumption PSKs.
+Not done: cipher suites 4 and 6 (`Unsupported`), and of draft-ietf-mls-extensions AppDataUpdate, AppEphemeral, safe AAD
+and the credential types it adds.
 """
 
+from keys.mls.components import (
+    APP_DATA_DICTIONARY,
+    LAST_RESORT_COMPONENT,
+    safe_decrypt_with_label,
+    safe_encrypt_with_label,
+    safe_sign_with_label,
+    safe_verify_with_label,
+)
 from keys.mls.errors import (
     BadKey,
     BadSignature,
@@ -40,12 +51,14 @@ from keys.mls.errors import (
     NotForUs,
     OutOfRange,
     OwnMessage,
+    Reinitialized,
     Removed,
     Unsupported,
     WrongEpoch,
     WrongGroup,
 )
 from keys.mls.external import external_proposal, external_senders_extension, new_member_proposal
+from keys.mls.founding import Founder, branch, reinitialize
 from keys.mls.framing import (
     APPLICATION,
     COMMIT,
@@ -64,10 +77,11 @@ from keys.mls.framing import (
 )
 from keys.mls.group import Group, PendingCommit
 from keys.mls.hpke import Random
-from keys.mls.keypackages import KeyPackageSecrets, new_key_package
+from keys.mls.keypackages import KeyPackageSecrets, new_key_package, secrets_after_welcome
 from keys.mls.leaves import MAX_LIFETIME, AuthenticationService, Member
 from keys.mls.messages import (
     Add,
+    ApplicationPsk,
     ExternalPsk,
     GroupContext,
     GroupContextExtensions,
@@ -76,7 +90,9 @@ from keys.mls.messages import (
     PreSharedKey,
     PreSharedKeyID,
     Proposal,
+    ReInit,
     Remove,
+    ResumptionPsk,
     SelfRemove,
     Update,
     Welcome,
@@ -93,6 +109,7 @@ from keys.mls.nodes import (
     Lifetime,
     RequiredCapabilities,
 )
+from keys.mls.presharedkeys import PreSharedKeys, ResumptionPsks
 from keys.mls.public import PublicGroup, StagedPublicCommit
 from keys.mls.received import (
     ApplicationReceived,
@@ -106,9 +123,12 @@ from keys.mls.received import (
 from keys.mls.rules import SentProposal
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits
 from keys.mls.suites import (
+    SUITES,
     SUPPORTED,
     CipherSuite,
+    SuiteTable,
     cipher_suite,
+    hybrid_suites,
     ref_hash,
     sign_content,
     sign_with_label,
@@ -117,20 +137,24 @@ from keys.mls.suites import (
 
 __all__ = [
     "APPLICATION",
+    "APP_DATA_DICTIONARY",
     "COMMIT",
     "DEFAULT_LIMITS",
     "EXTERNAL_SENDERS",
     "GROUP_INFO",
     "KEY_PACKAGE",
     "LAST_RESORT",
+    "LAST_RESORT_COMPONENT",
     "MAX_LIFETIME",
     "PRIVATE_MESSAGE",
     "PROPOSAL",
     "PUBLIC_MESSAGE",
     "REQUIRED_CAPABILITIES",
+    "SUITES",
     "SUPPORTED",
     "WELCOME",
     "Add",
+    "ApplicationPsk",
     "ApplicationReceived",
     "AuthenticationService",
     "BadKey",
@@ -149,6 +173,7 @@ __all__ = [
     "ExternalPsk",
     "ExternalSender",
     "ExternalSenderIndex",
+    "Founder",
     "Group",
     "GroupContext",
     "GroupContextExtensions",
@@ -182,31 +207,45 @@ __all__ = [
     "PendingCommit",
     "PreSharedKey",
     "PreSharedKeyID",
+    "PreSharedKeys",
     "Proposal",
     "ProposalReceived",
     "PublicGroup",
     "Random",
+    "ReInit",
     "Received",
+    "Reinitialized",
     "Remove",
     "Removed",
     "RequiredCapabilities",
+    "ResumptionPsk",
+    "ResumptionPsks",
     "SelfRemove",
     "Sender",
     "SentProposal",
     "StagedPublicCommit",
+    "SuiteTable",
     "Unsupported",
     "Update",
     "Welcome",
     "WrongEpoch",
     "WrongGroup",
+    "branch",
     "cipher_suite",
     "external_proposal",
     "external_senders_extension",
+    "hybrid_suites",
     "is_private_message",
     "new_key_package",
     "new_member_proposal",
     "peek",
     "ref_hash",
+    "reinitialize",
+    "safe_decrypt_with_label",
+    "safe_encrypt_with_label",
+    "safe_sign_with_label",
+    "safe_verify_with_label",
+    "secrets_after_welcome",
     "sign_content",
     "sign_with_label",
     "verify_with_label",

@@ -1,7 +1,5 @@
 """How a member's state begins (RFC 9420 sections 11 and 12.4.3.1): by founding a group, or by a Welcome to one."""
 
-from collections.abc import Mapping
-
 from keys.mls import schedule, treemath
 from keys.mls.commits import Advance
 from keys.mls.errors import InvalidGroupInfo, InvalidTree, Misuse
@@ -9,10 +7,12 @@ from keys.mls.framing import interim_transcript_hash
 from keys.mls.hpke import Random
 from keys.mls.keypackages import KeyPackageSecrets, new_leaf
 from keys.mls.leaves import AuthenticationService, Place, check_extensions, fits_group, verify_leaf
+from keys.mls.lineage import check_link, check_new
 from keys.mls.messages import GroupContext, KeyPackage
 from keys.mls.nodes import MLS10, RATCHET_TREE, Capabilities, Credential, Extension, Lifetime, find_extension
+from keys.mls.presharedkeys import Psks, held, link_of
 from keys.mls.public import PublicGroup
-from keys.mls.suites import CipherSuite, cipher_suite
+from keys.mls.suites import CipherSuite, SuiteTable, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import PrivateKeys, join_path
 from keys.mls.welcoming import open_welcome
@@ -40,7 +40,7 @@ def found(
     epoch = schedule.from_epoch_secret(suite, random(suite.hash_length))
     tag = suite.mac(epoch.confirmation_key, b"")
     interim = interim_transcript_hash(suite, b"", tag)
-    public = PublicGroup(suite, auth, context, tree, tag, interim, {})
+    public = PublicGroup(suite, auth, context, tree, tag, interim, {}, None)
     return Advance(public, epoch, {0: leaf_private}, signature_private_key)
 
 
@@ -51,20 +51,22 @@ def join(
     signature_private_key: bytes,
     auth: AuthenticationService,
     ratchet_tree: bytes | None,
-    psks: Mapping[bytes, bytes],
+    psks: Psks,
     now_seconds: int | None,
+    suites: SuiteTable,
 ) -> tuple[int, Advance]:
     """Our leaf index and the state in a group that somebody added us to (section 12.4.3.1).
 
     Raises `MLSError` and below.
     """
-    suite = cipher_suite(key_package.cipher_suite)
+    suite, groups = cipher_suite(key_package.cipher_suite, suites), held(psks).groups
     opened = open_welcome(suite, welcome, key_package, secrets, psks)
     if ratchet_tree is None:
         ratchet_tree = find_extension(opened.info.extensions, RATCHET_TREE)
     if ratchet_tree is None:
         raise Misuse("the Welcome has no ratchet tree inside and none was given (section 12.4.3.3)")
     public = PublicGroup.from_info(suite, opened.info, ratchet_tree, auth, now_seconds)
+    check_new(public, groups)
     own = next((index for index, leaf in public.tree.members() if leaf == key_package.leaf_node), None)
     if own is None or own == opened.info.signer:
         raise InvalidGroupInfo("our leaf is not in the tree as a joiner's (section 12.4.3.1)")
@@ -77,6 +79,9 @@ def join(
     epoch = schedule.new_epoch(suite, opened.member_secret, public.context)
     confirmed = public.context.confirmed_transcript_hash
     suite.verify_mac(epoch.confirmation_key, confirmed, public.confirmation_tag)
+    link = link_of(opened.psks)
+    if link is not None:
+        check_link(public, link, groups)
     return own, Advance(public, epoch, private, signature_private_key)
 
 

@@ -17,6 +17,7 @@ from keys.mls.hpke import Random
 from keys.mls.leaves import Place, renewed
 from keys.mls.messages import ByReference, ByValue, Commit, GroupContext, KeyPackage, ProposalOrRef
 from keys.mls.nodes import Credential, FromCommit, LeafNode
+from keys.mls.presharedkeys import Psks, ResumptionPsks, look_up
 from keys.mls.public import Evolution, PublicGroup
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets, NewEpoch
@@ -125,7 +126,8 @@ class Draft:
         signed = signed.with_confirmation_tag(tag)
         kept = keep_private(private, public.tree, tree)
         kept.update(created.private if created else {})
-        advance = Advance(public.advanced(signed, tree, provisional, tag), epoch, kept, signature_private_key)
+        after = public.advanced(signed, tree, provisional, tag, applied.reinit)
+        advance = Advance(after, epoch, kept, signature_private_key)
         secrets = JoinerSecrets(joiner, member, created.path_secrets if created else {}, applied.psks)
         return MadeCommit(signed, advance, applied.joiners, secrets)
 
@@ -157,6 +159,7 @@ class Participant:
     signature_private_key: bytes
     private: PrivateKeys
     secrets: EpochSecrets
+    resumption_psks: ResumptionPsks
 
     def sign(self, content: Content, authenticated_data: bytes) -> AuthenticatedContent:
         """Content of ours in this epoch, for a PublicMessage."""
@@ -170,7 +173,7 @@ class Participant:
         *,
         authenticated_data: bytes,
         identity: Identity | None,
-        psks: Mapping[bytes, bytes],
+        psks: Psks,
         path: bool,
         now_seconds: int | None,
         random: Random,
@@ -178,7 +181,7 @@ class Participant:
         """Make a Commit of these proposals. Raises `Invalid` and below, `MissingPreSharedKey`."""
         public = self.public
         applied = apply(public.checker(now_seconds), sent, MemberSender(self.own))
-        held = schedule.look_up(applied.psks, psks)
+        held = look_up(applied.psks, psks, self.resumption_psks)
         with_path = path or applied.path_required or identity is not None
         draft = Draft.begin(public, applied, self._leaf_maker(identity) if with_path else None, random)
         signed = self.sign(draft.commit(sent), authenticated_data)
@@ -202,11 +205,11 @@ class Participant:
         content: AuthenticatedContent,
         evolution: Evolution,
         own_updates: Mapping[bytes, OwnUpdate],
-        psks: Mapping[bytes, bytes],
+        psks: Psks,
     ) -> Advance:
         """Follow a Commit whose public side was judged. Raises `MLSError` and below."""
         applied, after, suite = evolution.applied, evolution.next, self.public.suite
-        held = schedule.look_up(applied.psks, psks)
+        held = look_up(applied.psks, psks, self.resumption_psks)
         private, key = self._after_proposals(applied, own_updates)
         commit_secret = suite.zero
         commit = content.framed.content

@@ -61,6 +61,10 @@ class Removed(MLSError):
     """This device is no longer a member; the group value can only be read."""
 
 
+class Reinitialized(MLSError):
+    """A ReInit closed the group (section 12.4.2): nothing is sent or taken in it any more, its successor goes on."""
+
+
 class MissingPreSharedKey(MLSError):
     """A pre-shared key that a Commit or Welcome names is not at hand (sections 8.4 and 12.4.3.1)."""
 

@@ -9,10 +9,9 @@ Delivery Service to decide. Whoever joins needs a GroupInfo with the epoch's ext
 (`Group.group_info(external=True)`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from keys.mls import schedule
 from keys.mls.applying import apply
 from keys.mls.codec import Vector, encode_with
 from keys.mls.commits import Draft, Identity, MadeCommit, sign_handshake
@@ -44,6 +43,7 @@ from keys.mls.nodes import (
     LeafNode,
     find_extension,
 )
+from keys.mls.presharedkeys import Psks, look_up
 from keys.mls.public import PublicGroup, read_group_info
 from keys.mls.rules import BY_EXTERNAL_SENDER, SentProposal
 from keys.mls.suites import CipherSuite, cipher_suite
@@ -78,7 +78,7 @@ class Entrance(NamedTuple):
         *,
         remove: int | None,
         psk_proposals: Sequence[PreSharedKey],
-        psks: Mapping[bytes, bytes],
+        psks: Psks,
         self_removes: Sequence[bytes],
         capabilities: Capabilities | None,
         authenticated_data: bytes,
@@ -97,7 +97,7 @@ class Entrance(NamedTuple):
         sent = [SentProposal(one, NewMemberCommit(), None) for one in by_value]
         sent.extend(public.proposals.values())
         applied = apply(public.checker(now_seconds), sent, NewMemberCommit())
-        held = schedule.look_up(applied.psks, psks)
+        held = look_up(applied.psks, psks)
         place = Place(public.group_id, applied.committer)
         before = _without_keys(suite, identity, capabilities, applied.replaced)
 

@@ -20,6 +20,7 @@ from keys.mls.errors import (
     Misuse,
     Removed,
 )
+from keys.mls.exportertree import ExporterTree
 from keys.mls.external import Entrance, from_outside
 from keys.mls.externalinit import ExternalPub
 from keys.mls.framing import (
@@ -52,6 +53,7 @@ from keys.mls.nodes import (
 )
 from keys.mls.parts import join_parts, split_parts
 from keys.mls.past import Past, bounded, carried, ended
+from keys.mls.presharedkeys import Psks, ResumptionPsks, kept_with
 from keys.mls.private import MessageKeys
 from keys.mls.public import PublicGroup, read_group_info
 from keys.mls.received import Received
@@ -60,7 +62,7 @@ from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import DEFAULT_LIMITS, Backlog, Limits, SecretTree
 from keys.mls.selection import select
 from keys.mls.state import KeptCommit, group_parts, load_member
-from keys.mls.suites import CipherSuite
+from keys.mls.suites import SUITES, CipherSuite, SuiteTable
 from keys.mls.tree import Tree
 from keys.mls.treekem import PrivateKeys
 from keys.mls.welcoming import make_welcome, sign_group_info
@@ -84,10 +86,17 @@ class PendingCommit:
         return KeptCommit(self.message, self.welcome, self.group_info, join_parts(self.group.parts())).encode()
 
     @classmethod
-    def decode(cls, data: bytes, auth: AuthenticationService, *, limits: Limits = DEFAULT_LIMITS) -> "PendingCommit":
+    def decode(
+        cls,
+        data: bytes,
+        auth: AuthenticationService,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        suites: SuiteTable = SUITES,
+    ) -> "PendingCommit":
         """Raises `DecodeError`."""
         kept = KeptCommit.decode(data)
-        group = Group.load(split_parts(kept.group), auth, limits=limits)
+        group = Group.load(split_parts(kept.group), auth, limits=limits, suites=suites)
         return cls(kept.message, kept.welcome, kept.group_info, group)
 
 
@@ -110,6 +119,10 @@ class Group:
     """Somebody removed us: what was sent before can be read, nothing else works; drop the group when that was read."""
     backlog: Backlog | None
     """Messages that were announced and are not drained: their keys are kept beyond the limits."""
+    past_psks: Mapping[int, bytes]
+    """Resumption PSKs of past epochs, as many as the limits allow."""
+    exporter_tree: ExporterTree
+    """What components can still export in this epoch."""
 
     # Beginning
 
@@ -149,17 +162,19 @@ class Group:
         auth: AuthenticationService,
         *,
         ratchet_tree: bytes | None = None,
-        psks: Mapping[bytes, bytes] | None = None,
+        psks: Psks | None = None,
         now_seconds: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        suites: SuiteTable = SUITES,
     ) -> "Group":
         """Join by a Welcome (section 12.4.3.1); the tree comes along or is inside.
 
-        Whether the group id is new to this client is the caller's to see. With `now_seconds` a leaf whose KeyPackage
+        `psks` should list the groups that this client is in (`PreSharedKeys.groups`): the new one may not have the id
+        of one of them, and one that continues or branches another is held against it (sections 11.2 and 11.3). With `now_seconds` a leaf whose KeyPackage
         has run out is refused, which a member of long standing may be. Raises `MLSError` and below.
         """
         own, advance = beginning.join(
-            welcome, key_package, secrets, signature_private_key, auth, ratchet_tree, psks or {}, now_seconds
+            welcome, key_package, secrets, signature_private_key, auth, ratchet_tree, psks or {}, now_seconds, suites
         )
         return cls._in(advance, own, (), limits)
 
@@ -175,7 +190,7 @@ class Group:
         ratchet_tree: bytes | None = None,
         remove: int | None = None,
         psk_proposals: Sequence[PreSharedKey] = (),
-        psks: Mapping[bytes, bytes] | None = None,
+        psks: Psks | None = None,
         self_removes: Sequence[bytes] = (),
         capabilities: Capabilities | None = None,
         authenticated_data: bytes = b"",
@@ -206,7 +221,15 @@ class Group:
         return PendingCommit(from_outside(made.signed), None, group.group_info(), group)
 
     @classmethod
-    def _in(cls, advance: Advance, own: int, past: Past, limits: Limits, backlog: Backlog | None = None) -> "Group":
+    def _in(
+        cls,
+        advance: Advance,
+        own: int,
+        past: Past,
+        limits: Limits,
+        backlog: Backlog | None = None,
+        past_psks: Mapping[int, bytes] | None = None,
+    ) -> "Group":
         """A group at the beginning of an epoch."""
         return cls(
             public=advance.public,
@@ -220,6 +243,8 @@ class Group:
             limits=limits,
             removed=False,
             backlog=backlog,
+            past_psks=past_psks or {},
+            exporter_tree=ExporterTree.start(advance.epoch.application_export_secret),
         )
 
     # At rest
@@ -230,10 +255,15 @@ class Group:
 
     @classmethod
     def load(
-        cls, parts: Mapping[str, bytes], auth: AuthenticationService, *, limits: Limits = DEFAULT_LIMITS
+        cls,
+        parts: Mapping[str, bytes],
+        auth: AuthenticationService,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        suites: SuiteTable = SUITES,
     ) -> "Group":
         """The group of these parts; what was checked before is not checked again. Raises `DecodeError`."""
-        public = PublicGroup.load(parts, auth)
+        public = PublicGroup.load(parts, auth, suites)
         loaded = load_member(parts, public)
         epoch = loaded.epoch
         return cls(
@@ -248,6 +278,8 @@ class Group:
             limits,
             bool(epoch.removed),
             loaded.backlog,
+            loaded.past_psks,
+            loaded.exporter_tree,
         )
 
     # What it is
@@ -303,6 +335,30 @@ class Group:
         self.must_be_member()
         return schedule.exporter(self.suite, self.secrets, label, context, length)
 
+    def safe_export_secret(self, component_id: int) -> "tuple[Group, bytes]":
+        """A component's secret of this epoch, given once (draft-ietf-mls-extensions-09 section 4.4).
+
+        Save the group before the secret is used: only then is it forward secret. Raises `Misuse` the second time.
+        """
+        self.must_be_member()
+        secret, exporter_tree = self.exporter_tree.take(self.suite, component_id)
+        return replace(self, exporter_tree=exporter_tree), secret
+
+    @property
+    def resumption_psks(self) -> ResumptionPsks:
+        """Those of this epoch and of the past ones that are kept (section 8.6); none once we were removed."""
+        present = {} if self.removed else {self.epoch: self.secrets.resumption_psk}
+        return ResumptionPsks(self.group_id, {**self.past_psks, **present})
+
+    def leaves_in(self, epoch: int) -> tuple[LeafNode | None, ...] | None:
+        """The leaves of this epoch or a past one, by index; None for an epoch that is forgotten."""
+        if epoch == self.epoch:
+            return self.tree.leaf_nodes()
+        for over in self.past:
+            if over.number == epoch:
+                return tuple(over.leaf(leaf_index, self.tree) for leaf_index in range(over.epoch.leaves))
+        return None
+
     def tree_bytes(self) -> bytes:
         """The content of a ratchet_tree extension, for joiners."""
         return self.public.tree_bytes()
@@ -341,6 +397,7 @@ class Group:
         Save the group before the message leaves: the key of this generation must not be used again.
         """
         self.must_be_member()
+        self.public.must_be_open()
         message, secret_tree = self.message_keys().seal(
             self.own_leaf_index,
             ApplicationData(content),
@@ -397,7 +454,7 @@ class Group:
         by_reference: Sequence[bytes] | None = None,
         authenticated_data: bytes = b"",
         new_credential_and_signature_key: tuple[Credential, bytes] | None = None,
-        psks: Mapping[bytes, bytes] | None = None,
+        psks: Psks | None = None,
         path: bool = True,
         with_tree: bool = False,
         now_seconds: int | None = None,
@@ -405,8 +462,8 @@ class Group:
         """End this epoch (section 12.4.1) with proposals by value, and pending ones by reference.
 
         `by_reference` lists references of pending proposals; None takes all that can stand together with `proposals`.
-        A new credential and signature key take effect with this Commit's leaf. `psks` are external pre-shared keys
-        by psk_id. Without `path` the path is left out where the RFC lets it be, which saves bytes and heals nothing.
+        A new credential and signature key take effect with this Commit's leaf. `psks` are the pre-shared
+        keys at hand, but for this group's own resumption PSKs. Without `path` the path is left out where the RFC lets it be, which saves bytes and heals nothing.
         Raises `Invalid` and below, `MissingPreSharedKey`.
         """
         sent = self._gather(proposals, by_reference, now_seconds)
@@ -452,13 +509,12 @@ class Group:
         after = pending.group
         if (after.group_id, after.epoch) != (self.group_id, self.epoch + 1):
             raise Misuse(f"a Commit that leads to epoch {after.epoch}, while the group is in {self.epoch}")
-        return replace(after, past=self._past_after(after.tree, now_seconds), backlog=self.backlog)
+        past = self._past_after(after.tree, now_seconds)
+        return replace(after, past=past, backlog=self.backlog, past_psks=self._past_psks_after())
 
     # Hearing something
 
-    def process(
-        self, message: bytes, *, now_seconds: int | None, psks: Mapping[bytes, bytes] | None = None
-    ) -> "tuple[Group, Received]":
+    def process(self, message: bytes, *, now_seconds: int | None, psks: Psks | None = None) -> "tuple[Group, Received]":
         """Take in a message of another member.
 
         `now_seconds` should be when the Delivery Service took it, for all members to judge alike; None leaves
@@ -512,7 +568,15 @@ class Group:
     def participant(self) -> Participant:
         """What handshakes need of us."""
         self.must_be_member()
-        return Participant(self.public, self.own_leaf_index, self.signature_private_key, self.private, self.secrets)
+        self.public.must_be_open()
+        return Participant(
+            self.public,
+            self.own_leaf_index,
+            self.signature_private_key,
+            self.private,
+            self.secrets,
+            self.resumption_psks,
+        )
 
     def tagged(self, signed: AuthenticatedContent) -> bytes:
         """A handshake message of ours as it goes out."""
@@ -534,7 +598,16 @@ class Group:
             membership_key=b"",
             resumption_psk=b"",
         )
-        return replace(self, removed=True, private={}, own_updates={}, signature_private_key=b"", secrets=secrets)
+        return replace(
+            self,
+            removed=True,
+            private={},
+            own_updates={},
+            signature_private_key=b"",
+            secrets=secrets,
+            past_psks={},
+            exporter_tree=ExporterTree.spent(),
+        )
 
     def advanced(self, advance: Advance, now_seconds: int | None = None) -> "Group":
         """The group in its next epoch; of the old one only what opens late messages stays (section 9.2).
@@ -542,7 +615,10 @@ class Group:
         The old one ends now; without a time, when one is next given.
         """
         past = self._past_after(advance.public.tree, now_seconds)
-        return Group._in(advance, self.own_leaf_index, past, self.limits, self.backlog)
+        return Group._in(advance, self.own_leaf_index, past, self.limits, self.backlog, self._past_psks_after())
+
+    def _past_psks_after(self) -> Mapping[int, bytes]:
+        return kept_with(self.past_psks, self.epoch, self.secrets.resumption_psk, self.limits.resumption_epochs)
 
     def _past_after(self, next_tree: Tree, now_seconds: int | None) -> Past:
         over = ended(self.message_keys(), self.tree, self.own_leaf_index, now_seconds)

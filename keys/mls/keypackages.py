@@ -13,13 +13,20 @@ from keys.mls.suites import CipherSuite
 
 @struct
 class KeyPackageSecrets(Struct):
-    """The private keys of a KeyPackage; the init key is destroyed once a Welcome was opened (section 10).
-
-    A last-resort KeyPackage keeps them until it is replaced.
-    """
+    """The private keys of a KeyPackage: what it takes to open the Welcome that comes by it."""
 
     init_private_key: Annotated[bytes, opaque]
     encryption_private_key: Annotated[bytes, opaque]
+
+
+def secrets_after_welcome(key_package: KeyPackage, secrets: KeyPackageSecrets) -> KeyPackageSecrets | None:
+    """What its owner may keep of a KeyPackage's secrets once a Welcome was opened with them.
+
+    Nothing: the init key opens that Welcome for whoever gets hold of it (sections 9.2 and 16.8). A KeyPackage of last
+    resort can come again, so its secrets stay until it is replaced, which should be soon; whoever joined by one should
+    commit at once, since its leaf's key then stands in several groups.
+    """
+    return secrets if key_package.last_resort else None
 
 
 class NewLeaf(NamedTuple):
@@ -59,6 +66,9 @@ def new_key_package(
     capabilities: Capabilities | None = None,
 ) -> tuple[KeyPackage, KeyPackageSecrets]:
     """A KeyPackage that counts from `not_before` to `not_after` (seconds since 1970), and its secrets.
+
+    With `last_resort` it is marked as one that may be handed out more than once, by the extension that is in use; the
+    draft's present form is `extensions=(components.LAST_RESORT_COMPONENT,)`.
 
     Without `capabilities` the leaf lists this suite, its credential type and the types of `extensions`: a group
     whose GroupContext has an extension of its own will refuse it, so name that type in `capabilities`.

@@ -1,7 +1,4 @@
-"""Proposals, commits and what brings new members in (RFC 9420 sections 8.1, 8.4, 10, 12): the formats, as sent.
-
-ReInit and resumption PSKs decode and encode here; the group refuses them.
-"""
+"""Proposals, commits and what brings new members in (RFC 9420 sections 8.1, 8.4, 10, 12): the formats, as sent."""
 
 from typing import Annotated, ClassVar, Final, Self
 
@@ -18,10 +15,11 @@ from keys.mls.codec import (
     uint64,
     vector_bytes,
 )
+from keys.mls.components import marks_last_resort
 from keys.mls.errors import InvalidKeyPackage
 from keys.mls.hpke import Random
 from keys.mls.leaves import NOWHERE, AuthenticationService, check_extensions, verify_leaf
-from keys.mls.nodes import LAST_RESORT, MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
+from keys.mls.nodes import DEFAULT_EXTENSIONS, MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
 from keys.mls.suites import CipherSuite, HPKECiphertext
 from keys.mls.treemath import MAX_DEPTH, MAX_LEAVES
 
@@ -56,8 +54,8 @@ class KeyPackage(Struct):
 
     @property
     def last_resort(self) -> bool:
-        """Whether it may be handed out more than once."""
-        return find_extension(self.extensions, LAST_RESORT) is not None
+        """Whether it may be handed out more than once (section 16.8), by either mark that is in use."""
+        return marks_last_resort(self.extensions)
 
     def ref(self, suite: CipherSuite) -> bytes:
         """KeyPackageRef (section 5.2)."""
@@ -86,6 +84,9 @@ class KeyPackage(Struct):
         if self.init_key == self.leaf_node.encryption_key:
             raise InvalidKeyPackage("init key and encryption key are one (section 10.1)")
         check_extensions(self.extensions)
+        listed = DEFAULT_EXTENSIONS.union(self.leaf_node.capabilities.extensions)
+        if any(extension.extension_type not in listed for extension in self.extensions):
+            raise InvalidKeyPackage("an extension that its leaf does not list (section 10)")
         suite.hpke.kem.check_public(self.init_key)
         verify_leaf(suite, self.leaf_node, NOWHERE, now_seconds)
         signed = self.to_be_signed()
@@ -112,14 +113,22 @@ class ResumptionPsk(Struct):
     psk_epoch: Annotated[int, uint64]
 
 
-Psk = ExternalPsk | ResumptionPsk
+@struct
+class ApplicationPsk(Struct):
+    """A key that a component of the application brings (draft-ietf-mls-extensions-09 section 4.5)."""
+
+    component_id: Annotated[int, uint16]
+    psk_id: Annotated[bytes, opaque]
+
+
+Psk = ExternalPsk | ResumptionPsk | ApplicationPsk
 
 
 @struct
 class PreSharedKeyID(Struct):
     """Which pre-shared key, and a nonce that makes each use differ."""
 
-    psk: Annotated[Psk, Tagged(uint8, {1: ExternalPsk, 2: ResumptionPsk})]
+    psk: Annotated[Psk, Tagged(uint8, {1: ExternalPsk, 2: ResumptionPsk, 3: ApplicationPsk})]
     psk_nonce: Annotated[bytes, opaque]
 
 
@@ -162,10 +171,20 @@ class PreSharedKey(Struct):
         """The external key `psk_id`, with a fresh nonce (section 8.4)."""
         return cls(PreSharedKeyID(ExternalPsk(psk_id), random(suite.hash_length)))
 
+    @classmethod
+    def application(cls, suite: CipherSuite, component_id: int, psk_id: bytes, random: Random) -> Self:
+        """A component's key `psk_id`, with a fresh nonce."""
+        return cls(PreSharedKeyID(ApplicationPsk(component_id, psk_id), random(suite.hash_length)))
+
+    @classmethod
+    def resumption(cls, suite: CipherSuite, group_id: bytes, epoch: int, random: Random) -> Self:
+        """The resumption PSK of an epoch, of this group or another, with a fresh nonce (section 8.6)."""
+        return cls(PreSharedKeyID(ResumptionPsk(1, group_id, epoch), random(suite.hash_length)))
+
 
 @struct
 class ReInit(Struct):
-    """Ask to found the group anew; refused here."""
+    """Ask to close the group and found it anew, with these parameters (section 12.1.5)."""
 
     group_id: Annotated[bytes, opaque]
     version: Annotated[int, uint16]

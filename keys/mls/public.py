@@ -22,6 +22,7 @@ from keys.mls.errors import (
     InvalidGroupInfo,
     InvalidMessage,
     InvalidProposal,
+    Reinitialized,
     WrongEpoch,
     WrongGroup,
 )
@@ -50,7 +51,7 @@ from keys.mls.leaves import (
     verify_members,
     verify_replacement,
 )
-from keys.mls.messages import Add, ByValue, Commit, GroupContext, GroupInfo, KeyPackage, SelfRemove
+from keys.mls.messages import Add, ByValue, Commit, GroupContext, GroupInfo, KeyPackage, ReInit, SelfRemove
 from keys.mls.nodes import MLS10, Extension, FromCommit, LeafNode
 from keys.mls.parts import (
     VERSION,
@@ -63,7 +64,7 @@ from keys.mls.parts import (
     split_parts,
 )
 from keys.mls.rules import Checker, SentProposal, external_senders
-from keys.mls.suites import CipherSuite, cipher_suite
+from keys.mls.suites import SUITES, CipherSuite, SuiteTable, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import merge_path, provisional_context
 
@@ -127,6 +128,8 @@ class PublicGroup:
     interim_transcript_hash: bytes
     proposals: Mapping[bytes, SentProposal]
     """Proposals of this epoch by reference, in the order they came."""
+    reinit: ReInit | None
+    """What the last Commit asked for, if it closed the group; its successor has these parameters (section 11.2)."""
 
     @classmethod
     def create(
@@ -170,7 +173,7 @@ class PublicGroup:
             auth.validate(leaf.credential, leaf.signature_key)
         verify_members(tree)
         interim = interim_transcript_hash(suite, context.confirmed_transcript_hash, info.confirmation_tag)
-        return cls(suite, auth, context, tree, info.confirmation_tag, interim, {})
+        return cls(suite, auth, context, tree, info.confirmation_tag, interim, {}, None)
 
     # What it is
 
@@ -207,30 +210,33 @@ class PublicGroup:
         if self.proposals:
             kept = tuple(KeptProposal(sent.sender, ref, sent.proposal) for ref, sent in self.proposals.items())
             parts["proposals"] = encode_with(kept_proposals, kept)
+        if self.reinit is not None:
+            parts["reinit"] = self.reinit.encode()
         return parts
 
     @classmethod
-    def load(cls, parts: Parts, auth: AuthenticationService) -> "PublicGroup":
+    def load(cls, parts: Parts, auth: AuthenticationService, suites: SuiteTable = SUITES) -> "PublicGroup":
         """The group of these parts; what was checked before is not checked again. Raises `DecodeError`."""
         kept = PublicPart.decode(part(parts, "public"))
         if kept.version != VERSION:
             raise DecodeError(f"state of version {kept.version}")
         context, tag = kept.context, kept.confirmation_tag
-        suite = cipher_suite(context.cipher_suite)
+        suite = cipher_suite(context.cipher_suite, suites)
         tree = Tree.decode(suite, part(parts, "tree"))
         waiting = decode_all(kept_proposals, parts.get("proposals", b"\0"))
         proposals = {one.reference: SentProposal(one.proposal, one.sender, one.reference) for one in waiting}
         interim = interim_transcript_hash(suite, context.confirmed_transcript_hash, tag)
-        return cls(suite, auth, context, tree, tag, interim, proposals)
+        reinit = ReInit.decode(parts["reinit"]) if "reinit" in parts else None
+        return cls(suite, auth, context, tree, tag, interim, proposals, reinit)
 
     def encode(self) -> bytes:
         """The whole state in one string."""
         return join_parts(self.parts())
 
     @classmethod
-    def decode(cls, data: bytes, auth: AuthenticationService) -> "PublicGroup":
+    def decode(cls, data: bytes, auth: AuthenticationService, suites: SuiteTable = SUITES) -> "PublicGroup":
         """Raises `DecodeError`."""
-        return cls.load(split_parts(data), auth)
+        return cls.load(split_parts(data), auth, suites)
 
     # What happens to it
 
@@ -306,6 +312,12 @@ class PublicGroup:
             raise WrongGroup(f"message of group {group_id.hex()}")
         if epoch != self.context.epoch:
             raise WrongEpoch(epoch, self.context.epoch)
+        self.must_be_open()
+
+    def must_be_open(self) -> None:
+        """Raise `Reinitialized` where the last Commit was a ReInit's: the group is not used any more."""
+        if self.reinit is not None:
+            raise Reinitialized("a ReInit closed this group (section 12.4.2)")
 
     def open_public(self, message: bytes) -> tuple[AuthenticatedContent, bytes | None]:
         """A handshake message with its signature checked, and a member's membership tag, unchecked."""
@@ -380,7 +392,8 @@ class PublicGroup:
         provisional = provisional_context(self.context, tree.hash(), applied.extensions)
         tag = content.auth.confirmation_tag
         assert tag is not None
-        return Evolution(applied.committer, applied, provisional, self.advanced(content, tree, provisional, tag))
+        after = self.advanced(content, tree, provisional, tag, applied.reinit)
+        return Evolution(applied.committer, applied, provisional, after)
 
     def verify_committer(self, applied: Applied, leaf: LeafNode) -> None:
         """The leaf in a Commit's path, as a member's next or as a joiner's (sections 7.3 and 12.2)."""
@@ -397,12 +410,12 @@ class PublicGroup:
         return replace(provisional, confirmed_transcript_hash=confirmed)
 
     def advanced(
-        self, content: AuthenticatedContent, tree: Tree, provisional: GroupContext, tag: bytes
+        self, content: AuthenticatedContent, tree: Tree, provisional: GroupContext, tag: bytes, reinit: ReInit | None
     ) -> "PublicGroup":
-        """The group in the epoch that a Commit opens."""
+        """The group in the epoch that a Commit opens, closed if it holds a ReInit."""
         context = self.confirmed(content, provisional)
         interim = interim_transcript_hash(self.suite, context.confirmed_transcript_hash, tag)
-        return PublicGroup(self.suite, self.auth, context, tree, tag, interim, {})
+        return PublicGroup(self.suite, self.auth, context, tree, tag, interim, {}, reinit)
 
 
 def read_group_info(message: bytes) -> GroupInfo:

@@ -19,7 +19,7 @@ from keys.mls.framing import (
     Sender,
 )
 from keys.mls.leaves import Member
-from keys.mls.messages import GroupInfo, Proposal, Welcome
+from keys.mls.messages import GroupInfo, Proposal, ReInit, Welcome
 from keys.mls.nodes import MLS10, Credential, LeafNode
 from keys.mls.public import Evolution, PublicGroup
 
@@ -71,6 +71,8 @@ class CommitReceived:
     new_extensions: bool
     authenticated_data: bytes
     self_removed: bool
+    reinit: ReInit | None
+    """If the Commit closed the group: what its successor will be (section 11.2)."""
 
 
 Received = ApplicationReceived | ProposalReceived | CommitReceived
@@ -111,6 +113,7 @@ def committed(
         applied.new_extensions,
         content.framed.authenticated_data,
         self_removed,
+        applied.reinit,
     )
 
 

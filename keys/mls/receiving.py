@@ -4,7 +4,6 @@ Handshake messages come as PublicMessage, or sealed; application data only seale
 membership tag is checked before anything a message says is acted on, even that it seems to be our own.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING
@@ -20,13 +19,11 @@ from keys.mls.framing import (
     ProposalContent,
     PublicMessage,
 )
+from keys.mls.presharedkeys import Psks
 from keys.mls.received import ProposalReceived, Received, application, committed
 
 if TYPE_CHECKING:
     from keys.mls.group import Group
-
-Psks = Mapping[bytes, bytes]
-"""External pre-shared keys by psk_id."""
 
 
 def process(group: "Group", message: bytes, now_seconds: int | None, psks: Psks) -> "tuple[Group, Received]":
@@ -55,6 +52,7 @@ def _private(group: "Group", message: PrivateMessage, now_seconds: int | None, p
         raise WrongGroup(f"message of group {message.group_id.hex()}")
     if message.epoch != group.epoch:
         return _past(group, message)
+    group.public.must_be_open()
     content, secret_tree = group.message_keys().open(message, group.own_leaf_index, group.limits, group.backlog)
     after = replace(group, secret_tree=secret_tree)
     if isinstance(content.framed.content, ApplicationData):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.mls.codec import Vector, decode_all
-from keys.mls.errors import InvalidProposal, Unsupported
+from keys.mls.errors import InvalidProposal
 from keys.mls.framing import ExternalSenderIndex, MemberSender, NewMemberCommit, NewMemberProposal, Sender
 from keys.mls.leaves import (
     AuthenticationService,
@@ -21,14 +21,13 @@ from keys.mls.leaves import (
     required_capabilities,
     verify_replacement,
 )
+from keys.mls.lineage import check_reinit
 from keys.mls.messages import (
     Add,
     ExternalInit,
-    ExternalPsk,
     GroupContext,
     GroupContextExtensions,
     PreSharedKey,
-    PreSharedKeyID,
     Proposal,
     ReInit,
     Remove,
@@ -36,6 +35,7 @@ from keys.mls.messages import (
     Update,
 )
 from keys.mls.nodes import EXTERNAL_SENDERS, Extension, ExternalSender, FromUpdate, LeafNode, find_extension
+from keys.mls.presharedkeys import check_proposed, check_together
 from keys.mls.tree import Tree
 
 BY_EXTERNAL_SENDER: Final = (Add, Remove, PreSharedKey, ReInit, GroupContextExtensions)
@@ -87,9 +87,10 @@ class Checker:
                 if self.tree.leaf(removed) is None:
                     raise InvalidProposal(f"a Remove of leaf {removed}, where nobody is (section 12.1.3)")
             case PreSharedKey(psk):
-                self._check_psk(psk)
-            case ReInit():
-                raise Unsupported("ReInit")
+                founding = self.context.epoch == 0 and isinstance(sent.sender, MemberSender)
+                check_proposed(self.tree.suite, psk, founding=founding)
+            case ReInit() as reinit:
+                check_reinit(self.context, reinit)
             case ExternalInit():
                 pass  # what the KEM output opens to, only members learn (section 8.3)
             case GroupContextExtensions(extensions):
@@ -103,12 +104,6 @@ class Checker:
         assert old is not None  # its signature was checked with that leaf's key
         place = Place(self.context.group_id, sender.leaf_index)
         verify_replacement(self.tree.suite, old, leaf, place, FromUpdate, self.auth)
-
-    def _check_psk(self, psk: PreSharedKeyID) -> None:
-        if not isinstance(psk.psk, ExternalPsk):
-            raise Unsupported("resumption pre-shared keys")
-        if len(psk.psk_nonce) != self.tree.suite.hash_length:
-            raise InvalidProposal("a pre-shared key's nonce of the wrong length (section 12.1.4)")
 
     def _check_extensions(self, extensions: tuple[Extension, ...]) -> None:
         """Whether all members can do what the new extensions ask is seen once the list is applied."""
@@ -172,6 +167,8 @@ def check_list(proposals: Sequence[SentProposal], committer: int) -> None:
     _check_psks(proposals)
     if sum(isinstance(sent.proposal, GroupContextExtensions) for sent in proposals) > 1:
         raise InvalidProposal("two GroupContextExtensions (section 12.2)")
+    if len(proposals) > 1 and any(isinstance(sent.proposal, ReInit) for sent in proposals):
+        raise InvalidProposal("a ReInit beside another proposal (section 12.2)")
 
 
 def check_external_list(proposals: Sequence[SentProposal]) -> None:
@@ -198,5 +195,4 @@ def _check_changes(proposals: Sequence[SentProposal]) -> None:
 
 def _check_psks(proposals: Sequence[SentProposal]) -> None:
     psks = [sent.proposal.psk for sent in proposals if isinstance(sent.proposal, PreSharedKey)]
-    if len(set(psks)) != len(psks):
-        raise InvalidProposal("one pre-shared key twice (section 12.2)")
+    check_together(psks, InvalidProposal)

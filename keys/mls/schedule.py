@@ -6,12 +6,11 @@ What an epoch keeps is `EpochSecrets`. Joiner, commit, PSK, epoch and encryption
 (section 9.2); nothing here stores them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from keys.mls.codec import Struct, opaque, struct
-from keys.mls.errors import MissingPreSharedKey, Unsupported
-from keys.mls.messages import ExternalPsk, GroupContext, PreSharedKeyID
+from keys.mls.messages import GroupContext, PreSharedKeyID
 from keys.mls.suites import CipherSuite
 
 
@@ -38,6 +37,8 @@ class NewEpoch(NamedTuple):
     secrets: EpochSecrets
     encryption_secret: bytes
     confirmation_key: bytes
+    application_export_secret: bytes
+    """Root of the exporter tree (draft-ietf-mls-extensions-09 section 4.4)."""
 
 
 def joiner_secret(suite: CipherSuite, init_secret: bytes, commit_secret: bytes, context: GroupContext) -> bytes:
@@ -80,7 +81,7 @@ def from_epoch_secret(suite: CipherSuite, epoch_secret: bytes) -> NewEpoch:
         resumption_psk=derive(b"resumption"),
         epoch_authenticator=derive(b"authentication"),
     )
-    return NewEpoch(secrets, derive(b"encryption"), derive(b"confirm"))
+    return NewEpoch(secrets, derive(b"encryption"), derive(b"confirm"), derive(b"application_export"))
 
 
 def exporter(suite: CipherSuite, secrets: EpochSecrets, label: bytes, context: bytes, length: int) -> bytes:
@@ -102,16 +103,3 @@ def psk_secret(suite: CipherSuite, psks: HeldKeys) -> bytes:
         extracted = suite.extract(suite.zero, psk)
         secret = suite.extract(suite.expand_with_label(extracted, b"derived psk", label, suite.hash_length), secret)
     return secret
-
-
-def look_up(wanted: Sequence[PreSharedKeyID], held: Mapping[bytes, bytes]) -> HeldKeys:
-    """The keys that were named, from those held by psk_id; raises `MissingPreSharedKey`, `Unsupported`."""
-    found = []
-    for identity in wanted:
-        if not isinstance(identity.psk, ExternalPsk):
-            raise Unsupported("resumption pre-shared keys")
-        psk = held.get(identity.psk.psk_id)
-        if psk is None:
-            raise MissingPreSharedKey(f"pre-shared key {identity.psk.psk_id.hex()}")
-        found.append((identity, psk))
-    return found

@@ -36,6 +36,8 @@ class Limits:
     """Epochs whose application messages can still be read."""
     past_seconds: int = 3600
     """How long they can after their epoch has ended."""
+    resumption_epochs: int = 16
+    """Past epochs whose resumption PSK can still be named (section 8.6 asks the application for such a limit)."""
     announced: int = 1 << 15
     """Most messages of one announced backlog that are believed."""
 

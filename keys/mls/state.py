@@ -6,6 +6,9 @@
     epoch           secrets and private keys                        new with each Commit
     updates         the keys of our own pending Updates, if any     with each of them
     backlog         what was announced, if anything                 when it is announced and when it is drained
+    resumption      resumption PSKs of past epochs, if any          with each Commit
+    exporter-tree   what components can still export                when one does, and with each Commit
+    reinit          the ReInit that closed the group, if one did    with its Commit
 
 and of the present epoch and of each past one whose messages can still be read:
 
@@ -25,8 +28,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from keys.mls.codec import Optional, Struct, Vector, decode_all, encode_with, opaque, struct, uint8, uint32
 from keys.mls.commits import OwnUpdate
 from keys.mls.errors import DecodeError
+from keys.mls.exportertree import ExporterTree
 from keys.mls.parts import Parts, part
 from keys.mls.past import EndedEpoch, Past, PastEpoch
+from keys.mls.presharedkeys import load_resumption, resumption_part
 from keys.mls.public import PublicGroup
 from keys.mls.schedule import EpochSecrets
 from keys.mls.secrettree import AnnouncedKeys, Backlog, LeafRatchets, SecretTree, decode_nodes
@@ -154,6 +159,8 @@ def group_parts(group: "Group") -> dict[str, bytes]:
     parts = {**group.public.parts(), "epoch": epoch.encode(), **own_updates_part(group.own_updates)}
     parts.update(secret_tree_parts(group.epoch, group.secret_tree))
     parts.update(past_parts(group.past))
+    parts.update(resumption_part(group.past_psks))
+    parts.update(group.exporter_tree.part())
     if group.backlog is not None:
         parts["backlog"] = group.backlog.encode()
     return parts
@@ -168,6 +175,8 @@ class LoadedMember(NamedTuple):
     past: Past
     own_updates: dict[bytes, OwnUpdate]
     backlog: Backlog | None
+    past_psks: Mapping[int, bytes]
+    exporter_tree: ExporterTree
 
 
 def load_member(parts: Parts, public: PublicGroup) -> LoadedMember:
@@ -181,7 +190,8 @@ def load_member(parts: Parts, public: PublicGroup) -> LoadedMember:
     if len(past) != len(trees):
         raise DecodeError("message keys of an epoch that is not kept")
     backlog = Backlog.decode(parts["backlog"]) if "backlog" in parts else None
-    return LoadedMember(epoch, private, secret_tree, past, load_own_updates(parts), backlog)
+    past_psks, exporter_tree = load_resumption(parts), ExporterTree.load(parts)
+    return LoadedMember(epoch, private, secret_tree, past, load_own_updates(parts), backlog, past_psks, exporter_tree)
 
 
 @struct

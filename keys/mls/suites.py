@@ -207,7 +207,7 @@ class CipherSuite:
         try:
             self.signature.verify(public_key, sign_content(b"MLS 1.0 " + label, content), signature)
         except BadSignature as error:
-            raise BadSignature(f"{label.decode()}: {error}") from error
+            raise BadSignature(f"{label.decode('ascii', 'backslashreplace')}: {error}") from error
 
     # Public key encryption (section 5.1.3)
 

@@ -18,6 +18,7 @@ from keys.mls.messages import (
     Welcome,
 )
 from keys.mls.nodes import Extension
+from keys.mls.presharedkeys import Psks, check_identity, check_together, look_up
 from keys.mls.suites import CipherSuite
 
 
@@ -68,6 +69,7 @@ class OpenedWelcome(NamedTuple):
     info: GroupInfo
     member_secret: bytes
     path_secret: bytes | None
+    psks: tuple[PreSharedKeyID, ...]
 
 
 def open_welcome(
@@ -75,11 +77,11 @@ def open_welcome(
     message: bytes,
     key_package: KeyPackage,
     secrets: KeyPackageSecrets,
-    psks: Mapping[bytes, bytes],
+    psks: Psks,
 ) -> OpenedWelcome:
     """Find our entry and open both layers (section 12.4.3.1).
 
-    Raises `DecodeError`, `NotForUs`, `DecryptionFailed`, `MissingPreSharedKey`, `Unsupported`, `InvalidGroupInfo`.
+    Raises `DecodeError`, `NotForUs`, `DecryptionFailed`, `MissingPreSharedKey`, `InvalidGroupInfo`.
     """
     welcome = MLSMessage.unwrap(message)
     if not isinstance(welcome, Welcome):
@@ -94,11 +96,12 @@ def open_welcome(
         secrets.init_private_key, b"Welcome", welcome.encrypted_group_info, entry.encrypted_group_secrets
     )
     group_secrets = GroupSecrets.decode(opened)
-    if len(set(group_secrets.psks)) != len(group_secrets.psks):
-        raise InvalidGroupInfo("one pre-shared key twice (section 12.2)")
-    psk_secret = schedule.psk_secret(suite, schedule.look_up(group_secrets.psks, psks))
+    for identity in group_secrets.psks:
+        check_identity(suite, identity, InvalidGroupInfo)
+    check_together(group_secrets.psks, InvalidGroupInfo)
+    psk_secret = schedule.psk_secret(suite, look_up(group_secrets.psks, psks))
     member = schedule.member_secret(suite, group_secrets.joiner_secret, psk_secret)
     key, nonce = schedule.welcome_key_and_nonce(suite, member)
     info = GroupInfo.decode(suite.open(key, nonce, b"", welcome.encrypted_group_info))
     path_secret = group_secrets.path_secret.path_secret if group_secrets.path_secret else None
-    return OpenedWelcome(info, member, path_secret)
+    return OpenedWelcome(info, member, path_secret, group_secrets.psks)

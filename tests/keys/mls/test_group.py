@@ -349,7 +349,7 @@ def test_consumed_secrets_are_not_in_the_state() -> None:
     world.accept(b"member 0", world[b"member 0"].commit(random=world.random))
     after = world[b"member 1"]
     state = b"".join(after.parts().values())
-    for name in ("init_secret", "exporter_secret", "external_secret", "membership_key", "resumption_psk"):
+    for name in ("init_secret", "exporter_secret", "external_secret", "membership_key"):
         assert getattr(group.secrets, name) not in state, name
         assert getattr(after.secrets, name) in state, name
     assert own not in state

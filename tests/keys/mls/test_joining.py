@@ -30,7 +30,6 @@ from keys.mls import (
     PreSharedKey,
     PublicGroup,
     Remove,
-    Unsupported,
     Welcome,
     cipher_suite,
     new_key_package,
@@ -175,7 +174,7 @@ def test_the_secrets_of_a_welcome() -> None:
     invitation = Invitation()
     honest = invitation.made.joiner_secrets
     resumption = PreSharedKeyID(ResumptionPsk(3, b"g", 1), bytes(32))
-    with pytest.raises(Unsupported):
+    with pytest.raises(MissingPreSharedKey):
         invitation.join(welcome=invitation.forged(psks=(resumption,)))
     twice = PreSharedKey.external(SUITE, b"id", invitation.world.random).psk
     with pytest.raises(InvalidGroupInfo, match="twice"):

@@ -30,7 +30,6 @@ from keys.mls import (
     Proposal,
     Remove,
     RequiredCapabilities,
-    Unsupported,
     Update,
     WrongEpoch,
     cipher_suite,
@@ -232,10 +231,10 @@ def psk(identity: bytes = b"id", nonce: bytes = bytes(32)) -> PreSharedKey:
         pytest.param([psk(nonce=bytes(31))], InvalidProposal, "nonce", id="nonce too short"),
         pytest.param([psk(), psk()], InvalidProposal, "twice", id="a pre-shared key twice"),
         pytest.param(
-            [PreSharedKey(PreSharedKeyID(ResumptionPsk(1, b"g", 1), bytes(32)))],
-            Unsupported,
-            "resumption",
-            id="a resumption key",
+            [PreSharedKey(PreSharedKeyID(ResumptionPsk(2, b"g", 1), bytes(32)))],
+            InvalidProposal,
+            "links",
+            id="a resumption key that founds another group",
         ),
         pytest.param(
             [GroupContextExtensions(()), GroupContextExtensions(())],
@@ -274,7 +273,7 @@ def psk(identity: bytes = b"id", nonce: bytes = bytes(32)) -> PreSharedKey:
             "nothing left",
             id="required capabilities cut short",
         ),
-        pytest.param([ReInit(b"", 1, 1, ())], Unsupported, "ReInit", id="reinit"),
+        pytest.param([ReInit(b"", 0, 1, ())], InvalidProposal, "lower", id="reinit to a lower version"),
         pytest.param([ExternalInit(b"")], InvalidProposal, "ExternalInit", id="external init"),
         pytest.param([b"unknown"], InvalidCommit, "not seen", id="a reference to nothing"),
     ],
@@ -589,7 +588,7 @@ def test_proposals_are_judged_when_they_come() -> None:
     here = world()
     for proposal, error in (
         (Remove(9), InvalidProposal),
-        (ReInit(b"", 1, 1, ()), Unsupported),
+        (ReInit(b"", 0, 1, ()), InvalidProposal),
         (Add(replace(HONEST, signature=bytes(64))), BadSignature),
         (GroupContextExtensions((Extension(REQUIRED_CAPABILITIES, b"\0\0"),)), DecodeError),
     ):

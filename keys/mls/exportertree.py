@@ -1,0 +1,80 @@
+"""The safe exporter of draft-ietf-mls-extensions-09 section 4.4: one secret for each component and epoch, given once.
+
+A tree like the secret tree (RFC 9420 section 9) with 2^16 leaves, a leaf for each component ID. At its root stands the
+epoch's application_export_secret. A secret that is taken takes the way down to it along, so neither it nor anything
+above it can be had again from the state: what was exported is forward secret within the epoch, which MLS-Exporter
+(RFC 9420 section 8.5) is not. Nodes that nobody came by are never made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from keys.mls import treemath
+from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint32
+from keys.mls.errors import Misuse
+from keys.mls.suites import CipherSuite
+
+COMPONENTS: Final = 1 << 16
+"""Number of component IDs, and of leaves."""
+
+
+@struct
+class ExporterNode(Struct):
+    """The secret of a subtree from which nothing was taken."""
+
+    node: Annotated[int, uint32]
+    secret: Annotated[bytes, opaque]
+
+
+_exporter_nodes: Final = Vector(ExporterNode)
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterTree:
+    """What components can still take in this epoch."""
+
+    nodes: Mapping[int, bytes]
+    """Secrets of subtrees, by node."""
+
+    @classmethod
+    def start(cls, application_export_secret: bytes) -> "ExporterTree":
+        """The tree of a new epoch."""
+        return cls({treemath.root(COMPONENTS): application_export_secret})
+
+    @classmethod
+    def spent(cls) -> "ExporterTree":
+        """A tree from which nothing can be taken."""
+        return cls({})
+
+    def take(self, suite: CipherSuite, component_id: int) -> "tuple[bytes, ExporterTree]":
+        """SafeExportSecret: a component's secret of Nh bytes, and the tree without it.
+
+        Raises `Misuse` if it was taken before.
+        """
+        if not 0 <= component_id < COMPONENTS:
+            raise Misuse(f"{component_id} is no component ID")
+        node, target, nodes = treemath.root(COMPONENTS), 2 * component_id, dict(self.nodes)
+        while node not in nodes:
+            if node == target:
+                raise Misuse(f"component {component_id:#06x} has taken its secret of this epoch")
+            node = treemath.left(node) if target < node else treemath.right(node)
+        secret = nodes.pop(node)
+        while node != target:
+            left = suite.expand_with_label(secret, b"tree", b"left", suite.hash_length)
+            right = suite.expand_with_label(secret, b"tree", b"right", suite.hash_length)
+            if target < node:
+                nodes[treemath.right(node)], node, secret = right, treemath.left(node), left
+            else:
+                nodes[treemath.left(node)], node, secret = left, treemath.right(node), right
+        return secret, ExporterTree(nodes)
+
+    def part(self) -> dict[str, bytes]:
+        """Part `exporter-tree` of a group's state; absent once all is taken."""
+        listed = tuple(ExporterNode(node, secret) for node, secret in sorted(self.nodes.items()))
+        return {"exporter-tree": encode_with(_exporter_nodes, listed)} if listed else {}
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> "ExporterTree":
+        """The tree of these parts; raises `DecodeError`."""
+        return cls({one.node: one.secret for one in decode_all(_exporter_nodes, parts.get("exporter-tree", b"\0"))})

@@ -1,0 +1,179 @@
+"""The safe application interface: labels by component, the data dictionary, and what marks a last resort."""
+
+from dataclasses import replace
+
+import pytest
+
+from keys.mls import (
+    LAST_RESORT,
+    SUPPORTED,
+    Add,
+    BadSignature,
+    CipherSuite,
+    DecodeError,
+    DecryptionFailed,
+    Extension,
+    InvalidKeyPackage,
+    cipher_suite,
+    secrets_after_welcome,
+)
+from keys.mls.components import (
+    APP_DATA_DICTIONARY,
+    LAST_RESORT_COMPONENT,
+    AppDataDictionary,
+    ComponentData,
+    component_data,
+    component_label,
+    marks_last_resort,
+    safe_decrypt_with_label,
+    safe_encrypt_with_label,
+    safe_sign_with_label,
+    safe_verify_with_label,
+)
+from tests.keys.mls.insider import key_package
+from tests.keys.mls.people import NOW, Names, Person, World, seeded
+
+suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
+SUITE = cipher_suite(1)
+GUEST = Person.named(SUITE, b"guest")
+
+
+def test_the_label_is_that_of_the_draft() -> None:
+    assert component_label(0x8001, b"poll") == b"\x0dMLS Component" + b"\x80\x01" + b"\x04poll"
+
+
+@suites
+def test_a_signature_counts_for_its_component_alone(suite: CipherSuite) -> None:
+    private = suite.generate_signature_key(seeded("key"))
+    public = suite.signature_public_key(private)
+    signature = safe_sign_with_label(suite, private, 0x8001, b"poll", b"yes")
+    safe_verify_with_label(suite, public, 0x8001, b"poll", b"yes", signature)
+    suite.verify_with_label(public, component_label(0x8001, b"poll"), b"yes", signature)
+    for component, label, content in ((0x8002, b"poll", b"yes"), (0x8001, b"pol", b"lyes"), (0x8001, b"poll", b"no")):
+        with pytest.raises(BadSignature):
+            safe_verify_with_label(suite, public, component, label, content, signature)
+    with pytest.raises(BadSignature):
+        suite.verify_with_label(public, b"poll", b"yes", signature)
+
+
+@suites
+def test_what_is_sealed_opens_for_its_component_alone(suite: CipherSuite) -> None:
+    private, public = suite.derive_key_pair(b"leaf")
+    sealed = safe_encrypt_with_label(suite, public, 0x8001, b"poll", b"context", b"yes")
+    assert safe_decrypt_with_label(suite, private, 0x8001, b"poll", b"context", sealed) == b"yes"
+    for component, label, context in ((0x8002, b"poll", b"context"), (0x8001, b"", b"context"), (0x8001, b"poll", b"")):
+        with pytest.raises(DecryptionFailed):
+            safe_decrypt_with_label(suite, private, component, label, context, sealed)
+    with pytest.raises(DecryptionFailed):
+        suite.decrypt_with_label(private, b"poll", b"context", sealed)
+
+
+def test_a_members_keys_serve_a_component() -> None:
+    """Keys of the leaves, and those that the group holds for them."""
+    here = World(SUITE, 2)
+    one, other = here[b"member 0"], here[b"member 1"]
+    signature = safe_sign_with_label(SUITE, one.signature_private_key, 0x8001, b"poll", b"yes")
+    safe_verify_with_label(SUITE, other.members[0].signature_key, 0x8001, b"poll", b"yes", signature)
+    sealed = safe_encrypt_with_label(SUITE, other.members[0].encryption_key, 0x8001, b"poll", b"", b"yes")
+    assert safe_decrypt_with_label(SUITE, one.private[0], 0x8001, b"poll", b"", sealed) == b"yes"
+
+
+ENTRIES = (ComponentData(1, b"a"), ComponentData(4, b""), ComponentData(0x8001, b"b"))
+
+
+def test_the_dictionary_has_one_form() -> None:
+    encoded = AppDataDictionary(ENTRIES).encode()
+    assert AppDataDictionary.decode(encoded) == AppDataDictionary(ENTRIES)
+    assert encoded.hex() == "0b" + "00010161" + "000400" + "80010162"
+    for cut in range(len(encoded)):
+        with pytest.raises(DecodeError):
+            AppDataDictionary.decode(encoded[:cut])
+    with pytest.raises(DecodeError):
+        AppDataDictionary.decode(encoded + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("extensions", "component_id", "data"),
+    [
+        pytest.param((), 4, None, id="no dictionary"),
+        pytest.param((Extension(1, b"x"),), 4, None, id="another extension"),
+        pytest.param((AppDataDictionary(()).extension(),), 4, None, id="an empty one"),
+        pytest.param((AppDataDictionary(ENTRIES).extension(),), 3, None, id="not of this component"),
+        pytest.param((AppDataDictionary(ENTRIES).extension(),), 4, b"", id="empty data"),
+        pytest.param((AppDataDictionary(ENTRIES).extension(),), 0x8001, b"b", id="data"),
+    ],
+)
+def test_what_a_component_attached(extensions: tuple[Extension, ...], component_id: int, data: bytes | None) -> None:
+    assert component_data(extensions, component_id) == data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(AppDataDictionary(ENTRIES[::-1]).encode(), id="in falling order"),
+        pytest.param(AppDataDictionary((*ENTRIES, ENTRIES[2])).encode(), id="one component twice"),
+        pytest.param(b"\x03\x00\x04", id="cut short"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_dictionaries_that_are_none(content: bytes) -> None:
+    extensions = (Extension(APP_DATA_DICTIONARY, content),)
+    with pytest.raises(DecodeError):
+        component_data(extensions, 4)
+    assert not marks_last_resort(extensions)
+
+
+# Last resort
+
+
+@pytest.mark.parametrize(
+    ("extensions", "marked"),
+    [
+        pytest.param((), False, id="no mark"),
+        pytest.param((Extension(LAST_RESORT, b""),), True, id="the extension"),
+        pytest.param((LAST_RESORT_COMPONENT,), True, id="the component"),
+        pytest.param((Extension(0xF0A0, b""), LAST_RESORT_COMPONENT), True, id="the component among others"),
+        pytest.param((AppDataDictionary(ENTRIES).extension(),), True, id="the component in a fuller dictionary"),
+        pytest.param(
+            (AppDataDictionary((ComponentData(4, b"\0"),)).extension(),),
+            False,
+            id="the component with data that it has not",
+        ),
+    ],
+)
+def test_what_marks_a_last_resort(extensions: tuple[Extension, ...], marked: bool) -> None:
+    listed = tuple({one.extension_type for one in extensions})
+    capabilities = replace(GUEST.key_package()[0].leaf_node.capabilities, extensions=listed)
+    package = key_package(GUEST, leaf={"capabilities": capabilities}, extensions=extensions)
+    package.verify(SUITE, Names(), NOW)
+    assert package.last_resort is marked
+    assert type(package).decode(package.encode()).last_resort is marked
+
+
+def test_only_a_last_resort_keeps_its_secrets_after_a_welcome() -> None:
+    """One is used for two groups, as it may be; what an ordinary one had is gone after the first."""
+    ordinary, its_secrets = GUEST.key_package("once")
+    assert not ordinary.last_resort
+    assert secrets_after_welcome(ordinary, its_secrets) is None
+    package, secrets = GUEST.key_package("again", last_resort=True)
+    assert package.last_resort
+    kept = secrets_after_welcome(package, secrets)
+    assert kept == secrets
+    for seed in (1, 2):
+        here = World(SUITE, 2, seed=seed)
+        pending = here[b"member 0"].commit([Add(package)], random=here.random)
+        here.accept(b"member 0", pending)
+        here.welcome(pending, GUEST, package, kept)
+        here.say(b"guest")
+        here.accept(b"guest", here[b"guest"].commit(random=here.random))
+        here.say(b"member 1")
+
+
+def test_an_extension_that_the_leaf_does_not_list_is_refused() -> None:
+    package = key_package(GUEST, extensions=(Extension(0xF0A0, b""),))
+    with pytest.raises(InvalidKeyPackage, match="section 10"):
+        package.verify(SUITE, Names(), NOW)
+    capabilities = replace(package.leaf_node.capabilities, extensions=(0xF0A0,))
+    package = key_package(GUEST, leaf={"capabilities": capabilities}, extensions=(Extension(0xF0A0, b""),))
+    package.verify(SUITE, Names(), NOW)
+    key_package(GUEST, extensions=(Extension(1, b"id"),)).verify(SUITE, Names(), NOW)  # a default one need not be
