@@ -151,7 +151,7 @@ def test_every_secret_that_was_used_is_gone() -> None:
     assert group.past == ()
     search(group, suite)
     assert {"opened with", "sealed with", "made into a key pair", "input of extract"} < set(suite.used.values())
-    for label in ("joiner", "epoch", "confirm", "tree", "application", "secret", "path", "derived psk"):
+    for label in ("joiner", "epoch", "application_export", "tree", "application", "secret", "path", "derived psk"):
         assert f"expanded for {label}" in suite.used.values()
 
 
