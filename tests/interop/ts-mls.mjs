@@ -1,76 +1,21 @@
 // ts-mls behind the line protocol of README.md. Each place where ts-mls leaves RFC 9420 and this driver makes up for it
 // is marked WORKAROUND, each place where nothing can be made up for answers `cannot`.
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Aes128Gcm, Aes256Gcm, CipherSuite, HkdfSha256, HkdfSha384 } from "@hpke/core";
-import { XWing } from "@hpke/hybridkem-x-wing";
-import { p256, p384, p521 } from "@noble/curves/nist.js";
 import * as mls from "ts-mls";
-import { makeAead } from "ts-mls/crypto/implementation/default/makeAead.js";
-import { makeHashImpl } from "ts-mls/crypto/implementation/default/makeHashImpl.js";
-import { makeKdfImpl } from "ts-mls/crypto/implementation/default/makeKdfImpl.js";
-import { makeGenericHpke } from "ts-mls/crypto/implementation/hpke.js";
 import { signGroupInfo } from "ts-mls/groupInfo.js";
 import { signLeafNodeCommit as signLeaf } from "ts-mls/leafNode.js";
 import { updateLeafKey } from "ts-mls/privateKeyPath.js";
 import { b64, bytes, Cannot, same, serve } from "./lines.mjs";
+import { signatureKeys, suiteOf, SUITES, wrapped } from "./suites.mjs";
 
 const DAY = 86_400;
-const HYBRIDS = {
-  0xf001: { hash: "SHA-256", kdf: HkdfSha256, aead: "AES128GCM", hpkeAead: Aes128Gcm },
-  0xf002: { hash: "SHA-384", kdf: HkdfSha384, aead: "AES256GCM", hpkeAead: Aes256Gcm },
-};
 const VERSION = JSON.parse(readFileSync(new URL("./node_modules/ts-mls/package.json", import.meta.url))).version;
 
 const NO_EXTENSIONS =
   "ts-mls leaves the path out of a commit of GroupContextExtensions (against section 12.4), and where there is one seals it under the old extensions (against section 12.4.1)";
 
 const clients = new Map();
-
-// Cipher suites
-
-// WORKAROUND: DeriveKeyPair of MLKEM768-X25519 as in draft-ietf-hpke-pq; the package has that of an older X-Wing draft.
-class HybridKem extends XWing {
-  async deriveKeyPair(ikm) {
-    const label = Buffer.from("DeriveKeyPair");
-    const labeled = Buffer.concat([new Uint8Array(ikm), Buffer.from("HPKE-v1KEM"), u16(0x647a), u16(label.length), label, u16(32)]);
-    return this.generateKeyPairDerand(new Uint8Array(createHash("shake256", { outputLength: 32 }).update(labeled).digest()));
-  }
-}
-
-const u16 = (value) => Buffer.from([value >> 8, value & 0xff]);
-
-// Rows 1 and 2 of draft-ietf-mls-pq-ciphersuites. ts-mls writes a suite of unknown name as the number that it is named.
-async function hybrid(number) {
-  const row = HYBRIDS[number];
-  const first = await mls.getCiphersuiteImpl(mls.getCiphersuiteFromName("MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519"));
-  const [aead] = await makeAead(row.aead);
-  const suite = new CipherSuite({ kem: new HybridKem(), kdf: new row.kdf(), aead: new row.hpkeAead() });
-  const hpke = await makeGenericHpke({ kem: "X-Wing" }, aead, suite);
-  return { ...first, name: String(number), hash: makeHashImpl(crypto.subtle, row.hash), kdf: makeKdfImpl(new row.kdf()), hpke };
-}
-
-async function suiteOf(number) {
-  const name = Object.keys(mls.ciphersuites).find((one) => mls.ciphersuites[one] === number);
-  const cs = number in HYBRIDS ? await hybrid(number) : await mls.getCiphersuiteImpl(mls.getCiphersuiteFromName(name));
-  return { ...cs, hpke: { ...cs.hpke, importPublicKey: (key) => cs.hpke.importPublicKey(unwrapped(key)) } };
-}
-
-// WORKAROUND: ExternalPub is a struct with one vector in it (section 12.4.3.2), which ts-mls takes and writes without
-// the vector's length. Coming in, the length is taken off where the key is read: the GroupInfo's signature covers it.
-function unwrapped(key) {
-  const head = key[0] >> 6 === 0 ? 1 : 2;
-  const length = head === 1 ? key[0] : ((key[0] & 0x3f) << 8) | key[1];
-  return length === key.length - head ? key.slice(head) : key;
-}
-
-function wrapped(key) {
-  const head = key.length < 64 ? [key.length] : [0x40 | (key.length >> 8), key.length & 0xff];
-  return new Uint8Array([...head, ...key]);
-}
-
-// Helpers
 
 const message = (value) => b64(mls.encodeMlsMessage(value));
 const framed = (wireformat, name, value) => message({ version: "mls10", wireformat, [name]: value });
@@ -118,13 +63,6 @@ function proposalsOf(client, group, request) {
   return [...adds, ...removes, ...psks, ...extensions];
 }
 
-// WORKAROUND: on the NIST curves a signature key is an uncompressed point (section 5.1.1), and ts-mls makes compressed ones.
-async function signatureKeys(cs) {
-  const { signKey, publicKey } = await cs.signature.keygen();
-  const curve = { 33: p256, 49: p384, 67: p521 }[publicKey.length];
-  return { signKey, publicKey: curve === undefined ? publicKey : curve.getPublicKey(signKey, false) };
-}
-
 async function newPackage(client) {
   const now = BigInt(Math.floor(Date.now() / 1000));
   const lifetime = { notBefore: now - BigInt(DAY), notAfter: now + BigInt(27 * DAY) }; // by default it never ends
@@ -169,7 +107,7 @@ function moved(client, group) {
 }
 
 await serve({
-  hello: () => ({ name: `ts-mls ${VERSION}`, suites: [1, 2, 3, 5, 7, ...Object.keys(HYBRIDS).map(Number)] }),
+  hello: () => ({ name: `ts-mls ${VERSION}`, suites: SUITES }),
 
   async client({ client, suite, identity }) {
     const cs = await suiteOf(suite);
