@@ -101,13 +101,37 @@ CHANNEL: Final = Branch(
         "add": Leaf(f"{OFFICER}.channel:add", "Add people to a channel."),
         "remove": Leaf(f"{OFFICER}.channel:remove", "Remove people from a channel."),
         "rekey": Leaf(f"{OFFICER}.channel:rekey", "Give a channel fresh keys."),
+        "resync": Leaf(f"{OFFICER}.channel:resync", "Let a device that can't follow a channel come in again."),
+    },
+)
+TEMPLATE: Final = Branch(
+    "The mission's alert templates: list, show, check and add them.",
+    "outrider alert template list",
+    {
+        "list": Leaf(f"{OFFICER}.template:list_templates", "List the templates."),
+        "show": Leaf(f"{OFFICER}.template:show_template", "Show a template's slots and its file."),
+        "check": Leaf(f"{OFFICER}.template:check_template", "Check a template's file; needs no profile."),
+        "add": Leaf(f"{OFFICER}.template:add_template", "Add a template, or a new version of one."),
+    },
+)
+DRAFT: Final = Branch(
+    "Drafts of alerts, as `alert new` keeps them.",
+    "outrider alert draft list",
+    {
+        "list": Leaf(f"{OFFICER}.compose:list_drafts", "List the drafts kept here."),
+        "show": Leaf(f"{OFFICER}.compose:show_draft", "Show a draft, and whom it would reach now."),
+        "drop": Leaf(f"{OFFICER}.compose:drop_draft", "Throw a draft away."),
     },
 )
 ALERT: Final = Branch(
-    "Check, send, list and show alerts.",
-    "outrider alert check evacuation.cap",
+    "Compose, check, send, list and show alerts.",
+    "outrider alert new --template shelter --set place=Chancery --to residence-alerts",
     {
         "check": Leaf(f"{OFFICER}.check:check_command", "Check a CAP file; needs no profile."),
+        "new": Leaf(f"{OFFICER}.compose:new", "Compose an alert and keep it as a draft."),
+        "draft": DRAFT,
+        "template": TEMPLATE,
+        "export": Leaf(f"{OFFICER}.export:export", "Write an alert's CAP document, in its original bytes."),
         "send": Leaf(f"{OFFICER}.alert:send", "Send an alert, as one officer alone."),
         "list": Leaf(f"{OFFICER}.alert:list_alerts", "List the alerts this device sent or received."),
         "show": Leaf(f"{OFFICER}.alert:show_alert", "Show an alert: who answered, and who is silent."),
@@ -127,6 +151,7 @@ OUTRIDER: Final = Branch(
         "status": Leaf("clients.agent.status:status", "Link, outbox, clock, unread, and how old what it trusts is."),
         "ack": Leaf("clients.agent.ack:ack", "Answer an alert, or a message that asked for it."),
         "alert": ALERT,
+        "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
         "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),
     },

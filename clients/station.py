@@ -11,14 +11,14 @@ moment; the next one goes on from the vault.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from clients import views
-from clients.approving import Approver, error_of
+from clients.alerting import AlertDesk, AlertSent, Waiting
+from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import conversation, records
+from clients.core import conversation, records, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -60,19 +60,11 @@ __all__ = [
     "Station",
     "Status",
     "SyncReport",
+    "Waiting",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class AlertSent:
-    """An alert that was kept: its root, its id, and the item for each channel."""
-
-    root: bytes
-    alert: bytes
-    items: list[bytes]
-
-
-class Station(Approver):
+class Station(AlertDesk):
     """One profile, opened."""
 
     def __init__(self, vault: Vault, *, tap: Tap | None = None, narrow: bool = False) -> None:
@@ -154,6 +146,10 @@ class Station(Approver):
     def rekey(self, channel: bytes) -> bytes:
         """Want fresh keys in a channel."""
         return self.act(lambda work: conversation.change(work, channel, rekey=True))
+
+    def resync(self, channel: bytes, device: bytes) -> bytes:
+        """Let a member that can't follow a channel come in again; gives the item. Raises NotAllowed, NotNow, Unknown."""
+        return self.act(lambda work: resync.approve(work, channel, device))
 
     def outcome(self, intent: bytes) -> str | None:
         """None while it is under way, empty when it was done, else why it came to nothing."""
@@ -267,30 +263,6 @@ class Station(Approver):
     def ack(self, root_or_message_id: bytes, option: int | str = 0, text: str = "") -> bytes:
         """Answer an alert by its root, or a message by its id; `option` by number or by its words."""
         return self.act(lambda work: conversation.acknowledge(work, root_or_message_id, option, text))
-
-    # --- alerts ---
-
-    def alert_alone(self, channels: Sequence[bytes], cap: bytes, reason: str) -> AlertSent:
-        """One officer's alert to several alert channels. Raises CapRefused, NotAllowed, NotNow, Unknown."""
-        composed, items = self.act(lambda work: conversation.alert_alone(work, channels, cap, reason))
-        return AlertSent(composed.fields.root, composed.fields.alert, items)
-
-    def alerts(self) -> list[AlertView]:
-        """Alerts sent and received, the oldest first."""
-        found = sorted(records.ALERTS.scan(self._ledger), key=lambda pair: pair[1].time)
-        return [views.alert_view(root, record) for root, record in found]
-
-    def answers(self, root: bytes) -> Answers:
-        """Who was alerted (or asked), and what each said. `root` may be a message's id. Raises Unknown."""
-
-        def look(work: Work) -> Answers:
-            record = records.ALERTS.get(work.turn.draft, root)
-            if record is not None:
-                return views.answers(work, root, [(c, s) for c, s in record.places])
-            channel, seq, _ = conversation.find(work, root)
-            return views.answers(work, root, [(channel, seq)])
-
-        return self.act(look)
 
     # --- looking around ---
 

@@ -1,7 +1,8 @@
 """Others' commits: checked before anything changes, then taken whole, or refused aloud.
 
 `check` looks (MLS, binding, roster rules) and changes nothing; `apply` begins the new epoch. A commit that breaks a rule is not
-taken: the device says so to the channel, which is halted there until an officer rebuilds it, since epochs never go back.
+taken: the device says so to the channel, which is halted there until an officer lets it come in again (`clients.core.resync`),
+since epochs never go back.
 """
 
 from collections.abc import Sequence
@@ -167,7 +168,7 @@ def begin(work: Work, channel: bytes, group: Group, place: Place, *, removed: bo
 
 
 def refuse(work: Work, channel: bytes, placed: Placed, envelope: Verified, rule: str) -> None:
-    """This device can't follow: it says so to the channel, and nothing goes on here until an officer rebuilds it."""
+    """This device can't follow: it says so to the channel, and nothing goes on here until an officer lets it come in again."""
     turn = work.turn
     statement = bodies.CommitRefused(placed.place.seq, envelope.header_hash, rule[:200])
     outbox.keep(turn, Kept(channel, Kind.COMMIT_REFUSED, encode(statement), Precedence.IMMEDIATE))

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from clients.core import alerts, changes, outbox, receipts, records
 from clients.core import trust as trusted
-from clients.core.alerts import Composed
 from clients.core.commits import Work
 from clients.core.content import AckText, Text, encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
@@ -33,7 +32,9 @@ def channel_of(work: Work, channel: bytes) -> Channel:
     if state.left:
         raise NotNow("this device was removed from that channel")
     if state.halted:
-        raise NotNow(f"that channel is halted: {state.halted}")
+        raise NotNow(
+            f"that channel is halted here: {state.halted}. An officer lets you in again: outrider channel resync"
+        )
     return state
 
 
@@ -142,6 +143,10 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
         channel = next((c for c, seq in alert.places if seq), None)
         if channel is None:
             raise NotNow("that alert has not gone out yet")
+        stands = alerts.standing(turn.draft, root, turn.now)
+        if not stands.holds:
+            by = f" by {stands.by.hex()[:8]}" if stands.by else ""
+            raise NotNow(f"that alert is {stands.how}{by}: answer what holds now")
         number = _option(alert, option)
     else:
         channel, _, _ = find(work, root)
@@ -169,45 +174,6 @@ def _option(alert: records.Alert, option: int | str) -> int:
         if alerts.option_text(alert, number).casefold() == option.casefold():
             return number
     raise Unknown(f"this alert has no option {option!r}")
-
-
-def alert_alone(work: Work, channels: Sequence[bytes], cap: bytes, reason: str) -> tuple[Composed, list[bytes]]:
-    """One officer's alert to several alert channels. Raises NotAllowed, NotNow, Unknown, CapRefused."""
-    turn = work.turn
-    need(work, Verb.ALERT)
-    if not turn.charter.policy.break_glass:
-        raise NotAllowed("the charter does not let one person alert alone: submit it for approval")
-    if not reason.strip():
-        raise NotAllowed("who alerts alone says why")
-    if not channels:
-        raise Unknown("an alert names the channels it goes to")
-    states = {channel: channel_of(work, channel) for channel in dict.fromkeys(channels)}
-    for state in states.values():
-        if not _class_of(work, state.channel_class).alerts:
-            raise NotAllowed(f"channels of class {state.channel_class} carry no alerts")
-    composed = alerts.compose_alone(turn, cap, list(states), reason)
-    targets = {device for channel, state in states.items() for device in _others(work, channel, state)}
-    alerts.sent(turn, composed, sorted(targets))
-    items = [
-        outbox.keep(
-            turn,
-            Kept(
-                channel,
-                Kind.ALERT,
-                encode_content(content),
-                composed.precedence,
-                states[channel].ceiling,
-                alert=composed.fields,
-            ),
-        )
-        for channel, content in composed.contents
-    ]
-    return composed, items
-
-
-def _others(work: Work, channel: bytes, state: Channel) -> list[bytes]:
-    present = roster_at(work.turn.draft, channel, state.epoch)
-    return [s.device for s in present.seats if s.device != work.turn.me.device] if present else []
 
 
 def show(work: Work, channel: bytes, seq: int) -> None:

@@ -149,6 +149,32 @@ def rekey(name: str, timeout: float) -> int:
     return _change("rekeyed", name, (), timeout)
 
 
+@click.command(cls=Verb)
+@click.argument("name", metavar="CHANNEL")
+@click.argument("who", nargs=-1, required=True)
+@_timeout
+def resync(name: str, who: tuple[str, ...], timeout: float) -> int:
+    """Let devices that can't follow CHANNEL come in again, each by a commit of its own. What they missed stays closed to them.
+
+    Example: outrider channel resync motorcade LANCE-3
+    """
+    with device() as station:
+        run(station.sync(timeout))
+        target = the_channel(station, name).id
+        devices = _members(station, target, who)
+        items = [station.resync(target, one) for one in devices]
+        report = run(station.sync(timeout))
+        deliveries = [station.delivery(item) for item in items]
+        one = next(c for c in station.channels() if c.id == target)
+    failures = [d.refused for d in deliveries if d.refused]
+    done = not failures and all(d.state != "kept" for d in deliveries)
+    shown = {"act": "resynced", "done": done, "reason": "; ".join(failures), "devices": [d.hex() for d in devices]}
+    show(channel_object(one) | shown, *([f"approved  {', '.join(who)} may come in again"] if done else []))
+    return _result(
+        done or bool(failures), "; ".join(failures) or report.error, "the approval is kept, and goes next time"
+    )
+
+
 def _change(act: str, name: str, who: Sequence[str], timeout: float) -> int:
     with device() as station:
         run(station.sync(timeout))

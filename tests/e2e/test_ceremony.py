@@ -3,12 +3,15 @@
 gateway init → mission init → charter installed → gateway runs → revocation list → invite → enrol → two approvals → devices list
 """
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from clients.core.commits import Work
+from clients.station import Station
 from tests.e2e.processes import ROOT, Gateway, Party
 
 
@@ -128,6 +131,32 @@ def test_a_message_and_its_answer(mission: Mission, chen: Party) -> None:
     assert chen.do("read") == []  # each message once
     (answered,) = chen.do("ack", str(read["id"])[:8])
     assert answered["state"] == "accepted"
+
+
+def test_who_can_not_follow_is_let_in_again(mission: Mission, chen: Party) -> None:
+    ayo = mission.party("Ayo")
+
+    def lose_keys(work: Work) -> None:
+        """As a damaged disk would: the next commit is sealed to keys that Ayo no longer has."""
+        for channel, state in work.turn.channels():
+            group = work.groups.get(work.turn.draft, channel)
+            if state.purpose == "motorcade" and group is not None:
+                work.groups.put(channel, replace(group, private={node: os.urandom(32) for node in group.private}))
+
+    with Station.open(mission.folder / "Ayo", "correct horse") as station:
+        station.act(lose_keys)
+    chen.do("channel", "rekey", "motorcade")
+    (stranded,) = ayo.do("status")
+    assert stranded["alarms"] == 1
+    refused = ayo.run("send", "--to", "motorcade", "anybody there?")
+    assert refused.code != 0
+    assert "channel resync" in refused.err
+    assert ayo.run("channel", "resync", "motorcade", "MSO").code == 6
+    (approved,) = chen.do("channel", "resync", "motorcade", "LANCE-3")
+    assert (approved["act"], approved["done"]) == ("resynced", True)
+    ayo.do("status")
+    ayo.do("send", "--to", "motorcade", "back again")
+    assert [m["text"] for m in chen.do("read", "motorcade")] == ["back again"]
 
 
 def test_an_alert_and_who_answered_it(mission: Mission, chen: Party) -> None:
