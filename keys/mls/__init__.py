@@ -4,7 +4,8 @@ This is the front door; import from here. The package knows nothing of X.509 or 
 belongs to is asked of an `AuthenticationService`. It does no I/O and has no clock: time and randomness are arguments.
 
     codec  suites  hpke                       one value, one encoding; every use of a key
-    nodes  leaves  tree  treemath  treekem    who is in, and the keys that stand for them
+    nodes  leaves  grease                     what a client says of itself
+    tree  treemath  treekem                   who is in, and the keys that stand for them
     schedule  secrettree  exportertree        the secrets of an epoch, of each message, of each component
     presharedkeys  lineage  founding          keys from elsewhere; groups that continue or branch others
     messages  keypackages  framing  private   what travels
@@ -75,10 +76,11 @@ from keys.mls.framing import (
     NewMemberProposal,
     Sender,
 )
+from keys.mls.grease import grease_extension
 from keys.mls.group import Group, PendingCommit
 from keys.mls.hpke import Random
 from keys.mls.keypackages import KeyPackageSecrets, new_key_package, secrets_after_welcome
-from keys.mls.leaves import MAX_LIFETIME, AuthenticationService, Member
+from keys.mls.leaves import MAX_LIFETIME, AuthenticationService, Member, new_capabilities
 from keys.mls.messages import (
     Add,
     ApplicationPsk,
@@ -234,8 +236,10 @@ __all__ = [
     "cipher_suite",
     "external_proposal",
     "external_senders_extension",
+    "grease_extension",
     "hybrid_suites",
     "is_private_message",
+    "new_capabilities",
     "new_key_package",
     "new_member_proposal",
     "peek",

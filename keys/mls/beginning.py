@@ -6,7 +6,7 @@ from keys.mls.errors import InvalidGroupInfo, InvalidTree, Misuse
 from keys.mls.framing import interim_transcript_hash
 from keys.mls.hpke import Random
 from keys.mls.keypackages import KeyPackageSecrets, new_leaf
-from keys.mls.leaves import AuthenticationService, Place, check_extensions, fits_group, verify_leaf
+from keys.mls.leaves import AuthenticationService, Place, check_extensions, fits_us, verify_leaf
 from keys.mls.lineage import check_link, check_new
 from keys.mls.messages import GroupContext, KeyPackage
 from keys.mls.nodes import MLS10, RATCHET_TREE, Capabilities, Credential, Extension, Lifetime, find_extension
@@ -33,7 +33,7 @@ def found(
     leaf, leaf_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
     check_extensions(extensions)
     verify_leaf(suite, leaf, Place(group_id, 0), None)
-    fits_group(leaf, extensions)
+    fits_us(leaf, extensions)
     auth.validate(credential, leaf.signature_key)
     tree = Tree.of_one(suite, leaf)
     context = GroupContext(MLS10, suite.id, group_id, 0, tree.hash(), b"", extensions)
@@ -70,6 +70,7 @@ def join(
     own = next((index for index, leaf in public.tree.members() if leaf == key_package.leaf_node), None)
     if own is None or own == opened.info.signer:
         raise InvalidGroupInfo("our leaf is not in the tree as a joiner's (section 12.4.3.1)")
+    fits_us(key_package.leaf_node, public.context.extensions)
     _check_own_keys(suite, key_package, secrets, signature_private_key)
     private: PrivateKeys = {2 * own: secrets.encryption_private_key}
     if opened.path_secret is not None:

@@ -14,7 +14,7 @@ from keys.mls.errors import InvalidCommit
 from keys.mls.externalinit import open_external_init
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, MemberSender, Sender
 from keys.mls.hpke import Random
-from keys.mls.leaves import Place, renewed
+from keys.mls.leaves import Place, fits_us, renewed
 from keys.mls.messages import ByReference, ByValue, Commit, GroupContext, KeyPackage, ProposalOrRef
 from keys.mls.nodes import Credential, FromCommit, LeafNode
 from keys.mls.presharedkeys import Psks, ResumptionPsks, look_up
@@ -99,7 +99,11 @@ class Draft:
                 random,
             )
             public.verify_committer(applied, created.path.leaf_node)
-        check_result(created.tree if created else applied.tree, applied)
+        tree = created.tree if created else applied.tree
+        check_result(tree, applied)
+        own = tree.leaf(applied.committer)
+        assert own is not None  # check_result
+        fits_us(own, applied.extensions)
         return cls(public, applied, created)
 
     def commit(self, sent: Sequence[SentProposal]) -> Commit:
@@ -209,6 +213,10 @@ class Participant:
     ) -> Advance:
         """Follow a Commit whose public side was judged. Raises `MLSError` and below."""
         applied, after, suite = evolution.applied, evolution.next, self.public.suite
+        if applied.new_extensions:
+            own = after.tree.leaf(self.own)
+            assert own is not None  # whoever is removed does not follow
+            fits_us(own, applied.extensions)
         held = look_up(applied.psks, psks, self.resumption_psks)
         private, key = self._after_proposals(applied, own_updates)
         commit_secret = suite.zero

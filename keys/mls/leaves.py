@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from keys.mls.errors import InvalidLeafNode
+from keys.mls.grease import genuine, greased
+from keys.mls.hpke import Random
 from keys.mls.nodes import (
     DEFAULT_EXTENSIONS,
+    DEFAULT_PROPOSALS,
     MLS10,
     REQUIRED_CAPABILITIES,
     Capabilities,
@@ -67,10 +70,22 @@ class Place:
 NOWHERE: Final = Place(b"", 0)
 
 
-def new_capabilities(suite: CipherSuite, credential: Credential, extension_types: tuple[int, ...] = ()) -> Capabilities:
-    """The least that a leaf has to list: this suite, its credential's type, and the extensions in play."""
+def new_capabilities(
+    suite: CipherSuite,
+    credential: Credential,
+    extension_types: tuple[int, ...] = (),
+    proposal_types: tuple[int, ...] = (),
+    *,
+    grease: Random | None = None,
+) -> Capabilities:
+    """The least that a leaf has to list: this suite, its credential's type, and the extensions and proposals in play.
+
+    With `grease` there are some values more that mean nothing (section 13.5).
+    """
     listed = tuple(sorted(set(extension_types) - DEFAULT_EXTENSIONS))
-    return Capabilities((MLS10,), (suite.id,), listed, (), (credential.credential_type,))
+    proposals = tuple(sorted(set(proposal_types) - DEFAULT_PROPOSALS))
+    least = Capabilities((MLS10,), (suite.id,), listed, proposals, (credential.credential_type,))
+    return greased(least, grease) if grease else least
 
 
 def sign_leaf(suite: CipherSuite, unsigned: LeafNode, private_key: bytes, place: Place) -> LeafNode:
@@ -204,6 +219,11 @@ def fits_group(leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
     required = required_capabilities(extensions)
     if required is not None and (lacking := leaf.capabilities.lacks(required)):
         raise InvalidLeafNode(f"the leaf lacks a required capability: {lacking} (section 11.1)")
+
+
+def fits_us(own: LeafNode, extensions: tuple[Extension, ...]) -> None:
+    """The same for our own leaf, which may list GREASE that we can't do (section 13.5)."""
+    fits_group(replace(own, capabilities=genuine(own.capabilities)), extensions)
 
 
 def verify_members(tree: Tree) -> None:

@@ -13,6 +13,7 @@ checks them may refuse what this accepted.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keys.mls.applying import Applied, apply, check_result
 from keys.mls.codec import decode_all, encode_with
@@ -67,6 +68,9 @@ from keys.mls.rules import Checker, SentProposal, external_senders
 from keys.mls.suites import SUITES, CipherSuite, SuiteTable, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import merge_path, provisional_context
+
+MAX_PROPOSALS: Final = 4096
+"""Most proposals that are kept in one epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,8 @@ class PublicGroup:
             raise InvalidProposal("a SelfRemove that is sealed (draft-ietf-mls-extensions, SelfRemove)")
         reference = content.proposal_ref(self.suite)
         sent = SentProposal(framed.content.proposal, framed.sender, reference)
+        if reference not in self.proposals and len(self.proposals) >= MAX_PROPOSALS:
+            raise InvalidProposal(f"more than {MAX_PROPOSALS} proposals in one epoch")
         self.checker(now_seconds).check(sent)
         return replace(self, proposals={**self.proposals, reference: sent})
 

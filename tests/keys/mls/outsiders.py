@@ -82,7 +82,7 @@ def joiners_path(
     """The path of an honest external commit, but for what `mend` does to its leaf before it is signed."""
     suite = public.suite
     external_init, _ = make_external_init(suite, suite.derive_key_pair(b"any key")[1])
-    proposals = [external_init, *([] if remove is None else [Remove(remove)])]
+    proposals: list[Proposal] = [external_init, *([] if remove is None else [Remove(remove)])]
     applied = apply(
         public.checker(NOW), [SentProposal(one, NewMemberCommit(), None) for one in proposals], NewMemberCommit()
     )
