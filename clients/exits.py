@@ -55,6 +55,7 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (keys.Expired, FORBIDDEN),
     (keys.Revoked, FORBIDDEN),
     (keys.CharterRefused, FORBIDDEN),
+    (keys.LadderRefused, NO),
     (keys.Malformed, USAGE),
     (TlogError, UNCHECKED),
     (TimeoutError, TIME_LIMIT),

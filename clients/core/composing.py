@@ -207,31 +207,25 @@ def compose(work: Work, wish: Wish) -> AlertDraft:
 
 
 def _ended(work: Work, wish: Wish) -> _Ended:
-    record = ALERTS.get(work.turn.draft, wish.ends)
-    if record is None:
+    known = dict(documents(work.turn.draft))
+    if wish.ends not in known:
         raise Unknown(f"no alert {wish.ends.hex()[:8]} here: see `outrider alert list`")
-    alert = open_alert(record.cap)
-    documents = {root: _document(one.cap) for root, one in ALERTS.scan(work.turn.draft)}
-    known = [document for document in documents.values() if document is not None]
+    alert = known[wish.ends]
     # The newest of them: those are what a device that missed some in between may still hold current.
-    chain = open_chain(known, alert, work.turn.now)[-REFERENCES:]
+    chain = open_chain(known.values(), alert, work.turn.now)[-REFERENCES:]
     chain = chain if any(one.original == alert.original for one in chain) else [*chain[1 - REFERENCES :], alert]
     named = {one.original for one in chain}
-    roots = [root for root, document in documents.items() if document is not None and document.original in named]
+    roots = [root for root, document in known.items() if document.original in named]
+    # Whoever was told of any of them is told of its end.
+    found = [ALERTS.get(work.turn.draft, root) for root in (wish.ends, *roots)]
+    places = [channel for record in found if record is not None for channel, _ in record.places]
     return _Ended(
         alert,
-        tuple(channel for channel, _ in record.places),
+        tuple(dict.fromkeys(places)),
         marking_in(alert),
         tuple(roots),
         tuple(map(reference_to, chain)),
     )
-
-
-def _document(data: bytes) -> Alert | None:
-    try:
-        return open_alert(data)
-    except CapRefused:
-        return None
 
 
 def _from_file(wish: Wish, ended: _Ended | None) -> Alert:
@@ -337,5 +331,7 @@ def _slug(text: str) -> str:
 def documents(view: View) -> Iterable[tuple[bytes, Alert]]:
     """Every alert on this device as (root, document), for `cap.chains.standings`."""
     for root, record in ALERTS.scan(view):
-        if (alert := _document(record.cap)) is not None:
-            yield root, alert
+        try:
+            yield root, open_alert(record.cap)
+        except CapRefused:  # the record of an alert that did not pass
+            continue
