@@ -123,25 +123,6 @@ DRAFT: Final = Branch(
         "drop": Leaf(f"{OFFICER}.compose:drop_draft", "Throw a draft away."),
     },
 )
-TEMPLATE: Final = Branch(
-    "The mission's alert templates: list, show, check and add them.",
-    "outrider alert template list",
-    {
-        "list": Leaf(f"{OFFICER}.template:list_templates", "List the templates."),
-        "show": Leaf(f"{OFFICER}.template:show_template", "Show a template's slots and its file."),
-        "check": Leaf(f"{OFFICER}.template:check_template", "Check a template's file; needs no profile."),
-        "add": Leaf(f"{OFFICER}.template:add_template", "Add a template, or a new version of one."),
-    },
-)
-DRAFT: Final = Branch(
-    "Drafts of alerts, as `alert new` keeps them.",
-    "outrider alert draft list",
-    {
-        "list": Leaf(f"{OFFICER}.compose:list_drafts", "List the drafts kept here."),
-        "show": Leaf(f"{OFFICER}.compose:show_draft", "Show a draft, and whom it would reach now."),
-        "drop": Leaf(f"{OFFICER}.compose:drop_draft", "Throw a draft away."),
-    },
-)
 ALERT: Final = Branch(
     "Compose, check, send, list and show alerts.",
     "outrider alert new --template shelter --set place=Chancery --to residence-alerts",
@@ -170,7 +151,6 @@ OUTRIDER: Final = Branch(
         "status": Leaf("clients.agent.status:status", "Link, outbox, clock, unread, and how old what it trusts is."),
         "ack": Leaf("clients.agent.ack:ack", "Answer an alert, or a message that asked for it."),
         "alert": ALERT,
-        "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
         "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),
