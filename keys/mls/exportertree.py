@@ -27,7 +27,7 @@ class ExporterNode(Struct):
     secret: Annotated[bytes, opaque]
 
 
-_exporter_nodes: Final = Vector(ExporterNode)
+_exporter_nodes: Final = Vector(ExporterNode, COMPONENTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ class GroupSecrets(Struct):
 
     joiner_secret: Annotated[bytes, opaque]
     path_secret: Annotated[PathSecret | None, Optional(PathSecret)]
-    psks: Annotated[tuple[PreSharedKeyID, ...], Vector(PreSharedKeyID)]
+    psks: Annotated[tuple[PreSharedKeyID, ...], Vector(PreSharedKeyID, MAX_LEAVES)]
 
 
 @struct

@@ -157,7 +157,7 @@ def link_of(psks: Iterable[PreSharedKeyID]) -> ResumptionPsk | None:
 
 def kept_with(kept: Mapping[int, bytes], epoch: int, psk: bytes, limit: int) -> Mapping[int, bytes]:
     """Those of past epochs once `epoch` is over too: the newest `limit`, and no others."""
-    newest = sorted({**kept, epoch: psk}.items(), reverse=True)[:limit]
+    newest = sorted({**kept, epoch: psk}.items(), reverse=True)[: min(limit, MAX_PSKS)]
     return dict(reversed(newest))
 
 
@@ -169,7 +169,7 @@ class KeptPsk(Struct):
     psk: Annotated[bytes, opaque]
 
 
-_kept_psks: Final = Vector(KeptPsk)
+_kept_psks: Final = Vector(KeptPsk, MAX_PSKS)
 
 
 def resumption_part(kept: Mapping[int, bytes]) -> dict[str, bytes]:
