@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NPROC  ?= auto
 
-.PHONY: demo test check format lint types contracts coverage interop chaos bench clean
+.PHONY: demo test check format lint types contracts coverage interop chaos bench bench-mls clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,9 @@ chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffi
 
 bench: $(VENV)/test         ## the workloads, with server CPU per message, by hand
 	$(BIN)/python -m tests.bench
+
+bench-mls: $(VENV)/test     ## MLS in groups of 10, 100 and 1000; PEERS=--peers for ts-mls and OpenMLS beside it (node)
+	$(BIN)/python -m tests.bench.mls $(PEERS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
