@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NPROC  ?= auto
+BASE   ?= HEAD~1
 
-.PHONY: demo test check format lint types contracts coverage interop chaos bench bench-mls clean
+.PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,7 +21,7 @@ demo: $(VENV)/core          ## the guided demo: a real gateway, real clients, an
 test: $(VENV)/test          ## the whole fast suite
 	$(BIN)/pytest -q -n $(NPROC)
 
-check: format lint types contracts coverage demo   ## what CI runs
+check: format lint types contracts coverage mutate-mls demo   ## what CI runs
 
 format: $(VENV)/test
 	$(BIN)/ruff format --check .
@@ -46,6 +47,9 @@ tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 
 interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with other MLS implementations, by hand; needs node 20 and npm
 	$(BIN)/python -m tests.interop
+
+mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test must miss it; BASE= for all files
+	$(BIN)/python -P tests/keys/mls/mutate.py $(if $(BASE),--base $(BASE))
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200

@@ -16,11 +16,14 @@ Exit code 0: every check has its test. 1: some have none, and they are listed. 2
 
 import argparse
 import ast
+import contextlib
 import copy
+import importlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,7 +39,9 @@ JUDGES = re.compile(r"^_?(check|verify|validate|fits|must|require|finish|crypto_
 """Names of functions that are called for what they refuse."""
 LEFT_OUT = ("test_vectors.py", "test_damage.py", "test_history.py", "test_mutate.py", "test_replay.py")
 """Random or published examples, and what tests this script."""
-TIMEOUT = 180.0
+PRELOADED = ("hypothesis", "cryptography.hazmat.primitives.hpke", "nacl.bindings")
+"""What takes long to import and is not under test."""
+TIMEOUT = 180
 """Seconds for the tests of one mutant; whoever takes longer hangs, which is noticed."""
 
 EQUIVALENT: Mapping[tuple[str, str], str] = {}
@@ -319,14 +324,54 @@ def run_record(project: Project, environment: Mapping[str, str]) -> Record | Non
 # Trying them
 
 
+class Desk:
+    """A copy, and a process that forks for each run of tests: what pytest needs is imported once."""
+
+    def __init__(self, project: Project, environment: Mapping[str, str]) -> None:
+        self.project = project
+        script = [sys.executable, "-P", str(Path(__file__).resolve()), "--serve"]
+        self.process = subprocess.Popen(
+            script, cwd=project.root, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, tests: Sequence[str]) -> int:
+        """Pytest's exit code; negative if the run was killed, since it hung or crashed."""
+        listed = self.project.root / "tests-to-run"
+        listed.write_text("\n".join(tests))
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        print(listed, file=stdin, flush=True)
+        return int(stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def serve() -> int:
+    """The process behind a desk: a path of listed tests comes in, pytest's exit code goes out."""
+    import pytest
+
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(TIMEOUT)
+            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+            os._exit(int(pytest.main(arguments_for(f"@{line.strip()}"))))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return 0
+
+
 @dataclass(frozen=True)
 class Trial:
-    """Where mutants are tried, one at a time in each copy."""
+    """Where mutants are tried, one at a time on each desk."""
 
-    copies: "SimpleQueue[Project]"
+    desks: "SimpleQueue[Desk]"
     found: Record
     refusals: Mapping[str, set[tuple[str, int]]]
-    shared: Path
 
     def candidates(self, mutant: Mutant) -> list[str]:
         """The tests that could notice, those that should first."""
@@ -346,26 +391,18 @@ class Trial:
         tests = self.candidates(mutant)
         if not tests:
             return True
-        project = self.copies.get()
-        file = project.root / mutant.file
+        desk = self.desks.get()
+        file = desk.project.root / mutant.file
         honest = file.read_text()
         try:
             file.write_text(mutant.source)
-            listed = project.root / "tests-to-run"
-            listed.write_text("\n".join(tests))
-            command = [sys.executable, "-m", "pytest", *arguments_for(f"@{listed}")]
-            environment = project.environment(self.shared)
-            done = subprocess.run(
-                command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=TIMEOUT
-            )
-        except subprocess.TimeoutExpired:
-            return False
+            code = desk.run(tests)
         finally:
             file.write_text(honest)
-            self.copies.put(project)
-        if done.returncode not in (0, 1, 2):
-            raise RuntimeError(f"{mutant}\n{done.stdout}\n{done.stderr}")
-        return done.returncode == 0
+            self.desks.put(desk)
+        if code not in (0, 1, 2) and code >= 0:
+            raise RuntimeError(f"pytest ended with {code}: {mutant}")
+        return code == 0
 
 
 def changed(project: Project, base: str) -> list[Path] | None:
@@ -384,16 +421,19 @@ def survivors(project: Project, mutants: Sequence[Mutant], workers: int) -> list
     """Those that no test notices; None if the tests fail as they are."""
     shared = project.root.parent / "shared"
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
-        copies: SimpleQueue[Project] = SimpleQueue()
-        made = [project.copied(Path(folder) / str(number)) for number in range(workers)]
-        for one in made:
-            copies.put(one)
-        found = run_record(made[0], made[0].environment(shared))
+        copies = [project.copied(Path(folder) / str(number)) for number in range(workers)]
+        found = run_record(copies[0], copies[0].environment(shared))
         if found is None:
             return None
-        trial = Trial(copies, found, refusals(project.files(), project.root), shared)
+        made = [Desk(one, one.environment(shared)) for one in copies]
+        desks: SimpleQueue[Desk] = SimpleQueue()
+        for desk in made:
+            desks.put(desk)
+        trial = Trial(desks, found, refusals(project.files(), project.root))
         with ThreadPoolExecutor(workers) as pool:
             results = list(pool.map(trial.survives, mutants))
+        for desk in made:
+            desk.close()
     return [mutant for mutant, survived in zip(mutants, results, strict=True) if survived]
 
 
@@ -411,7 +451,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--package", default="keys/mls")
     parser.add_argument("--tests", default="tests/keys/mls")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.serve:
+        return serve()
     if given.record:
         return record(Path(given.package), given.record, arguments_for(given.tests))
     project = Project(given.root.resolve(), given.package, given.tests)
