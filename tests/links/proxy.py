@@ -1,0 +1,162 @@
+"""A bad link between two programs: a TCP proxy on loopback that is slow, late, stalls, cuts and falls silent, by a seed.
+
+    async with Link.to(host, port, Weather(rate=2_000, stalls=0.3), seed=7) as link:
+        ...                                  # connect to link.address
+        link.freeze()                        # half-open: accepted and never forwarded
+        link.cut()                           # both ends see the connection break
+        link.up, link.down                   # bytes carried
+
+The rate is that of the narrow hop itself, and little waits inside: some two kilobytes. What a sender's own kernel holds back is
+its own affair: a program that wants its FLASH to go first must not write what it can't take back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+QUANTUM: Final = 64  # bytes that cross at once, at most: the granularity of rate and cuts
+BUFFER: Final = 2_048  # bytes that wait on either side of the hop
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the link is like. `rate` in bits a second each way, 0 without limit; `latency` and `stall` in seconds; `stalls` is
+    the share of quanta that are held up for `stall`, as a lost packet would be; `cut_after` bytes end a connection."""
+
+    rate: int = 0
+    latency: float = 0.0
+    stalls: float = 0.0
+    stall: float = 0.5
+    cut_after: int = 0
+
+
+CLEAR: Final = Weather()
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """The proxy. `weather` may be changed at any time."""
+
+    target: tuple[str, int]
+    weather: Weather
+    random: Random
+    address: tuple[str, int] = ("", 0)
+    up: int = 0
+    down: int = 0
+    connections: int = 0
+    _flows: set[asyncio.Task[None]] = field(default_factory=set)
+    _thawed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, host: str, port: int, weather: Weather = CLEAR, *, seed: int = 1) -> AsyncIterator[Link]:
+        """A proxy before `host`:`port`, for the length of the block."""
+        link = cls((host, port), weather, Random(seed))
+        link._thawed.set()
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER
+        )  # before accept, or the window is large already
+        server = await asyncio.start_server(link._accept, sock=listening, limit=BUFFER)
+        link.address = listening.getsockname()[:2]
+        try:
+            yield link
+        finally:
+            server.close()
+            link.cut()
+            await asyncio.gather(*link._flows, return_exceptions=True)
+            await server.wait_closed()
+
+    def cut(self) -> None:
+        """Break every connection, at whatever byte it stands."""
+        for flow in list(self._flows):
+            flow.cancel()
+
+    def freeze(self) -> None:
+        """Nothing crosses any more, and nobody is told."""
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        """It goes on where it stood."""
+        self._thawed.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._flows.add(task)
+        self.connections += 1
+        beyond: asyncio.StreamWriter | None = None
+        try:
+            behind = socket.socket()
+            behind.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            behind.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(behind, self.target)
+            back, beyond = await asyncio.open_connection(sock=behind, limit=BUFFER)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._flow(reader, beyond, "up"))
+                group.create_task(self._flow(back, writer, "down"))
+        except* (OSError, _Cut):
+            pass
+        except* asyncio.CancelledError:
+            pass
+        finally:
+            self._flows.discard(task)
+            for end in (writer, beyond):
+                if end is not None:
+                    end.transport.abort()
+            await asyncio.sleep(0)  # aborting is done by the loop
+
+    async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
+        """One direction: each quantum crosses the hop in its time, and arrives later by the latency, in order."""
+        writer.transport.set_write_buffer_limits(high=BUFFER)
+        arriving: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._arrive(arriving, writer))
+            await self._cross(reader, arriving, way)
+
+    async def _cross(
+        self, reader: asyncio.StreamReader, arriving: asyncio.Queue[tuple[float, bytes]], way: str
+    ) -> None:
+        loop, carried, free = asyncio.get_running_loop(), 0, 0.0
+        while True:
+            await self._thawed.wait()
+            data = await reader.read(QUANTUM if self.weather.rate or self.weather.cut_after else BUFFER)
+            weather = self.weather
+            if weather.cut_after and carried + len(data) >= weather.cut_after:
+                raise _Cut
+            free = max(free, loop.time())
+            if weather.rate:
+                free += len(data) * 8 / weather.rate
+            if weather.stalls and self.random.random() < weather.stalls:
+                free += weather.stall
+            await asyncio.sleep(max(0.0, free - loop.time()))
+            await self._thawed.wait()
+            carried += len(data)
+            setattr(self, way, getattr(self, way) + len(data))
+            arriving.put_nowait((loop.time() + weather.latency, data))
+            if not data:
+                return
+
+    async def _arrive(self, arriving: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            when, data = await arriving.get()
+            await asyncio.sleep(max(0.0, when - loop.time()))
+            await self._thawed.wait()
+            if not data:
+                with contextlib.suppress(OSError):
+                    writer.write_eof() if writer.can_write_eof() else writer.close()
+                return
+            writer.write(data)
+            await writer.drain()
+
+
+class _Cut(Exception):
+    """The link broke here."""

@@ -1,0 +1,105 @@
+"""The tool before what it is used on: it carries every byte in order, no faster than it says, and breaks when told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from random import Random
+
+import pytest
+
+from tests.links.proxy import Link, Weather
+
+DATA = Random(3).randbytes(20_000)
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[tuple[str, int]]:
+    """A server that says everything again."""
+
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(4096):
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort() if writer.transport.is_closing() else writer.close()
+
+    server = await asyncio.start_server(repeat, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[:2]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def exchange(link: Link, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*link.address)
+    try:
+        writer.write(data)
+        writer.write_eof()
+        return await reader.read()
+    finally:
+        await closed(writer)
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+WEATHERS = [
+    pytest.param(Weather(), id="clear"),
+    pytest.param(Weather(rate=4_000_000, latency=0.01), id="slow and far"),
+    pytest.param(Weather(rate=4_000_000, stalls=0.3, stall=0.001), id="stalling"),
+]
+
+
+@pytest.mark.parametrize("weather", WEATHERS)
+async def test_every_byte_arrives_in_order(weather: Weather) -> None:
+    async with echo() as server, Link.to(*server, weather) as link:
+        assert await exchange(link, DATA) == DATA
+        assert (link.up, link.down, link.connections) == (len(DATA), len(DATA), 1)
+
+
+async def test_it_is_no_faster_than_it_says() -> None:
+    async with echo() as server, Link.to(*server, Weather(rate=64_000)) as link:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await exchange(link, DATA[:2_000]) == DATA[:2_000]
+        assert loop.time() - began >= 2_000 * 8 / 64_000
+
+
+async def test_a_connection_is_cut_at_the_byte_named() -> None:
+    async with echo() as server, Link.to(*server, Weather(cut_after=1_000)) as link:
+        with pytest.raises(ConnectionError):
+            await exchange(link, DATA)
+        assert link.up < 1_000
+
+
+async def test_half_open_and_going_on() -> None:
+    async with echo() as server, Link.to(*server) as link:
+        reader, writer = await asyncio.open_connection(*link.address)
+        writer.write(b"one")
+        assert await reader.readexactly(3) == b"one"
+        link.freeze()
+        writer.write(b"two")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.readexactly(3)
+        link.thaw()
+        writer.write(b"six")
+        assert await reader.readexactly(6) == b"twosix"
+        await closed(writer)
+
+
+async def test_the_same_seed_carries_the_same_before_it_cuts() -> None:
+    """Where it breaks depends on the bytes alone, so a run can be done again."""
+    carried = []
+    for _ in range(2):
+        async with echo() as server, Link.to(*server, Weather(cut_after=777, stalls=0.5, stall=0.001), seed=5) as link:
+            with pytest.raises(ConnectionError):
+                await exchange(link, DATA)
+            carried.append(link.up)
+    assert carried[0] == carried[1]
