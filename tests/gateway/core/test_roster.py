@@ -24,6 +24,7 @@ from keys.mls import (
     GroupContextExtensions,
     PendingCommit,
     PreSharedKey,
+    ReInit,
     Remove,
     cipher_suite,
 )
@@ -366,6 +367,15 @@ def with_psk(s: Scene) -> list[Any]:
     return [PreSharedKey.external(SUITE, b"psk", s.world.random)]
 
 
+def with_resumption_psk(s: Scene) -> list[Any]:
+    group = s.officer.groups[s.channel]
+    return [PreSharedKey.resumption(SUITE, group.group_id, group.epoch, s.world.random)]
+
+
+def with_reinit(s: Scene) -> list[Any]:
+    return [ReInit(b"another", 1, SUITE.id, ())]
+
+
 @pytest.mark.parametrize(
     ("proposals", "refusal", "commit"),
     [
@@ -376,6 +386,8 @@ def with_psk(s: Scene) -> list[Any]:
         pytest.param(member_again, Refusal.SCHEMA, {}, id="of a device that is in"),
         pytest.param(partners_stale_list, Refusal.STALE_LIST, {}, id="under a stale list of its organisation"),
         pytest.param(with_psk, Refusal.SCHEMA, {"psks": {b"psk": b"secret"}}, id="with a pre-shared key"),
+        pytest.param(with_resumption_psk, Refusal.SCHEMA, {}, id="with the key of an epoch"),
+        pytest.param(with_reinit, Refusal.SCHEMA, {}, id="that closes the group"),
     ],
 )
 def test_an_officers_commit_that_breaks_a_rule_is_refused(
@@ -704,6 +716,11 @@ def unbound(s: Scene) -> Any:
         pytest.param(foreign_sender, Refusal.DENIED, id="by another leaf"),
         pytest.param(unbound, Refusal.DENIED, id="bound to another context"),
         pytest.param(lambda s: s.agent.say(Kind.PROPOSAL, s.channel, b"no", epoch=1), Refusal.SCHEMA, id="no proposal"),
+        pytest.param(lambda s: propose(s, s.agent, with_psk(s)[0]), Refusal.SCHEMA, id="a pre-shared key"),
+        pytest.param(
+            lambda s: propose(s, s.agent, with_resumption_psk(s)[0]), Refusal.SCHEMA, id="the key of an epoch"
+        ),
+        pytest.param(lambda s: propose(s, s.agent, with_reinit(s)[0]), Refusal.SCHEMA, id="the end of the group"),
         pytest.param(
             lambda s: propose(s, s.agent, Remove(0), marking=Marking.RED), Refusal.TLP, id="marked above the ceiling"
         ),
