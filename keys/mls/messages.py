@@ -19,7 +19,7 @@ from keys.mls.components import marks_last_resort
 from keys.mls.errors import InvalidKeyPackage
 from keys.mls.hpke import Random
 from keys.mls.leaves import NOWHERE, AuthenticationService, check_extensions, verify_leaf
-from keys.mls.nodes import DEFAULT_EXTENSIONS, MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
+from keys.mls.nodes import MLS10, Extension, LeafNode, Lifetime, extensions, find_extension
 from keys.mls.suites import CipherSuite, HPKECiphertext
 from keys.mls.treemath import MAX_DEPTH, MAX_LEAVES
 
@@ -75,6 +75,9 @@ class KeyPackage(Struct):
     def verify(self, suite: CipherSuite, auth: AuthenticationService, now_seconds: int | None) -> None:
         """Check all of section 10.1; without a time the lifetime is left out.
 
+        That its extensions stand in its leaf's capabilities (section 10) is for its maker to see: whoever receives it
+        ignores those that it does not know (section 13.5).
+
         Raises `InvalidKeyPackage`, `InvalidLeafNode`, `InvalidCredential`, `BadKey`, `BadSignature`.
         """
         if self.version != MLS10 or self.cipher_suite != suite.id:
@@ -84,9 +87,6 @@ class KeyPackage(Struct):
         if self.init_key == self.leaf_node.encryption_key:
             raise InvalidKeyPackage("init key and encryption key are one (section 10.1)")
         check_extensions(self.extensions)
-        listed = DEFAULT_EXTENSIONS.union(self.leaf_node.capabilities.extensions)
-        if any(extension.extension_type not in listed for extension in self.extensions):
-            raise InvalidKeyPackage("an extension that its leaf does not list (section 10)")
         suite.hpke.kem.check_public(self.init_key)
         verify_leaf(suite, self.leaf_node, NOWHERE, now_seconds)
         signed = self.to_be_signed()

@@ -13,8 +13,9 @@ from keys.mls import (
     DecodeError,
     DecryptionFailed,
     Extension,
-    InvalidKeyPackage,
+    Misuse,
     cipher_suite,
+    new_key_package,
     secrets_after_welcome,
 )
 from keys.mls.components import (
@@ -169,11 +170,18 @@ def test_only_a_last_resort_keeps_its_secrets_after_a_welcome() -> None:
         here.say(b"member 1")
 
 
-def test_an_extension_that_the_leaf_does_not_list_is_refused() -> None:
-    package = key_package(GUEST, extensions=(Extension(0xF0A0, b""),))
-    with pytest.raises(InvalidKeyPackage, match="section 10"):
-        package.verify(SUITE, Names(), NOW)
-    capabilities = replace(package.leaf_node.capabilities, extensions=(0xF0A0,))
-    package = key_package(GUEST, leaf={"capabilities": capabilities}, extensions=(Extension(0xF0A0, b""),))
-    package.verify(SUITE, Names(), NOW)
-    key_package(GUEST, extensions=(Extension(1, b"id"),)).verify(SUITE, Names(), NOW)  # a default one need not be
+def test_an_extension_that_nobody_knows_is_ignored_whether_the_leaf_lists_it_or_not() -> None:
+    """Section 13.5: what makes a KeyPackage invalid is not an extension that somebody put in to see it ignored."""
+    foreign = (Extension(0xF0A0, b""), Extension(0x0A0A, b"grease"))
+    key_package(GUEST, extensions=foreign).verify(SUITE, Names(), NOW)
+    with pytest.raises(Misuse, match="section 10"):
+        new_key_package(
+            SUITE,
+            GUEST.credential,
+            GUEST.signature_private_key,
+            not_before=NOW,
+            not_after=NOW + 1,
+            random=seeded(0),
+            extensions=foreign,
+            capabilities=GUEST.key_package()[0].leaf_node.capabilities,
+        )
