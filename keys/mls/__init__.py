@@ -10,7 +10,8 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
     presharedkeys  lineage  founding          keys from elsewhere; groups that continue or branch others
     messages  keypackages  framing  private   what travels
     rules  applying  selection  public        what a Commit may do, judged without secrets
-    beginning  commits  welcoming  group      a member's steps
+    membership  group                         a member in one epoch, and its verbs
+    beginning  commits  welcoming             how it comes in, and gets to the next epoch
     external  externalinit                    joining and proposing from outside
     receiving  received                       what a message turned out to be
     parts  state                              a group at rest

@@ -46,7 +46,7 @@ from keys.mls.nodes import (
 from keys.mls.presharedkeys import Psks, look_up
 from keys.mls.public import PublicGroup, read_group_info
 from keys.mls.rules import BY_EXTERNAL_SENDER, SentProposal
-from keys.mls.suites import CipherSuite, cipher_suite
+from keys.mls.suites import SUITES, CipherSuite, SuiteTable, cipher_suite
 
 
 class Entrance(NamedTuple):
@@ -57,11 +57,16 @@ class Entrance(NamedTuple):
 
     @classmethod
     def read(
-        cls, group_info: bytes, ratchet_tree: bytes | None, auth: AuthenticationService, now_seconds: int | None
+        cls,
+        group_info: bytes,
+        ratchet_tree: bytes | None,
+        auth: AuthenticationService,
+        now_seconds: int | None,
+        suites: SuiteTable = SUITES,
     ) -> "Entrance":
         """Of a GroupInfo (an MLSMessage), the tree inside or beside. Raises `MLSError` and below."""
         info = read_group_info(group_info)
-        suite = cipher_suite(info.group_context.cipher_suite)
+        suite = cipher_suite(info.group_context.cipher_suite, suites)
         if ratchet_tree is None:
             ratchet_tree = find_extension(info.extensions, RATCHET_TREE)
         if ratchet_tree is None:
@@ -157,9 +162,10 @@ def new_member_proposal(
     signature_private_key: bytes,
     *,
     authenticated_data: bytes = b"",
+    suites: SuiteTable = SUITES,
 ) -> bytes:
     """A client's wish to be added with its own KeyPackage; members commit it if they want to. Raises `Unsupported`."""
-    suite, sender = cipher_suite(key_package.cipher_suite), NewMemberProposal()
+    suite, sender = cipher_suite(key_package.cipher_suite, suites), NewMemberProposal()
     return _propose(suite, group_id, epoch, sender, signature_private_key, Add(key_package), authenticated_data)
 
 

@@ -38,7 +38,7 @@ from keys.mls.secrettree import AnnouncedKeys, Backlog, LeafRatchets, SecretTree
 from keys.mls.treemath import MAX_LEAVES
 
 if TYPE_CHECKING:
-    from keys.mls.group import Group
+    from keys.mls.membership import Membership
 
 
 @struct
@@ -152,7 +152,7 @@ def load_own_updates(parts: Parts) -> dict[bytes, OwnUpdate]:
     }
 
 
-def group_parts(group: "Group") -> dict[str, bytes]:
+def group_parts(group: "Membership") -> dict[str, bytes]:
     """All parts of a member's group."""
     private = tuple(KeptPrivateKey(node, key) for node, key in sorted(group.private.items()))
     epoch = EpochPart(group.own_leaf_index, int(group.removed), group.signature_private_key, private, group.secrets)
