@@ -15,7 +15,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -25,9 +25,12 @@ from keys.mls import (
     Group,
     KeyPackage,
     KeyPackageSecrets,
+    Limits,
+    MissingPreSharedKey,
     MLSError,
     MLSMessage,
     OwnMessage,
+    PreSharedKeys,
     cipher_suite,
 )
 
@@ -36,6 +39,10 @@ UNSUPPORTED = (4, 6)
 
 SCALARS = {2: 32, 5: 66, 7: 48}
 """Length of a private key of each NIST curve; some writers of such files drop its leading zeros."""
+
+
+LIMITS = Limits(resumption_epochs=1 << 16)
+"""A history may name the resumption PSK of any epoch that its client lived in."""
 
 
 class Malformed(Exception):
@@ -109,8 +116,11 @@ class Replay:
 
     def run(self) -> Group:
         """The group at the end. Raises `MLSError`, `Malformed`, `Mismatch`."""
-        psks = self._external_psks()
-        group = self._join(psks)
+        psks = PreSharedKeys(self._external_psks())
+        try:
+            group = self._join(psks)
+        except MissingPreSharedKey:  # perhaps a branch, or a group begun anew, of one where the client was before
+            group = self._join(replace(psks, groups={group.group_id: group for group in self.earlier}))
         self._compare(group, self.case.hex("initial_epoch_authenticator"))
         for number, value in enumerate(self.case.list("epochs")):
             self.step = f"epoch entry {number} (from epoch {group.epoch})"
@@ -124,19 +134,19 @@ class Replay:
     def _private_key(self, name: str) -> bytes:
         return self.case.hex(name).rjust(SCALARS.get(self.suite, 0), b"\0")
 
-    def _join(self, psks: Mapping[bytes, bytes]) -> Group:
-        signature_key = self._private_key("signature_priv")
+    def _join(self, psks: PreSharedKeys) -> Group:
         return Group.join(
             self.case.hex("welcome"),
             read_key_package(self.case.hex("key_package")),
             KeyPackageSecrets(self._private_key("init_priv"), self._private_key("encryption_priv")),
-            signature_key,
+            self._private_key("signature_priv"),
             Anybody(),
             ratchet_tree=self.case.hex_or_none("ratchet_tree"),
             psks=psks,
+            limits=LIMITS,
         )
 
-    def _follow(self, group: Group, epoch: Fields, psks: Mapping[bytes, bytes]) -> Group:
+    def _follow(self, group: Group, epoch: Fields, psks: PreSharedKeys) -> Group:
         for number, value in enumerate(epoch.list("proposals")):
             message = unhex(value, f"{epoch.place}.proposals[{number}]")
             try:

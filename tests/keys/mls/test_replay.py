@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from keys.mls import SUPPORTED, cipher_suite
-from tests.keys.mls.recorder import record
+from tests.keys.mls.recorder import record, record_successor
+from tests.keys.mls.replay import main
 from tests.shared import shared
 
 SCRIPT = Path(__file__).with_name("replay.py")
 
 
 def replay(*files: Path, cwd: Path) -> tuple[int, list[str], str]:
-    """Exit status, lines, and what went to standard error; isolated, so nothing of the tests is importable."""
+    """Exit status, lines, and what went to standard error, as a process of its own.
+
+    It is isolated: nothing of the tests is importable, wherever it is started.
+    """
     command = [sys.executable, "-I", str(SCRIPT), *map(str, files)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout.splitlines(), done.stderr
@@ -55,10 +59,28 @@ def test_recorded_histories_pass(recorded: list[dict[str, Any]], tmp_path: Path)
     assert (code, lines, errors) == (0, [f"{len(SUPPORTED)} passed, 0 failed"], "")
 
 
+def here(capsys: pytest.CaptureFixture[str], *files: Path) -> tuple[int, list[str]]:
+    """The same without a process, for many cases."""
+    code = main([str(file) for file in files])
+    return code, capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize("seed", range(20, 26))
-def test_more_histories_pass(seed: int, tmp_path: Path) -> None:
-    code, lines, _ = replay(write(tmp_path / "ours.json", [record(cipher_suite(1), seed)]), cwd=tmp_path)
-    assert (code, lines) == (0, ["1 passed, 0 failed"]), f"seed {seed}"
+def test_more_histories_pass(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "ours.json", [record(cipher_suite(1), seed)])
+    assert here(capsys, path) == (0, ["1 passed, 0 failed"]), f"seed {seed}"
+
+
+@pytest.mark.parametrize("reinit", [False, True], ids=["a branch", "a group begun anew"])
+def test_what_follows_a_group_passes_after_it_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], reinit: bool
+) -> None:
+    """Its Welcome names the old group's resumption PSK: the replay has it from the case before."""
+    cases = record_successor(cipher_suite(1), 7, reinit=reinit)
+    assert here(capsys, write(tmp_path / "both.json", cases)) == (0, ["2 passed, 0 failed"])
+    code, lines = here(capsys, write(tmp_path / "alone.json", cases[1:]))
+    assert (code, lines[-1]) == (1, "0 passed, 1 failed")
+    assert "case 0, suite 1, joining: MissingPreSharedKey: no resumption pre-shared key" in lines[0]
 
 
 def flipped(text: str) -> str:
@@ -94,17 +116,28 @@ def damage(case: dict[str, Any], *path: str | int, value: object = None) -> None
     ],
 )
 def test_a_damaged_case_is_named_and_the_others_are_played(
-    recorded: list[dict[str, Any]], tmp_path: Path, path: tuple[str | int, ...], value: object, says: str
+    recorded: list[dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    path: tuple[str | int, ...],
+    value: object,
+    says: str,
 ) -> None:
     good, bad = json.loads(json.dumps(recorded[0])), json.loads(json.dumps(recorded[0]))
     damage(bad, *path, value=value)
-    code, lines, errors = replay(write(tmp_path / "damaged.json", [good, bad, good]), cwd=tmp_path)
-    assert (code, errors) == (1, "")
-    assert len(lines) == 2
+    code, lines = here(capsys, write(tmp_path / "damaged.json", [good, bad, good]))
+    assert (code, len(lines)) == (1, 2)
     assert lines[0].startswith("FAILED ")
     assert "damaged.json: case 1" in lines[0]
     assert says in lines[0]
     assert lines[1] == "2 passed, 1 failed"
+
+
+def test_a_damaged_file_fails_the_process(recorded: list[dict[str, Any]], tmp_path: Path) -> None:
+    bad = json.loads(json.dumps(recorded[0]))
+    damage(bad, "welcome")
+    code, lines, errors = replay(write(tmp_path / "damaged.json", [bad]), cwd=tmp_path)
+    assert (code, lines[-1], errors) == (1, "0 passed, 1 failed", "")
 
 
 @pytest.mark.parametrize(
@@ -118,12 +151,14 @@ def test_a_damaged_case_is_named_and_the_others_are_played(
         pytest.param(None, "can't be read", id="no such file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_a_failure(tmp_path: Path, data: bytes | None, says: str) -> None:
+def test_a_file_that_cannot_be_read_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes | None, says: str
+) -> None:
     path = tmp_path / "cases.json"
     if data is not None:
         path.write_bytes(data)
-    code, lines, errors = replay(path, cwd=tmp_path)
-    assert (code, errors) == (1, "")
+    code, lines = here(capsys, path)
+    assert code == 1
     assert says in lines[0]
     assert "cases.json" in lines[0]
     assert lines[-1] == "0 passed, 1 failed"
