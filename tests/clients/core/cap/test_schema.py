@@ -129,6 +129,34 @@ def build(name: str, type_: object) -> etree._Element:
     return element
 
 
+CORPUS = [
+    "oasiscap-google-paaq-4-mg5a94.cap",
+    "oasiscap-ipaws-5e6dd9de023f1930ef6548d9.cap",
+    "oasiscap-v1dot2-appendix-adot1.cap",
+    "oasiscap-v1dot2-appendix-adot4.cap",
+    "defra-getmessage-invalid.cap",
+    "made-exercise-note-ok.cap",
+]
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_a_document_of_the_corpus_is_valid_just_when_it_is_to_the_schema(oasis: etree.XMLSchema, name: str) -> None:
+    agree(oasis, shared(f"cap/{name}").read_bytes())
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), name=st.sampled_from(CORPUS))
+def test_a_mutated_document_of_the_corpus_too(oasis: etree.XMLSchema, data: st.DataObject, name: str) -> None:
+    root = etree.fromstring(shared(f"cap/{name}").read_bytes())
+    for element in root.findall(f"{{{DSIG}}}Signature"):  # what a signature holds is the one thing seen differently
+        root.remove(element)
+    for _ in range(data.draw(st.integers(1, 3))):
+        mutate(data, root)
+    assume(not info_after_signature(root))
+    assume(root.tag == f"{CAP}alert")
+    agree(oasis, etree.tostring(root))
+
+
 NAMES = sorted({name for name, _, _ in lines(ALERT)} | {"bogus", "Signature"})
 PLACES = st.integers(0, 10_000)
 
