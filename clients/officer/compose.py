@@ -268,6 +268,7 @@ def present(station: Station, key: bytes, draft: AlertDraft) -> None:
         lines.append("  no ladder: nobody is woken who does not answer (--ladder FILE)")
     elif shown.ladder.fallback is None:
         lines.append("  the ladder has no fallback: after its last rung nobody else is woken")
+    lines += [f"  ! the document: {warning}" for warning in cap.check(frozen.cap).warnings]
     lines.append(f"next: outrider alert submit {composing.name_of(key)}")
     reached = {"reach": [reach_object(station, one) for one in found if one.lacks]}
     show(draft_object(key, draft) | preview.as_object(shown) | reached, *lines)
