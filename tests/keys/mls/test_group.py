@@ -532,3 +532,19 @@ def test_a_public_group_starts_from_any_epoch() -> None:
     assert again.encode() == world.public.encode()
     pending = world[b"member 2"].commit(random=world.random)
     assert again.stage(pending.message, NOW).next.context == pending.group.context
+
+
+def test_the_right_half_goes_when_it_is_blank() -> None:
+    world = World(SUITE, 5)
+    assert world.public.tree.leaves == 8
+    world.accept(b"member 0", world[b"member 0"].commit([Remove(4), Remove(3), Remove(2)], random=world.random))
+    assert world.public.tree.leaves == 2
+    world.say(b"member 1")
+
+
+def test_new_members_know_nothing_of_before() -> None:
+    world = World(SUITE, 2)
+    _, early = world[b"member 0"].protect(b"before", random=world.random)
+    world.add(b"member 0", [Person.named(SUITE, b"guest")])
+    with pytest.raises(MLSError):
+        world[b"guest"].process(early, now_seconds=NOW)

@@ -24,6 +24,7 @@ from keys.mls import (
     Update,
 )
 from keys.mls.leaves import NOWHERE, Place, sign_leaf
+from keys.mls.messages import UpdatePath
 from keys.mls.nodes import FromCommit, FromUpdate
 from tests.keys.mls.hostile.scene import (
     ABLE,
@@ -312,6 +313,11 @@ def moved(**place: Any) -> LeafNode:
     return sign_leaf(SUITE, updated(2, {}), member(2).signature_private_key, there)
 
 
+def elsewhere(leaf: LeafNode) -> LeafNode:
+    """Member 0's leaf, signed for another place."""
+    return sign_leaf(SUITE, leaf, member(0).signature_private_key, Place(member(0).group_id, 2))
+
+
 @table(
     rows("Commit", path, ALONE, AMONG),
     Row(
@@ -342,6 +348,13 @@ def moved(**place: Any) -> LeafNode:
         path({"leaf_node_source": FromUpdate()}),
         InvalidLeafNode,
         "comes from the wrong source",
+    ),
+    Row(
+        "7.2",
+        "[Commit] the leaf is signed for this place",
+        commit([], [], path=lambda honest: UpdatePath(elsewhere(honest.leaf_node), honest.nodes)),
+        BadSignature,
+        "LeafNodeTBS",
     ),
     Row(
         "12.4.2",

@@ -404,3 +404,9 @@ def late_handshake() -> Case:
 )
 def test_what_a_member_seals(row: Row) -> None:
     judge(row)
+
+
+def test_framed_content_is_what_was_signed() -> None:
+    content = FramedContent(b"g", 1, MemberSender(0), b"", Commit((), None))
+    assert FramedContent.decode(content.encode()) == content
+    assert content.content_type == 3

@@ -11,7 +11,7 @@ from keys.mls import BadKey, DecodeError, InvalidGroupInfo, InvalidTree, PublicG
 from keys.mls.codec import encode_with
 from keys.mls.messages import GroupInfo
 from keys.mls.nodes import FromCommit, LeafNode, Node, ParentNode, ratchet_tree
-from keys.mls.tree import Tree
+from keys.mls.tree import MAX_LEAVES, Tree
 from tests.keys.mls.hostile.scene import GUEST, LOW, SUITE
 from tests.keys.mls.hostile.table import Case, Row, judge, state_of, table
 from tests.keys.mls.insider import info_for
@@ -190,4 +190,16 @@ def shape(*nodes: Node | None, extra: bytes = b"") -> Callable[[], Case]:
     Row("2.1.2", "nothing follows the tree", shape(LEAF, extra=b"\0"), DecodeError, "left over"),
 )
 def test_a_tree_of_no_shape(row: Row) -> None:
+    judge(row)
+
+
+def grown_beyond() -> Case:
+    """One more leaf than there may be."""
+    full = grown().public.tree.edit()
+    full.nodes = [LEAF] * (2 * MAX_LEAVES - 1)
+    return Case([lambda: full.add_leaf(LEAF)], [lambda: grown().public.tree.edit().add_leaf(LEAF)])
+
+
+@table(Row("ours", "the tree grows to a bearable size", grown_beyond, InvalidTree, "more than 65536 leaves"))
+def test_a_tree_that_grows(row: Row) -> None:
     judge(row)

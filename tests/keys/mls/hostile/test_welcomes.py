@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import pytest
+
 from keys.mls import (
     Add,
     BadSignature,
@@ -17,6 +19,7 @@ from keys.mls import (
     Extension,
     Group,
     GroupInfo,
+    InvalidCredential,
     InvalidGroupInfo,
     InvalidLeafNode,
     InvalidTree,
@@ -361,6 +364,14 @@ FITS_NOT = "the Welcome's path secret does not fit node"
 )
 def test_a_welcome(row: Row) -> None:
     judge(row)
+
+
+def test_the_credential_of_every_member_is_asked_for() -> None:
+    for name in (b"member 0", b"member 3", b"guest"):
+        here = Invitation(path=True, psk=False)
+        here.world.auth.banned.add(name)
+        with pytest.raises(InvalidCredential, match="banned"):
+            here.join(here.honest)()
 
 
 def test_a_guest_joins_with_the_tree_inside_or_beside() -> None:
