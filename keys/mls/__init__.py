@@ -9,7 +9,8 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
     schedule  secrettree  exportertree        the secrets of an epoch, of each message, of each component
     presharedkeys  lineage  founding          keys from elsewhere; groups that continue or branch others
     messages  keypackages  framing  private   what travels
-    rules  applying  selection  public        what a Commit may do, judged without secrets
+    rules  applying  selection                what a Commit may do,
+    evolution  public                         judged without secrets
     membership  group                         a member in one epoch, and its verbs
     beginning  commits  welcoming             how it comes in, and gets to the next epoch
     external  externalinit                    joining and proposing from outside
@@ -59,6 +60,7 @@ from keys.mls.errors import (
     WrongEpoch,
     WrongGroup,
 )
+from keys.mls.evolution import StagedPublicCommit
 from keys.mls.external import external_proposal, external_senders_extension, new_member_proposal
 from keys.mls.founding import Founder, branch, reinitialize
 from keys.mls.framing import (
@@ -113,7 +115,7 @@ from keys.mls.nodes import (
     RequiredCapabilities,
 )
 from keys.mls.presharedkeys import PreSharedKeys, ResumptionPsks
-from keys.mls.public import PublicGroup, StagedPublicCommit
+from keys.mls.public import PublicGroup
 from keys.mls.received import (
     ApplicationReceived,
     CommitReceived,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from keys.mls import schedule
 from keys.mls.applying import Applied, apply, check_result
 from keys.mls.errors import InvalidCommit
+from keys.mls.evolution import Evolution
 from keys.mls.externalinit import open_external_init
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, MemberSender, Sender
 from keys.mls.hpke import Random
@@ -18,7 +19,7 @@ from keys.mls.leaves import Place, fits_us, renewed
 from keys.mls.messages import ByReference, ByValue, Commit, GroupContext, KeyPackage, ProposalOrRef
 from keys.mls.nodes import Credential, FromCommit, LeafNode
 from keys.mls.presharedkeys import Psks, ResumptionPsks, look_up
-from keys.mls.public import Evolution, PublicGroup
+from keys.mls.public import PublicGroup
 from keys.mls.rules import SentProposal
 from keys.mls.schedule import EpochSecrets, NewEpoch
 from keys.mls.treekem import (

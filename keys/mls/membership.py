@@ -224,6 +224,7 @@ class Membership:
         if with_tree:
             extensions = (*extensions, Extension(RATCHET_TREE, self.tree_bytes()))
         if external:
+            self.public.must_be_open()
             _, public_key = schedule.external_key_pair(self.suite, self.secrets)
             extensions = (*extensions, Extension(EXTERNAL_PUB, ExternalPub(public_key).encode()))
         info = sign_group_info(

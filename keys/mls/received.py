@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keys.mls.codec import Reader, vector_bytes
 from keys.mls.errors import DecodeError
+from keys.mls.evolution import Evolution
 from keys.mls.framing import (
     GROUP_INFO,
     KEY_PACKAGE,
@@ -21,7 +22,7 @@ from keys.mls.framing import (
 from keys.mls.leaves import Member
 from keys.mls.messages import GroupInfo, Proposal, ReInit, Welcome
 from keys.mls.nodes import MLS10, Credential, LeafNode
-from keys.mls.public import Evolution, PublicGroup
+from keys.mls.public import PublicGroup
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from keys.mls.hpke import Random
 from keys.mls.leaves import Place, new_capabilities, sign_leaf
 from keys.mls.messages import ByReference, ByValue, Commit, ProposalOrRef, UpdatePath
 from keys.mls.nodes import FromCommit
+from keys.mls.presharedkeys import Psks
 from keys.mls.treekem import create_path, provisional_context
 from tests.keys.mls.people import NOW, Person, World
 
@@ -35,7 +36,7 @@ def enter(
     by: bytes | None = None,
     remove: int | None = None,
     psk_proposals: Sequence[PreSharedKey] = (),
-    psks: dict[bytes, bytes] | None = None,
+    psks: Psks | None = None,
     self_removes: Sequence[bytes] = (),
 ) -> PendingCommit:
     """An external commit with the GroupInfo of some member, the tree beside it."""

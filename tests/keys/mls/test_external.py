@@ -1,6 +1,7 @@
 """External commits (RFC 9420 section 12.4.3.2): joining without anybody's help, and coming back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,9 @@ from keys.mls import (
     NewMemberCommit,
     PendingCommit,
     PreSharedKey,
+    PreSharedKeys,
     Proposal,
+    Reinitialized,
     Remove,
     SelfRemove,
     Update,
@@ -45,7 +48,7 @@ from keys.mls.external import from_outside
 from keys.mls.externalinit import ExternalPub, make_external_init, open_external_init
 from keys.mls.framing import ProposalContent
 from keys.mls.hpke import LOW_ORDER
-from keys.mls.messages import Commit, ExternalInit
+from keys.mls.messages import Commit, ExternalInit, PreSharedKeyID, ReInit, ResumptionPsk
 from keys.mls.nodes import EXTERNAL_PUB, RATCHET_TREE, FromUpdate
 from tests.keys.mls.insider import commit_to, info_with, send
 from tests.keys.mls.outsiders import changing, come_in, enter, external_pub, forced, joiners_path, outside_commit
@@ -218,6 +221,36 @@ def test_pre_shared_keys_of_an_external_commit() -> None:
     assert dict(world[b"member 1"].parts()) == before
     come_in(world, GUEST, pending, held)
     world.say(b"guest")
+
+
+def test_a_resync_may_prove_that_its_client_was_here() -> None:
+    """By the resumption PSK of an epoch in which it was a member (section 12.4.3.2, the last paragraph)."""
+    world = World(SUITE, 3)
+    old = world[b"member 1"]
+    named = PreSharedKey(PreSharedKeyID(ResumptionPsk(1, old.group_id, old.epoch), world.random(SUITE.hash_length)))
+    world.accept(b"member 0", world[b"member 0"].commit(random=world.random))
+    stranger = PreSharedKeys(external={})
+    with pytest.raises(MissingPreSharedKey):
+        enter(world, world.people[1], remove=1, psk_proposals=[named], psks=stranger)
+    known = PreSharedKeys(groups={old.group_id: old})
+    pending = enter(world, world.people[1], remove=1, psk_proposals=[named], psks=known)
+    assert sorted(world.public.stage(pending.message, NOW).proposal_types) == [3, 4, 6]
+    come_in(world, world.people[1], pending)
+    world.say(b"member 1")
+    linked = PreSharedKey(replace(named.psk, psk=ResumptionPsk(3, old.group_id, old.epoch)))
+    refused(world, forced(world, GUEST, [INIT, linked]), InvalidProposal, "links to another group")
+
+
+def test_a_group_that_was_closed_lets_nobody_in() -> None:
+    world = World(SUITE, 3)
+    waiting = enter(world, GUEST)
+    closing = world[b"member 0"].commit([ReInit(b"next", 1, 1, ())], random=world.random)
+    world.accept(b"member 0", closing)
+    with pytest.raises(Reinitialized):
+        world[b"member 1"].group_info(external=True)
+    for message, error in ((waiting.message, WrongEpoch), (closing.message, WrongEpoch)):
+        with pytest.raises(error):
+            world[b"member 1"].process(message, now_seconds=NOW)
 
 
 # A GroupInfo that lets nobody in

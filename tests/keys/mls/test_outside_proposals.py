@@ -40,7 +40,7 @@ from keys.mls import (
 )
 from keys.mls.external import from_outside
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, ProposalContent
-from keys.mls.messages import Commit, ExternalInit
+from keys.mls.messages import Commit, ExternalInit, ReInit
 from tests.keys.mls.insider import commit_to
 from tests.keys.mls.people import NOW, Person, World, seeded
 
@@ -117,6 +117,7 @@ def test_external_senders_propose_and_members_commit(suite: CipherSuite) -> None
         pytest.param(Remove(2), id="a Remove"),
         pytest.param(PreSharedKey.external(SUITE, b"words", seeded(1)), id="a pre-shared key"),
         pytest.param(GroupContextExtensions((listed(SUITE),)), id="extensions"),
+        pytest.param(ReInit(b"next", 1, 1, ()), id="a ReInit"),
     ],
 )
 def test_what_an_external_sender_may_propose(proposal: Proposal) -> None:
@@ -272,6 +273,19 @@ def test_no_proposal_can_keep_a_member_from_committing() -> None:
     assert sorted(staged.proposal_types) == [1, 3]
     assert [package.leaf_node.credential.identity for package in staged.adds] == [b"guest"]
     world.accept(b"member 0", pending)
+
+
+def test_a_re_init_waits_until_nothing_else_does() -> None:
+    """Section 12.2 prefers the others; alone it is committed."""
+    world = watched(SUITE, 4)
+    hear(world, propose(world, ReInit(b"next", 1, 1, ())))
+    hear(world, propose(world, Remove(3)))
+    pending = world[b"member 0"].commit(random=world.random)
+    assert world.public.stage(pending.message, NOW).proposal_types == (3,)
+    world.accept(b"member 0", pending)
+    hear(world, propose(world, ReInit(b"next", 1, 1, ())))
+    world.accept(b"member 0", world[b"member 0"].commit(random=world.random))
+    assert world.public.reinit == ReInit(b"next", 1, 1, ())
 
 
 def test_a_removal_makes_room_for_the_same_client() -> None:
