@@ -24,6 +24,7 @@ from clients.moments import iso
 from clients.shell import passphrase, pick, profile, run, tell
 from clients.station import Station
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
+from keys.alert import AlertType
 from keys.canonical import Record
 from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
@@ -188,11 +189,23 @@ def alert_object(view: AlertView) -> dict[str, object]:
     """An alert as `--json` prints it: its root is what answers name."""
     return {
         "root": view.root.hex(),
+        "words": view.words,
         "alert": view.alert.hex(),
+        "type": view.type.name.lower(),
         "cap": view.cap.decode(errors="replace"),
-        "reason": view.reason,
+        "exercise": view.exercise,
+        "marking": view.marking.label,
+        "writer": {"device": view.writer.hex(), "name": view.writer_name},
+        "approver": {"device": view.approver.hex(), "name": view.approver_name} if view.approver else None,
         "alone": view.alone,
+        "reason": view.reason,
+        "review_due": iso(view.review_due) if view.review_due else None,
         "not_after": iso(view.not_after),
+        "references": [root.hex() for root in view.references],
+        "standing": view.how or "holds",
+        "ended_by": view.ended_by.hex() or None,
+        "play_frozen_by": view.frozen.hex() or None,
+        "actionable": view.actionable,
         "options": [{"option": number, "text": text} for number, text in view.options],
     }
 
@@ -215,27 +228,61 @@ def shown_lines(shown: Shown, channel: str) -> list[str]:
 
 
 def alert_lines(view: AlertView) -> list[str]:
-    """An alert for people."""
-    alone = " SENT BY ONE OFFICER ALONE" if view.alone else ""
-    lines = [f"  ALERT {short(view.root)}{alone}, until {iso(view.not_after)}"]
-    if view.reason:
-        lines.append(f"  reason: {visible(view.reason)}")
+    """An alert for people. One that holds no longer is one line and what to look at instead: nothing in it is to be acted on."""
+    kind = "" if view.type is AlertType.ALERT else f" {view.type.name.replace('_', '-')}"
+    head = f"ALERT {short(view.root)}{kind} {view.marking.label}, until {iso(view.not_after)}"
+    if view.how:
+        return [f"  ({head})", f"  ({alert_standing(view)}: do not act on this one. It said: {alert_headline(view.cap)})"]
+    lines = [f"  {head}", f"  {alert_signatures(view)}"]
+    lines += [f"  updates {', '.join(short(root) for root in view.references)}"] if view.references else []
+    lines += [f"  reason: {visible(view.reason)}"] if view.reason else []
     try:
         document = open_alert(view.cap)
     except CapRefused as error:
         return [*lines, f"  (not a CAP document: {visible(str(error))})"]
-    if document.status != "Actual":
-        word = visible(document.status).upper()
-        lines = [f"  {word} {word} {word}", *lines, f"  {word} {word} {word}"]
-    info = document.info_for(languages()) if document.infos else None
-    if info is not None:
-        lines.append(f"  {visible(info.headline or info.event)}")
-        lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
-        lines += [f"  {line}" for line in visible_lines(info.instruction) if line.strip()]
-    for number, text in view.options:
-        lines.append(f"  answer {number}: {visible(text)}")
-    lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())
-    return lines
+    chosen = document.chosen(languages())
+    if chosen is not None:
+        lines += [f"  ({visible(chosen.fallback)})"] if chosen.fallback else []
+        for info in chosen.blocks:
+            lines.append(f"  {visible(info.headline or info.event)}")
+            lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
+            lines += [f"  {line}" for line in visible_lines(info.instruction) if line.strip()]
+    if view.frozen:
+        lines.append(f"  PLAY IS FROZEN: a real alert holds, see {short(view.frozen)}")
+    else:
+        lines += [f"  answer {number}: {visible(text)}" for number, text in view.options]
+        lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())
+    return _played(lines) if view.exercise else lines
+
+
+def alert_signatures(view: AlertView) -> str:
+    """Who stands behind an alert, as every recipient has verified it."""
+    writer = visible(view.writer_name) or short(view.writer)
+    if view.alone:
+        return f"!! ONE PERSON ALONE: {writer} sent it without a second; it is reviewed by {iso(view.review_due)}"
+    return f"written by {writer}, approved by {visible(view.approver_name) or short(view.approver)}: both verified"
+
+
+def alert_standing(view: AlertView) -> str:
+    """What became of an alert, in words; empty while it holds."""
+    if not view.how:
+        return ""
+    return f"{view.how.upper()} by {short(view.ended_by)}" if view.ended_by else "ITS TIME IS OVER"
+
+
+def alert_headline(document: bytes) -> str:
+    """An alert in a line, in the reader's language."""
+    try:
+        info = open_alert(document).info_for(languages())
+    except CapRefused:
+        return "(not a CAP document)"
+    return visible(info.headline or info.event) if info is not None else ""
+
+
+def _played(lines: list[str]) -> list[str]:
+    """Play looks like nothing else: hatched, and said in words at both ends."""
+    fence = "  /// EXERCISE EXERCISE EXERCISE ///"
+    return [fence, *(f"  / {line.strip()}" for line in lines), fence]
 
 
 def languages() -> list[str]:

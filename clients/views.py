@@ -9,11 +9,12 @@ from clients.core import alerts, proof, records
 from clients.core import trust as trusted
 from clients.core.alerts import option_text
 from clients.core.commits import Work
-from clients.core.content import AlertContent, Text, read_content
+from clients.core.content import AlertContent, DraftContent, Text, read_content
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.receipts import covers
 from clients.core.records import Message
+from keys.alert import AlertType, Signing, root_words
 from keys.authority import read_card
 from keys.envelope import Kind, Marking, Precedence
 from keys.errors import KeysError
@@ -21,17 +22,35 @@ from keys.errors import KeysError
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """An alert as it was received or sent. `root` is what answers name; `options` are (number, what it means)."""
+    """An alert as it was received or sent. `root` is what answers name, `words` are the root read aloud; `options` are (number,
+    what it means). `how` is empty while it holds, else "replaced", "cancelled", "cleared" or "over", and `ended_by` the root of
+    what did that. `frozen` is the root of a real alert on account of which play stands still. Times in ms."""
 
     root: bytes
+    words: str
     alert: bytes
+    type: AlertType
     cap: bytes
     reason: str
     alone: bool
+    exercise: bool
+    marking: Marking
     not_after: int
     options: list[tuple[int, str]]
-    issuer: bytes
+    references: list[bytes]
+    writer: bytes
+    writer_name: str
+    approver: bytes
+    approver_name: str
+    review_due: int
+    how: str
+    ended_by: bytes
+    frozen: bytes
     mine: bool
+
+    @property
+    def actionable(self) -> bool:
+        return not self.how and not self.frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +182,41 @@ def name_of(view: View, device: bytes) -> str:
     return name or call_sign or device.hex()[:8]
 
 
-def alert_view(root: bytes, record: records.Alert) -> AlertView:
+def alert_view(work: Work, root: bytes, record: records.Alert) -> AlertView:
     """An alert on the ledger as a value."""
-    options = [(number, option_text(record, number)) for number in record.options]
+    view, now, draft = work.turn.draft, work.turn.now, record.draft
+    stands = alerts.standing(view, root, now)
+    writer, approver = (_signer(work, signing) for signing in (record.writer, record.approval))
+    hours = work.turn.charter.policy.alert_review_hours
     return AlertView(
         root,
-        record.alert,
+        root_words(root),
+        draft.alert,
+        draft.type,
         record.cap,
         record.reason,
-        True,
-        record.not_after,
-        options,
-        record.issuer,
+        record.alone,
+        draft.exercise,
+        Marking(record.marking),
+        draft.not_after,
+        [(number, option_text(record, number)) for number in record.options],
+        list(draft.references),
+        writer,
+        name_of(view, writer) if writer else "",
+        approver,
+        name_of(view, approver) if approver else "",
+        record.writer.time + hours * 3_600_000 if record.alone else 0,
+        stands.how,
+        stands.by,
+        (alerts.freezes_play(view, now) or b"") if draft.exercise and stands.holds else b"",
         record.mine,
     )
+
+
+def _signer(work: Work, signing: Signing | None) -> bytes:
+    """The device behind a signature; empty where there is none."""
+    certified = work.trust.certified(signing.certificate) if signing else None
+    return certified.device if certified else b""
 
 
 def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | None:
@@ -192,7 +232,10 @@ def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | Non
             text, ask_ack = content.text, content.ask_ack
         elif isinstance(content, AlertContent) and message.alert is not None:
             record = records.ALERTS.get(view, message.alert.root)
-            alert = alert_view(message.alert.root, record) if record else None
+            alert = alert_view(work, message.alert.root, record) if record else None
+        elif isinstance(content, DraftContent):
+            root = content.draft.root.hex()[:8]
+            text = f"an alert waits for its approval: outrider alert show {root}, outrider alert approve {root}"
         elif content is not None:
             return None
     return Shown(
@@ -226,7 +269,7 @@ def warnings(work: Work, channel: bytes, seq: int, message: Message) -> list[str
             age = trusted.list_age(turn.draft, certified.organisation, turn.now)
             hours = "missing" if age is None else f"{age // 3_600_000} h old"
             found.append(f"the revocation list of {certified.organisation} is {hours}")
-    if message.alert is not None and turn.now > message.alert.not_after:
+    if message.alert is not None and turn.now > message.alert.draft.not_after:
         found.append("this alert's time is over")
     if abs(message.time - message.placed) > 24 * 3_600_000:
         found.append("sealed more than a day apart from the gateway's clock")

@@ -24,7 +24,7 @@ from gateway.audit.tiles import LogFolder, LogFolderError
 from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.errors import Refused
-from gateway.core.submit import Gateway
+from gateway.core.append import Gateway
 from gateway.home import Keys, open_keys, tls_keys
 from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore

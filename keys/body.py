@@ -6,7 +6,10 @@
     COMMIT_REFUSED      CommitRefused      who can't process a commit says which and why
     RECEIPT             Receipt            ranges received, decrypted and shown, and the newest checkpoint seen
     FRANKING_COMPLAINT  Complaint
+    APPROVAL            Approval           an alert that two people have signed, or one alone, before it is sent
+    REFUSED_ATTEMPT     RefusedAttempt     an alert that the gateway refused, without its text
     ACK                 Ack                a person's answer, by number
+    ESCALATION, JUMP    Escalated, Jump    what the ladder did and who jumped on it (`keys.ladder`)
     RESYNC_APPROVAL     ResyncApproval     a device that lost its way may come in again by an external commit
     CERTIFICATE         the certificate's DER
     REVOCATION_LIST     the X.509 CRL's DER
@@ -24,21 +27,27 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from keys.alert import TARGETS, AlertFields, Draft, Opening, Signing
 from keys.canonical import Hash, Id, Positive, Record, Uint, encode, reader
-from keys.envelope import Marking
+from keys.envelope import Kind, Marking
 from keys.errors import Malformed
 
 TERMS_EXTENSION: Final = 0xF0D1  # private use, RFC 9420 section 17.3
 RANGE_LIMIT: Final = 32
+LADDER_LIMIT: Final = 32 * 1024
 RESYNC_LIMIT: Final = 16_384  # bytes of a GroupInfo without its tree
 
 
 class ChannelTerms(Record, frozen=True, array_like=True):
-    """What all members of a channel agree on by signature: its extension_data in the GroupContext."""
+    """What all members of a channel agree on by signature: its extension_data in the GroupContext.
+
+    `beside` is the talk channel that an alert channel stands beside; None for every other.
+    """
 
     charter_version: Positive
     channel_class: Annotated[str, Meta(min_length=1, max_length=100)]
     ceiling: Marking
+    beside: Id | None = None
 
     def encode(self) -> bytes:
         return encode(self)
@@ -102,6 +111,40 @@ class Complaint(Record, frozen=True, array_like=True):
     header_hash: Hash
 
 
+class LadderOpening(Record, frozen=True, array_like=True):
+    """What a draft's ladder commitment stands for: the encoding of a `keys.ladder.Ladder`."""
+
+    salt: Id
+    ladder: Annotated[bytes, Meta(max_length=LADDER_LIMIT)]
+
+
+class Approval(Record, frozen=True, array_like=True):
+    """An alert as its sender announces it to the gateway and the officers, before it goes to any channel.
+
+    Without an `approval` one officer sends it alone. `channels` are all that it is for, `padding` the leaves of its audience
+    that stand for none.
+    """
+
+    draft: Draft
+    writer: Signing
+    approval: Signing | None
+    channels: Annotated[list[Opening], Meta(min_length=1, max_length=TARGETS)]
+    padding: Annotated[list[Hash], Meta(max_length=TARGETS)]
+    ladder: LadderOpening | None
+
+    def is_of(self, fields: AlertFields) -> bool:
+        """Whether an alert's header was announced by this."""
+        return (self.draft, self.writer, self.approval) == (fields.draft, fields.writer, fields.approval)
+
+
+class RefusedAttempt(Record, frozen=True, array_like=True):
+    """Somebody tried to alert and was refused: who, by what, and why as a number of the protocol. Never what it said."""
+
+    device: Id
+    kind: Kind
+    refusal: Uint
+
+
 class Ack(Record, frozen=True, array_like=True):
     """A person's answer. `root` is the alert's root, or the header hash of a message that asked for an answer; `option`
     is a number whose meaning is inside the encryption (0: seen and acknowledged)."""
@@ -146,6 +189,8 @@ read_commit = reader(Commit, limit=BODY_LIMIT)
 read_commit_refused = reader(CommitRefused, limit=1_024)
 _read_receipt = reader(Receipt, limit=16_384)
 read_complaint = reader(Complaint, limit=256)
+read_approval = reader(Approval, limit=LADDER_LIMIT + 64 * 1024)
+read_refused_attempt = reader(RefusedAttempt, limit=256)
 read_ack = reader(Ack, limit=256)
 read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)
 read_gateway_act = reader(GatewayAct, limit=2_048)

@@ -23,6 +23,7 @@ from keys.tlog.errors import TlogError
 from keys.tlog.note import Ed25519Verifier, VerifierKey
 
 T = TypeVar("T")
+DESK: Final = "desk"  # the class of the channel in which officers keep drafts and reasons among themselves
 POLICY_LIMIT: Final = 40 * 1024  # with its signatures it has to fit into one frame of the protocol
 SUITES: Final = frozenset({1, 3, 0xF001})  # those whose leaves sign with Ed25519, as our certificates do
 
@@ -35,9 +36,18 @@ class Verb(StrEnum):
     ADD = "add"
     REMOVE = "remove"
     ALERT = "alert"
+    APPROVE_ALERT = "approve-alert"
     APPROVE_ENROLMENT = "approve-enrolment"
     CHARTER = "charter"
     DIRECTORY = "directory"
+
+
+class Distinct(StrEnum):
+    """How far writer and approver of an alert stand apart. They are two people always."""
+
+    PERSON = "person"
+    ROLE = "role"
+    ORGANISATION = "organisation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Organisation:
     roles: frozenset[str]
     ceiling: Marking
     until: int  # ms since the epoch: end of the agreement; nothing to the home organisation, which writes 0
+    agreement: str = ""  # what people call it; the home organisation has none
+    drills: bool = False  # takes part in exercises: nothing of one reaches it otherwise
 
     @property
     def issuers(self) -> Issuers:
@@ -92,11 +104,19 @@ class Policy:
     roles: tuple[tuple[str, frozenset[Verb]], ...]
     auditors: tuple[str, ...]
     witnesses: tuple[str, ...]  # lines of a C2SP tlog-policy
+    alert_distinct: Distinct = Distinct.PERSON
+    alert_deadline_seconds: int = 300  # that a submitted alert may wait for its approval
+    alert_review_hours: int = 24  # within which an alert sent alone is reviewed
 
     def permits(self, roles: Iterable[str], verb: Verb) -> bool:
         """Whether any of these roles may do this."""
         held = set(roles)
         return any(name in held and verb in verbs for name, verbs in self.roles)
+
+    def verbs(self, roles: Iterable[str]) -> frozenset[Verb]:
+        """All that these roles may do together."""
+        held = set(roles)
+        return frozenset(verb for name, verbs in self.roles if name in held for verb in verbs)
 
     def organisation(self, name: str) -> Organisation:
         """Raises CharterRefused when there is none of this name."""
@@ -124,6 +144,14 @@ class Policy:
             return False
         # AMBER+STRICT stays within one organisation, RED with the people it was said to.
         return theirs.home or (now <= theirs.until and marking < Marking.AMBER_STRICT)
+
+    def plays(self, organisation: str, now: int) -> bool:
+        """Whether an exercise may reach people of an organisation: the home's always, a partner's if it has joined.
+
+        Raises CharterRefused when the charter names no such organisation.
+        """
+        theirs = self.organisation(organisation)
+        return theirs.home or (theirs.drills and now <= theirs.until)
 
 
 def _named(items: Iterable[T], name: str, what: str) -> T:
@@ -180,6 +208,18 @@ class _Table:
     def raws(self, key: str) -> tuple[bytes, ...]:
         return tuple(_unbase64(v, f"{self._where}: {key}") for v in self.strings(key))
 
+    def text(self, key: str) -> str:
+        value = self.take(key, str)
+        if len(value) > 100 or not _plain(value):
+            raise CharterRefused(f"{self._where}: {key} must be up to 100 printable characters")
+        return value
+
+    def distinct(self, key: str) -> Distinct:
+        try:
+            return Distinct(self.take(key, str))
+        except ValueError:
+            raise CharterRefused(f"{self._where}: {key} must be {', '.join(Distinct)}") from None
+
     def marking(self, key: str) -> Marking:
         try:
             return Marking.parse(self.take(key, str))
@@ -224,6 +264,8 @@ def _organisation(table: _Table) -> Organisation:
         roles=frozenset(table.strings("roles")),
         ceiling=table.marking("ceiling"),
         until=table.millis("until"),
+        agreement=table.text("agreement"),
+        drills=table.take("drills", bool),
     )
     table.end()
     return organisation
@@ -271,7 +313,8 @@ def parse(text: bytes) -> Policy:
         top = _Table(tomllib.loads(text.decode("utf-8")), "charter")
     except (RecursionError, ValueError) as error:  # not TOML, not UTF-8, numbers or tables beyond what Python reads
         raise CharterRefused(f"not TOML: {error}") from None
-    authority, log, gateway, rules = top.table("authority"), top.table("log"), top.table("gateway"), top.table("rules")
+    authority, log, gateway = top.table("authority"), top.table("log"), top.table("gateway")
+    rules, alerts = top.table("rules"), top.table("alerts")
     policy = Policy(
         mission=top.name("mission"),
         version=top.number("version", 1, 2**31),
@@ -285,14 +328,17 @@ def parse(text: bytes) -> Policy:
         tls_keys=gateway.raws("tls-keys"),
         crl_hours=rules.number("revocation-hours", 1, 24 * 7),
         crl_message_hours=rules.number("revocation-message-hours", 1, 24 * 31),
-        break_glass=rules.take("break-glass", bool),
+        break_glass=alerts.take("break-glass", bool),
         organisations=tuple(_organisation(t) for t in top.tables("organisation")),
         classes=tuple(_channel_class(t) for t in top.tables("class")),
         roles=tuple(_role(t) for t in top.tables("role")),
         auditors=top.strings("auditors"),
         witnesses=top.strings("witnesses"),
+        alert_distinct=alerts.distinct("distinct"),
+        alert_deadline_seconds=alerts.number("deadline-seconds", 30, 24 * 3600),
+        alert_review_hours=alerts.number("review-hours", 1, 24 * 14),
     )
-    for table in (top, authority, log, gateway, rules):
+    for table in (top, authority, log, gateway, rules, alerts):
         table.end()
     _check_whole(policy)
     return policy
@@ -408,7 +454,15 @@ def render(policy: Policy) -> bytes:
             {
                 "revocation-hours": p.crl_hours,
                 "revocation-message-hours": p.crl_message_hours,
+            },
+        ),
+        _section(
+            "[alerts]",
+            {
+                "distinct": p.alert_distinct,
+                "deadline-seconds": p.alert_deadline_seconds,
                 "break-glass": p.break_glass,
+                "review-hours": p.alert_review_hours,
             },
         ),
     ]
@@ -427,6 +481,8 @@ def _organisation_values(o: Organisation) -> Mapping[str, object]:
         "roles": sorted(o.roles),
         "ceiling": o.ceiling.label,
         "until": _moment(o.until),
+        "agreement": o.agreement,
+        "drills": o.drills,
     }
 
 
@@ -452,7 +508,8 @@ DEFAULT_ROLES: Final = (
 
 DEFAULT_CLASSES: Final = (
     ChannelClass("detail", 0xF001, Marking.AMBER_STRICT, False, "shown", 30, 30),
-    ChannelClass("alert", 0xF001, Marking.AMBER, True, "shown", 365, 30),
+    ChannelClass("alert", 0xF001, Marking.AMBER_STRICT, True, "shown", 365, 30),
     ChannelClass("liaison", 0xF001, Marking.AMBER, False, "delivered", 30, 30),
     ChannelClass("narrow", 1, Marking.AMBER_STRICT, False, "delivered", 30, 30),
+    ChannelClass(DESK, 0xF001, Marking.AMBER_STRICT, False, "shown", 365, 30),
 )

@@ -1,12 +1,14 @@
-"""Alerts: one act for several channels, and who answered what.
+"""Alerts that this device knows: verified whole, whoever let them through; which of them hold; who answered what.
 
-An alert is composed once. Its **root** is a hash over salted leaves: one for what all audiences share (alert id, the CAP
-document, what the answers mean, the reason, until when, who sent it), and one for each target channel. Each channel's
-content opens the shared leaf and its own; the others stay hashes, so a guest can check that what it reads is the alert that
-the root names without learning who else was alerted. Acks name the root.
+    verify    header alone: audience, both signatures by certificates that count, roles, deadline, end, replays, authority
+    take      with its content: the document under its commitment, the options, one form for each type
+    follow    updates, cancels and all-clears end what they name, whichever of the two comes first
+    answered  acks by number, of the alert's own options, where it was placed
+
+Everything is made from what the device holds, so a guest verifies both names offline. What fails is hidden and an alarm, and
+what it wanted to end goes on.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -14,96 +16,252 @@ from typing import Final
 from msgspec.structs import replace
 
 from clients.core import records
+from clients.core import trust as trusted
 from clients.core.cap import Alert as CapAlert
 from clients.core.cap import CapRefused, open_alert
 from clients.core.content import AlertContent
 from clients.core.ledger import View
-from clients.core.records import Alert, Answer
-from clients.core.turn import HOUR, Moved, Turn
-from keys.canonical import encode
-from keys.envelope import AlertFields, Precedence
-from keys.errors import BadSignature
+from clients.core.records import AlarmKind, Alert, Answer, Counter, Note
+from clients.core.trust import Trust
+from clients.core.turn import Moved, Turn
+from gateway.wire import Place
+from keys.alert import AlertFields, AlertType, Draft, Signing, cap_commitment, check_alert
+from keys.approval import Approved, check_follows, check_rule, check_signed
+from keys.body import Ack
+from keys.credential import Certified
+from keys.envelope import Marking, Verified
+from keys.errors import BadSignature, Expired, NotPermitted, NotTrusted
 
-LASTS: Final = 12 * HOUR  # an alert whose document names no end
-
-
-def _shared_leaf(content: AlertContent, issuer: bytes) -> bytes:
-    fields = [
-        content.alert,
-        sha256(content.cap).digest(),
-        list(content.options),
-        content.reason,
-        content.not_after,
-        issuer,
-    ]
-    return sha256(b"Outrider 1 alert fields" + content.salt + encode(fields)).digest()
-
-
-def _channel_leaf(salt: bytes, channel: bytes) -> bytes:
-    return sha256(b"Outrider 1 alert channel" + salt + channel).digest()
-
-
-def root_of(content: AlertContent, issuer: bytes, channel: bytes) -> bytes:
-    """The root that a content opens for a channel.
-
-    Raises:
-        BadSignature: this channel is not among its leaves, or they are not in their one order.
-    """
-    if _channel_leaf(content.leaf_salt, channel) not in content.leaves or sorted(set(content.leaves)) != content.leaves:
-        raise BadSignature("this alert was not made for this channel")
-    return sha256(b"Outrider 1 alert root" + encode([_shared_leaf(content, issuer), list(content.leaves)])).digest()
+ALL_CLEAR: Final = "AllClear"
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
-    """An alert ready to be sealed: its header fields, and the content for each channel."""
+class Standing:
+    """Whether an alert holds: `by` is the root of what ended it, `how` the word for that."""
 
-    fields: AlertFields
-    contents: tuple[tuple[bytes, AlertContent], ...]
-    cap: CapAlert
-    precedence: Precedence
+    how: str  # "", "replaced", "cancelled", "cleared", "over"
+    by: bytes
 
-
-def compose_alone(turn: Turn, cap: bytes, channels: Sequence[bytes], reason: str) -> Composed:
-    """One officer's alert. Raises CapRefused when the document is none."""
-    document = open_alert(cap)
-    ends = [info.expires_at for info in document.infos if info.expires_at is not None]
-    not_after = max(ends) if ends else turn.now + LASTS
-    numbers = _numbers(turn, len(document.response_options))
-    alert, salt = turn.random(16), turn.random(16)
-    salts = {channel: turn.random(16) for channel in channels}
-    leaves = sorted(_channel_leaf(s, c) for c, s in salts.items())
-    contents = tuple(
-        (c, AlertContent(alert, cap, numbers, reason, not_after, salt, s, leaves)) for c, s in salts.items()
-    )
-    root = root_of(contents[0][1], turn.me.device, contents[0][0])
-    flash = Precedence.FLASH if document.precedence_is_flash else Precedence.IMMEDIATE
-    return Composed(AlertFields(alert, root, alone=True, not_after=not_after), contents, document, flash)
+    @property
+    def holds(self) -> bool:
+        return not self.how
 
 
-def _numbers(turn: Turn, count: int) -> list[int]:
-    """Different numbers from 1 to 255 in an order that tells nothing."""
-    left = list(range(1, 256))
-    return [left.pop(int.from_bytes(turn.random(8), "big") % len(left)) for _ in range(count)]
+_ENDED: Final = {AlertType.UPDATE: "replaced", AlertType.CANCEL: "cancelled", AlertType.ALL_CLEAR: "cleared"}
 
 
-def sent(turn: Turn, composed: Composed, targets: Sequence[bytes]) -> None:
-    """Remember an alert of this device's own, before it leaves."""
-    content = composed.contents[0][1]
-    places = [(channel, 0) for channel, _ in composed.contents]
+# --- what the header says ---
+
+
+def certificates(fields: AlertFields) -> list[bytes]:
+    """Whose certificates it takes to verify this alert."""
+    return [s.certificate for s in (fields.writer, fields.approval) if s is not None]
+
+
+def verify(turn: Turn, trust: Trust, envelope: Verified, author: Certified, channel: bytes, place: Place) -> Approved:
+    """All that the header of an alert claims, held against charter, certificates and what this device knows.
+
+    Raises:
+        KeysError: it does not hold; its class says what is wrong.
+    """
+    context, fields = envelope.context, envelope.context.alert
+    assert fields is not None  # keys.envelope.read
+    addressed = check_alert(fields, channel, context.franking)
+    writer = _signatory(turn, trust, fields.writer, place)
+    approver = _signatory(turn, trust, fields.approval, place) if fields.approval else None
+    approved = check_rule(turn.charter, check_signed(addressed, fields.writer, fields.approval, writer, approver))
+    if author.device != approved.sender.device:
+        raise NotPermitted("sealed by another device than that of who sends it")
+    if place.time > fields.draft.not_after:
+        raise Expired("this alert had ended when it was sent")
+    _check_fence(turn, approved, context.marking, place.time)
+    _check_once(turn, approved, channel, place.seq)
+    for root in fields.draft.references:
+        before = sent_by(trust, records.ALERTS.get(turn.draft, root), root)
+        if before is not None:
+            check_follows(turn.charter.policy, approved, before)
+    return approved
+
+
+def _signatory(turn: Turn, trust: Trust, signing: Signing, place: Place) -> Certified:
+    """A certificate that counts here and was not revoked at this place of the log."""
+    certified = trust.certified(signing.certificate)
+    if certified is None or certified.registrar:
+        raise NotTrusted("signed by a certificate that does not count")
+    if trusted.revoked(turn.draft, certified, place.index):
+        raise NotTrusted(f"signed by device {certified.device.hex()[:8]}, which was revoked before")
+    return certified
+
+
+def _check_fence(turn: Turn, approved: Approved, marking: Marking, now: int) -> None:
+    """This device's organisation may be shown it, and takes part where it is play."""
+    policy, mine = turn.charter.policy, turn.me.organisation
+    if not policy.may_see(mine, marking, now):
+        raise NotPermitted(f"{marking.label} is not for {mine}")
+    if approved.draft.exercise and not policy.plays(mine, now):
+        raise NotPermitted(f"{mine} takes no part in exercises")
+
+
+def _check_once(turn: Turn, approved: Approved, channel: bytes, seq: int) -> None:
+    """An alert comes once to a channel, and its id is used for one root."""
+    used = records.ALERT_IDS.get(turn.draft, approved.draft.alert)
+    if used is not None and used.data != approved.root:
+        raise NotPermitted("this alert's id was used for another")
+    known = records.ALERTS.get(turn.draft, approved.root)
+    if known is not None and any(c == channel and s not in (0, seq) for c, s in known.places):
+        raise NotPermitted("this alert was sent here before: a replay")
+
+
+def sent_by(trust: Trust, record: Alert | None, root: bytes) -> Approved | None:
+    """A record as who sent it: it was verified when it was put there."""
+    if record is None:
+        return None
+    writer = trust.certified(record.writer.certificate)
+    approver = trust.certified(record.approval.certificate) if record.approval else None
+    if writer is None or (record.approval is not None and approver is None):
+        return None
+    approved = record.approval.time if record.approval else 0
+    return Approved(record.draft, root, writer, record.writer.time, approver, approved)
+
+
+# --- what the content says ---
+
+
+def take(
+    turn: Turn,
+    trust: Trust,
+    approved: Approved,
+    envelope: Verified,
+    content: AlertContent,
+    seq: int,
+) -> CapAlert:
+    """An alert that was verified and decrypted.
+
+    Raises:
+        BadSignature: this content is not the one that was signed.
+        CapRefused: it is no alert.
+    """
+    context, fields = envelope.context, envelope.context.alert
+    assert fields is not None  # keys.envelope.read
+    channel, marking = context.channel, context.marking
+    document = check_content(fields.draft, content, marking, alone=fields.alone)
+    known = records.ALERTS.get(turn.draft, approved.root)
+    places = [*(known.places if known else []), (channel, seq)]
     record = Alert(
-        content.alert,
+        fields.draft,
+        fields.writer,
+        fields.approval,
         content.cap,
         list(content.options),
         content.reason,
-        content.not_after,
-        turn.me.device,
-        mine=True,
-        time=turn.now,
-        places=places,
-        targets=list(targets),
+        marking,
+        approved.sender.device,
+        known.mine if known else False,
+        known.time if known else turn.now,
+        sorted(dict(sorted(places)).items()),
+        list(known.targets) if known else [],
+        known.ended if known else b"",
     )
-    records.ALERTS.put(turn.draft, composed.fields.root, record)
+    records.ALERTS.put(turn.draft, approved.root, record)
+    records.ALERT_IDS.put(turn.draft, fields.draft.alert, Note(approved.root))
+    follow(turn, trust, approved)
+    return document
+
+
+def check_content(draft: Draft, content: AlertContent, marking: Marking, *, alone: bool) -> CapAlert:
+    """The document is the one under the root, and says of itself what the root says of it. Raises BadSignature, CapRefused."""
+    if cap_commitment(content.salt, content.cap) != draft.cap:
+        raise BadSignature("this document is not the one that was signed")
+    if sorted(content.options) != draft.options:
+        raise BadSignature("these answers are not the ones that were signed")
+    if bool(content.reason) != alone:
+        raise BadSignature("who sends alone says why, and nobody else does")
+    document = open_alert(content.cap)
+    if len(content.options) != len(document.response_options):
+        raise BadSignature("the document offers other answers")
+    if type_of(document) is not draft.type or document.is_exercise != draft.exercise:
+        raise BadSignature(
+            f"the document is of type {document.msg_type}, status {document.status}: the header says otherwise"
+        )
+    label = document.restriction.split(maxsplit=1)[0] if document.restriction else ""
+    if label.startswith("TLP:") and label != marking.label:
+        raise BadSignature(f"the document is marked {label}, its header {marking.label}")
+    return document
+
+
+def type_of(document: CapAlert) -> AlertType:
+    """What a document does to those before it. An all-clear is an Update whose blocks all say AllClear and Past."""
+    if document.msg_type == "Cancel":
+        return AlertType.CANCEL
+    if document.msg_type != "Update":
+        return AlertType.ALERT
+    clear = all(ALL_CLEAR in info.response_types and info.urgency == "Past" for info in document.infos)
+    return AlertType.ALL_CLEAR if document.infos and clear else AlertType.UPDATE
+
+
+# --- which of them hold ---
+
+
+def follow(turn: Turn, trust: Trust, after: Approved) -> None:
+    """End what this one names, and let what names it end it: either may have come first."""
+    for root in after.draft.references:
+        records.FOLLOWERS.put(turn.draft, root + after.root, Counter(turn.now))
+        _end(turn, trust, root, after)
+    for key, _ in list(records.FOLLOWERS.scan(turn.draft, after.root)):
+        follower = sent_by(trust, records.ALERTS.get(turn.draft, key[32:]), key[32:])
+        if follower is not None:
+            _end(turn, trust, after.root, follower)
+
+
+def _end(turn: Turn, trust: Trust, root: bytes, by: Approved) -> None:
+    record = records.ALERTS.get(turn.draft, root)
+    before = sent_by(trust, record, root)
+    if record is None or before is None:
+        return
+    try:
+        check_follows(turn.charter.policy, by, before)
+    except NotPermitted as error:
+        detail = f"alert {by.root.hex()[:8]} does not end {root.hex()[:8]}: {error}"
+        turn.alarm(AlarmKind.NOT_PERMITTED, detail, seq=1, device=by.sender.device)
+        return
+    if _newer(turn.draft, record.ended, by):
+        records.ALERTS.put(turn.draft, root, replace(record, ended=by.root))
+        turn.events.append(Moved(root))
+
+
+def _newer(view: View, ended: bytes, by: Approved) -> bool:
+    """The last word counts: of two that end an alert the one written later."""
+    known = records.ALERTS.get(view, ended) if ended else None
+    return known is None or known.writer.time < by.written
+
+
+def standing(view: View, root: bytes, now: int) -> Standing:
+    """Whether an alert holds now, by what this device knows."""
+    record = records.ALERTS.get(view, root)
+    if record is None:
+        return Standing("", b"")
+    after = records.ALERTS.get(view, record.ended) if record.ended else None
+    if after is not None:
+        return Standing(_ENDED[after.draft.type], record.ended)
+    return Standing("over", b"") if now > record.draft.not_after else Standing("", b"")
+
+
+def open_chain(view: View, root: bytes) -> list[bytes]:
+    """The alert and all that hang together with it and hold still: what an all-clear has to name."""
+    found, ahead = dict[bytes, None](), [root]
+    while ahead:
+        here = ahead.pop()
+        if here in found:
+            continue
+        found[here] = None
+        record = records.ALERTS.get(view, here)
+        ahead += record.draft.references if record else []
+        ahead += [key[32:] for key, _ in records.FOLLOWERS.scan(view, here)]
+    known = [(r, record) for r in found if (record := records.ALERTS.get(view, r)) is not None]
+    return [r for r, record in known if not record.ended and not record.draft.type.ends]
+
+
+# --- own alerts on their way ---
 
 
 def placed(turn: Turn, root: bytes, channel: bytes, seq: int) -> None:
@@ -114,42 +272,40 @@ def placed(turn: Turn, root: bytes, channel: bytes, seq: int) -> None:
         records.ALERTS.put(turn.draft, root, replace(record, places=places))
 
 
-def take(turn: Turn, content: AlertContent, fields: AlertFields, issuer: bytes, channel: bytes, seq: int) -> CapAlert:
-    """An alert that was received and decrypted.
+def refused(turn: Turn, root: bytes, why: str) -> None:
+    """An alert of this device's own will never be sent: it ends nothing, and its draft says why."""
+    record = records.ALERTS.get(turn.draft, root)
+    draft = records.SUBMITTED.get(turn.draft, root)
+    if draft is not None:
+        records.SUBMITTED.put(turn.draft, root, replace(draft, fate=why))
+    if record is None:
+        return
+    records.ALERTS.delete(turn.draft, root)
+    for before in record.draft.references:
+        records.FOLLOWERS.delete(turn.draft, before + root)
+        ended = records.ALERTS.get(turn.draft, before)
+        if ended is not None and ended.ended == root:
+            records.ALERTS.put(turn.draft, before, replace(ended, ended=b""))
+
+
+# --- answers ---
+
+
+def answered(turn: Turn, ack: Ack, device: bytes, channel: bytes, seq: int, time: int) -> None:
+    """A device's answer; the newest counts. The ack names an alert's root, or the header hash of a message that asked.
 
     Raises:
-        BadSignature: header and content speak of different alerts, or it was made for other channels.
-        CapRefused: it is no alert.
+        NotPermitted: an option that the alert does not have, or an alert that did not come to this channel.
     """
-    if (content.alert, content.not_after) != (fields.alert, fields.not_after):
-        raise BadSignature("header and content speak of different alerts")
-    if root_of(content, issuer, channel) != fields.root:
-        raise BadSignature("this content is not the one that the alert's root names")
-    document = open_alert(content.cap)
-    known = records.ALERTS.get(turn.draft, fields.root)
-    places = [*known.places, (channel, seq)] if known else [(channel, seq)]
-    record = Alert(
-        content.alert,
-        content.cap,
-        list(content.options),
-        content.reason,
-        content.not_after,
-        issuer,
-        mine=False,
-        time=turn.now,
-        places=sorted(set(places)),
-        targets=[],
-    )
-    records.ALERTS.put(turn.draft, fields.root, record)
-    return document
-
-
-def answered(turn: Turn, root: bytes, device: bytes, option: int, channel: bytes, seq: int, time: int) -> None:
-    """A device's answer; the newest counts. `root` is an alert's, or the header hash of a message that asked."""
-    known = records.ANSWERS.get(turn.draft, root + device)
+    alert = records.ALERTS.get(turn.draft, ack.root)
+    if alert is not None and ack.option and ack.option not in alert.draft.options:
+        raise NotPermitted(f"that alert has no option {ack.option}")
+    if alert is not None and all(c != channel for c, _ in alert.places):
+        raise NotPermitted("that alert did not come to this channel")
+    known = records.ANSWERS.get(turn.draft, ack.root + device)
     text = known.text if known else ""
-    records.ANSWERS.put(turn.draft, root + device, Answer(channel, seq, option, time, text))
-    turn.events.append(Moved(root))
+    records.ANSWERS.put(turn.draft, ack.root + device, Answer(channel, seq, ack.option, time, text))
+    turn.events.append(Moved(ack.root))
 
 
 def words(turn: Turn, root: bytes, device: bytes, text: str, channel: bytes, time: int) -> None:
@@ -173,3 +329,16 @@ def option_text(alert: Alert, option: int) -> str:
     except CapRefused:
         return ""
     return dict(zip(alert.options, texts, strict=False)).get(option, "")
+
+
+def freezes_play(view: View, now: int) -> bytes | None:
+    """The root of a real alert that holds while an exercise does: play stands still until it has ended."""
+    for root, record in records.ALERTS.scan(view):
+        if not record.draft.exercise and not record.draft.type.ends and standing(view, root, now).holds:
+            return root
+    return None
+
+
+def jump_reason(salt: bytes, text: str) -> bytes:
+    """What a JUMP says of its reason."""
+    return sha256(b"Outrider 1 jump reason" + salt + text.encode()).digest()

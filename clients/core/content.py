@@ -3,8 +3,14 @@
     Text          a message
     Cards         who is who: registrar-signed cards (keys.authority.Card), the sender's own or those of a channel's members
     Purpose       what a channel is for
-    AlertContent  a CAP document in its original bytes, what its answers mean, and what binds it to its root
+    AlertContent  a CAP document in its original bytes, what its answers mean, and what opens it under its root
     AckText       free words to an answer
+
+and in the desk channel, among officers:
+
+    DraftContent  a frozen alert that waits for its approval: everything to show, check and seal
+    DraftVoid     its writer has taken it back
+    JumpReason    why an officer jumped to a rung of a ladder
 
 MLS seals salt[16] ‖ content, padded to multiples of `PADDING` bytes (ARCHITECTURE section 5), so lengths tell little.
 """
@@ -14,14 +20,17 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from keys.canonical import Hash, Id, Millis, encode, reader
+from keys.alert import OPTIONS, TARGETS, Draft, Signing
+from keys.body import LadderOpening
+from keys.canonical import Hash, Id, Millis, Record, encode, reader
+from keys.envelope import Marking, Precedence
 
 PADDING: Final = 128
 TEXT_LIMIT: Final = 16_000  # characters
 CAP_LIMIT: Final = 1024 * 1024  # bytes, as `alert check` takes
 CONTENT_LIMIT: Final = 2 * 1024 * 1024
-TARGETS: Final = 256  # channels of one alert
-OPTIONS: Final = 64
+Options = Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(max_length=OPTIONS)]
+Reason = Annotated[str, Meta(max_length=400)]
 
 
 class Form(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -47,18 +56,14 @@ class Purpose(Form, frozen=True, tag=3):
 
 
 class AlertContent(Form, frozen=True, tag=4):
-    """An alert. `options[n]` is the number that answers with the document's n-th response option: a fresh choice of numbers
-    for each alert, so that an answer's number says nothing to the gateway. `salt`, `leaf_salt` and `leaves` open the root
-    for this channel and tell nothing of the others (clients.core.alerts)."""
+    """An alert, the same for every channel. `options[n]` is the number that answers with the document's n-th response option:
+    a fresh choice of numbers for each alert, so that an answer's number says nothing to the gateway. `salt` opens the
+    draft's commitment to the document. `reason` says why one officer sent it alone, and is empty for two."""
 
-    alert: Id
     cap: Annotated[bytes, Meta(max_length=CAP_LIMIT)]
-    options: Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(max_length=OPTIONS)]
-    reason: Annotated[str, Meta(max_length=400)]
-    not_after: Millis
     salt: Id
-    leaf_salt: Id
-    leaves: Annotated[list[Hash], Meta(min_length=1, max_length=TARGETS)]
+    options: Options
+    reason: Reason
 
 
 class AckText(Form, frozen=True, tag=5):
@@ -68,7 +73,44 @@ class AckText(Form, frozen=True, tag=5):
     text: Annotated[str, Meta(max_length=TEXT_LIMIT)]
 
 
-Content = Text | Cards | Purpose | AlertContent | AckText
+class Target(Record, frozen=True, array_like=True):
+    """A channel that a draft is for, and the two salts of its own: of its content's franking tag and of its leaf."""
+
+    channel: Id
+    content: Id
+    leaf: Id
+
+
+class DraftContent(Form, frozen=True, tag=6):
+    """An alert as it was frozen: any change of it is another draft. `targets` and `padding` make up its audience, `release`
+    says why people of other organisations may have it."""
+
+    draft: Draft
+    alert: AlertContent
+    targets: Annotated[list[Target], Meta(min_length=1, max_length=TARGETS)]
+    padding: Annotated[list[Hash], Meta(max_length=TARGETS)]
+    ladder: LadderOpening | None
+    marking: Marking
+    precedence: Precedence
+    release: Reason
+    writer: Signing
+
+
+class DraftVoid(Form, frozen=True, tag=7):
+    """This draft is not to be approved any more."""
+
+    root: Hash
+
+
+class JumpReason(Form, frozen=True, tag=8):
+    """What the hash in a JUMP stands for."""
+
+    root: Hash
+    salt: Id
+    text: Reason
+
+
+Content = Text | Cards | Purpose | AlertContent | AckText | DraftContent | DraftVoid | JumpReason
 
 read_content: Callable[[bytes], Content] = reader(Content, limit=CONTENT_LIMIT)  # type: ignore[arg-type]
 """The content that these bytes are; raises `keys.errors.Malformed`."""

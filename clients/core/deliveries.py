@@ -7,7 +7,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import changes, outbox, receipts, records
+from clients.core import announcements, changes, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
@@ -222,6 +222,8 @@ def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> N
         trusted.absorb(turn, s.trust, [placed])
     elif kind is Kind.CHARTER and all(body != note.data for _, note in records.CHARTERS.scan(turn.draft)):
         s.newest_charter = max(s.newest_charter, s.charter.policy.version + 1)
+    elif kind in announcements.KINDS:
+        announcements.take(turn, s.trust, placed, known, body)
     elif kind is Kind.GATEWAY_ACT:
         try:
             verify_run([known], turn.charter.policy.gateway_key)

@@ -4,9 +4,9 @@ It is a device like any other there: its numbers rise by one and its headers are
 either.
 """
 
+from gateway.core.append import Gateway, append
 from gateway.core.effects import Effect, Outcome, PutCharter
 from gateway.core.errors import Refused
-from gateway.core.submit import Gateway, append
 from gateway.core.view import Stream, StreamKind, View
 from gateway.wire import Accepted, Refusal
 from gateway.wire import Refused as RefusedFrame

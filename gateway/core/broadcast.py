@@ -194,6 +194,10 @@ class Broadcasts(Protocol):
         """Who has a device in the channel now."""
         ...
 
+    def organisations(self, channel: bytes) -> AbstractSet[str]:
+        """Whose people are in the channel now."""
+        ...
+
     def ladder_due(self, now: int) -> AlertRow | None:
         """The alert that the timer is to look at first, if it is time."""
         ...

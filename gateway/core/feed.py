@@ -6,7 +6,8 @@ in order, from the commit that added the device on. The others are sparse: only 
     which lane   the one whose next envelope has the highest precedence, then the lowest log index
     within it    by seq; but FLASH and ALERT overtake, when at most COMMITS_BEFORE_FLASH commits lie between, and then only
                  those commits (and their proposals) go before it, in order, so that the device can open it
-    how much     at most WINDOW deliveries and WINDOW_BYTES beyond what the device's cursors say it has stored
+    how much     at most WINDOW deliveries, and the bytes that the device has asked for, beyond what its cursors say it has
+                 stored; one delivery always, so that on a narrow link what is urgent waits for that one at most
 
 What has overtaken is remembered and not sent again when the lane comes to it. A device's own envelopes come back to it
 without their body, so that it knows their order.
@@ -18,11 +19,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from gateway.core.view import Stored
-from gateway.wire import CHUNK
+from gateway.wire import CHUNK, WINDOW_MOST
 from keys.envelope import Kind, Precedence
 
 WINDOW: Final = 256
-WINDOW_BYTES: Final = 1024 * 1024
 PAGE: Final = 64  # envelopes read at once
 MARKS: Final = 256  # landmarks read at once
 COMMITS_BEFORE_FLASH: Final = 3
@@ -32,12 +32,15 @@ _OPENING: Final = (Kind.COMMIT, Kind.PROPOSAL)
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A device at the other end, as far as delivery asks: `directory` is the verb of officers."""
+    """A device at the other end, as far as delivery asks: `directory` is the verb of officers, `alerting` those of the mission's
+    own who write or approve alerts; `window` is how many bytes it wants under way."""
 
     device: bytes
     organisation: str
     directory: bool
     registrar: bool
+    alerting: bool = False
+    window: int = WINDOW_MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Audience:
     directory: bool = False  # officers and registrars
     officers_of: str | None = None  # the officers of one organisation
     devices: frozenset[bytes] = frozenset()
+    alerting: bool = False  # who writes or approves alerts, of the mission's own
 
     def includes(self, recipient: Recipient) -> bool:
         return (
@@ -55,6 +59,7 @@ class Audience:
             or recipient.device in self.devices
             or (self.directory and (recipient.directory or recipient.registrar))
             or (recipient.directory and recipient.organisation == self.officers_of)
+            or (self.alerting and recipient.alerting)
         )
 
 
@@ -80,8 +85,8 @@ def urgent(stored: Stored) -> bool:
 
 
 def with_body(stored: Stored, recipient: Recipient) -> bool:
-    """Whether the delivery carries the body: short enough for a frame, and not the device's own."""
-    return stored.body_length <= CHUNK and stored.device != recipient.device
+    """Whether the delivery carries the body: short enough for a frame and for the window, and not the device's own."""
+    return stored.body_length <= min(CHUNK, recipient.window) and stored.device != recipient.device
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +126,7 @@ class Feed:
     @property
     def open(self) -> bool:
         """Whether the window lets one more delivery go."""
-        return self._count < WINDOW and self._bytes < WINDOW_BYTES
+        return not self._count or (self._count < WINDOW and self._bytes < self.recipient.window)
 
     @property
     def waiting(self) -> bool:

@@ -3,12 +3,13 @@
 | stream | who is sent what |
 |---|---|
 | channel | every member everything, from the commit that added it to the one that removed it |
-| control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars |
+| control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars; what is |
+|                 | announced of alerts, and what their ladders do, the mission's own who write or approve alerts |
 | receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation |
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
@@ -27,6 +28,7 @@ from keys.policy import Verb
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
 _DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT})
+_ALERTING: Final = frozenset({Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Following:
 def recipient_of(who: Identity, charter: Charter) -> Recipient:
     """A device as delivery sees it under this charter."""
     directory = charter.policy.permits(who.roles, Verb.DIRECTORY)
-    return Recipient(who.device, who.organisation, directory, who.registrar)
+    verbs = charter.policy.verbs(who.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
+    alerting = bool(verbs) and who.organisation == charter.policy.home.name and not who.registrar
+    return Recipient(who.device, who.organisation, directory, who.registrar, alerting)
 
 
 def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> Following:
@@ -50,7 +54,7 @@ def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> F
     Positions of what the device may not follow are passed over, so that nobody learns by naming them.
     """
     positions = {p.channel: p.seq for p in frame.positions}
-    feed = Feed(recipient_of(who, charter))
+    feed = Feed(replace(recipient_of(who, charter), window=frame.window))
     states: list[wire.ChannelState] = []
     joined: list[wire.Joined] = []
     for member in view.memberships(who.device):
@@ -125,7 +129,9 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:
         return Audience(everyone=True)
-    return Audience(directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}))
+    return Audience(
+        directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}), alerting=stored.kind in _ALERTING
+    )
 
 
 def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:

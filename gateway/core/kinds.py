@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from gateway.core import control, limits, resync, roster
+from gateway.core import alerts, control, limits, resync, roster
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
@@ -27,7 +27,7 @@ from keys.envelope import ENCRYPTED, Kind, authenticated_data
 from keys.errors import Malformed
 from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, peek
 from keys.mls.errors import MLSError
-from keys.policy import ChannelClass, Verb
+from keys.policy import Verb
 
 T = TypeVar("T")
 Rule = Callable[[View, Run], tuple[Stream, Sequence[Effect]]]
@@ -36,34 +36,18 @@ Rule = Callable[[View, Run], tuple[Stream, Sequence[Effect]]]
 def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """Messages: of this epoch (or of the one before, within the grace), by a member with the role, up to the ceiling."""
     check_channel(run)
-    kind = channel_class(run)
+    effects: Sequence[Effect] = ()
     if run.kind is Kind.ALERT:
-        check_verb(run, Verb.ALERT)
-        _check_alert(run, kind)
+        effects = alerts.check(view, run)
     else:
         check_verb(run, Verb.SEND)
         check_list_age(view, run, run.who.organisation, run.charter.policy.crl_message_hours)
-    check_agreement(run)
-    check_expiry(run, kind.retention_days)
+        check_agreement(run)
+        check_expiry(run, channel_class(run).retention_days)
     _check_epoch(run)
     for verified, body in zip(run.verified, run.bodies, strict=True):
         _check_private_message(body, run, verified.context.epoch, authenticated_data(verified.header.context))
-    return run.stream, ()
-
-
-def _check_alert(run: Run, kind: ChannelClass) -> None:
-    """An alert goes to an alert channel, has not ended, and is one officer's only where the charter allows break-glass."""
-    if not kind.alerts:
-        raise Refused(Refusal.ROLE, f"channels of class {kind.name} carry no alerts")
-    verified, _ = run.one()
-    alert = verified.context.alert
-    assert alert is not None  # keys.envelope.read
-    if run.now > alert.not_after:
-        raise Refused(Refusal.EXPIRED, "this alert has ended")
-    if not alert.alone:
-        raise Refused(Refusal.SCHEMA, "an alert by two people names their approval, which no header can hold yet")
-    if not run.charter.policy.break_glass:
-        raise Refused(Refusal.ROLE, "the charter lets nobody send an alert alone")
+    return run.stream, effects
 
 
 def _check_epoch(run: Run) -> None:
@@ -128,10 +112,10 @@ def _statement(run: Run, read: Callable[[bytes], T]) -> tuple[Member, T]:
         raise Refused(Refusal.SCHEMA, str(error)) from None
 
 
-def ack(_: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+def ack(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A person's answer: of any member."""
-    _statement(run, read_ack)
-    return run.stream, ()
+    _, said = _statement(run, read_ack)
+    return run.stream, alerts.answered(view, run, said)
 
 
 def commit_refused(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
@@ -165,6 +149,8 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.RESYNC_APPROVAL: resync.approval,
     Kind.FRANKING_COMPLAINT: complaint,
     Kind.ACK: ack,
+    Kind.APPROVAL: alerts.approval,
+    Kind.JUMP: alerts.jump,
     Kind.RECEIPT: receipt,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,

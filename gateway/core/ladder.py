@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core import acts
+from gateway.core.append import Gateway
 from gateway.core.broadcast import (
     NO_ADDRESS,
     AlertRow,
@@ -45,7 +46,6 @@ from gateway.core.effects import (
     WithdrawNotices,
 )
 from gateway.core.errors import Refused, denied
-from gateway.core.submit import Gateway
 from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.canonical import encode
@@ -91,11 +91,11 @@ def placed(view: View, root: bytes, channel: ChannelId, seq: int, now: int) -> t
 def targets(view: View, row: AlertRow, channel: ChannelId) -> frozenset[PersonId]:
     """Whom an alert is for in a channel: the people of the talk channel that it stands beside, if there is one (the officers who
     are in every alert channel are not asked for it), and nobody who has signed it."""
-    people = frozenset(view.people(channel))
+    people = frozenset(view.people(channel)) - {row.writer, row.approver}
     stream = view.stream(channel)
     if stream is not None and stream.beside:
-        people = people & view.people(stream.beside) or people
-    return people - {row.writer, row.approver}
+        return people & view.people(stream.beside) or people
+    return people
 
 
 def _enough_with(view: View, row: AlertRow, people: frozenset[PersonId]) -> bool:
@@ -253,8 +253,9 @@ def _notices(view: View, row: AlertRow, rung: Rung, firing: int, number: int, ti
 def _after(row: AlertRow, ladder: Ladder, number: int, why: Why, now: int) -> Position:
     """Where the ladder stands once a rung was fired."""
     at = row.at
-    if at.fallback is Fallback.WANTED:  # out of turn: the rung that was waited for is still waited for
-        return replace(at, fallback=Fallback.DONE)
+    if at.fallback is Fallback.WANTED:  # out of turn: what was waited for is still waited for, unless it was this
+        at = replace(at, fallback=Fallback.DONE)
+        return _rest(row, at) if at.waiting is Waiting.DUE and at.rung == number else at
     if number == len(ladder.rungs):
         at = replace(at, fallback=Fallback.DONE)
     elif why is Why.JUMP:

@@ -26,4 +26,7 @@ RECEIPT_SPAN: Final = 10_000  # seqs that one receipt may cover
 BATCH: Final = 512  # decisions in one transaction
 BATCH_BYTES: Final = 8 * 1024 * 1024
 EMERGENCY_RESERVE: Final = 4 * 1024 * 1024  # bytes on disk, given up for alerts when it is full
+APPROVAL_LATE: Final = 3_600_000  # ms after its deadline that an alert approved in time is still taken
+ATTEMPTS_NOTED: Final = 16  # refused alerts that the log tells of in a minute
+ATTEMPTS_OF_ONE: Final = 3  # of them, of one device
 DISK_RETRY: Final = 5_000  # ms

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway import wire
 from gateway.core import limits
 from gateway.core.answers import fitting, may_know
+from gateway.core.append import Gateway
 from gateway.core.effects import (
     DropEndedPackages,
     DropInvitation,
@@ -25,7 +26,7 @@ from gateway.core.effects import (
 )
 from gateway.core.errors import Refused, denied
 from gateway.core.session import check_standing
-from gateway.core.submit import Gateway, decide_submit
+from gateway.core.submit import decide_submit
 from gateway.core.view import RENEWAL, Identity, Invitation, Package, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.authority import CharterAuthentication, check_renewal, read_renewal, read_request, renewal_id

@@ -9,52 +9,42 @@
     append       the next seqs of the stream and the next indices of the log, all or none
 
 `decide_submit` is pure: everything it looks at comes through `view`, everything it does is in the outcome's effects. A refusal
-raises `Refused` and leaves nothing behind, but for the three that let a device seal again: those are signed and remembered.
+raises `Refused` and leaves nothing behind, but for those that let a device use its number again: they are signed and remembered;
+and but for a line in the log that somebody tried to alert (`gateway.core.attempts`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from gateway import wire
-from gateway.core import limits
-from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutChain, PutStream, RememberRefusal
+from gateway.core import attempts, limits
+from gateway.core.append import Gateway, accepted, append
+from gateway.core.effects import DropUpload, Outcome, RememberRefusal
 from gateway.core.errors import Refused, denied
 from gateway.core.kinds import rule_for
 from gateway.core.run import Run
-from gateway.core.view import Chain, Identity, Member, RefusedAttempt, Stored, Stream, StreamKind, View
+from gateway.core.view import Chain, Identity, Member, RefusedAttempt, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.charter import Charter
-from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, rolling, verify_run
+from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, verify_run
 from keys.errors import BadSignature, Malformed, NotCanonical
-from keys.identity import ChannelId, DeviceId, Random, SigningKey
+from keys.identity import ChannelId, Random
 from keys.policy import Verb
-from keys.statement import PROMISE_WINDOW, GatewayRefusal, Promise, sign_promise, sign_refusal
-from keys.tlog.merkle import leaf_hash
+from keys.statement import GatewayRefusal, sign_refusal
 
-PROMISED: Final = frozenset(
-    {
-        Kind.ALERT,
-        Kind.APPROVAL,
-        Kind.SOS,
-        Kind.COMMIT,
-        Kind.CHANNEL_CREATED,
-        Kind.CERTIFICATE,
-        Kind.REVOCATION_LIST,
-        Kind.CHARTER,
-    }
-)
 SEALED_AGAIN: Final = frozenset({Refusal.EPOCH_STALE, Refusal.EPOCH_CONFLICT, Refusal.LEAF})
-"""Refusals after which, and only after which, a device may use the same number again."""
+"""Refusals after which a device may use the same number again, for the same thing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """What the decisions need of the gateway itself."""
+ALERTING: Final = frozenset({Kind.APPROVAL, Kind.ALERT, Kind.ACK, Kind.JUMP})
+"""Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
+next alert never waits behind one that the gateway will not take."""
 
-    charter: Charter
-    key: SigningKey
+FOR_GOOD: Final = frozenset(
+    {Refusal.SCHEMA, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}
+)
 
 
 def decide_submit(
@@ -66,6 +56,25 @@ def decide_submit(
         Refused: nothing was taken and nothing remembered.
     """
     claimed = _read(frame, who)
+    try:
+        return _decide(view, who, frame, claimed, gateway, now, random)
+    except Refused as refusal:
+        noted = attempts.note(view, claimed[0].context, refusal.refusal, gateway, now, random)
+        if not noted:
+            raise
+        answer = wire.Refused(frame.id, refusal.refusal, refusal.detail, refusal.retry_after, None)
+        return Outcome(answer, noted)
+
+
+def _decide(
+    view: View,
+    who: Identity,
+    frame: wire.Submit,
+    claimed: Sequence[Claimed],
+    gateway: Gateway,
+    now: int,
+    random: Random,
+) -> Outcome[wire.Accepted | wire.Refused]:
     first = claimed[0].context
     chain = view.chain(first.channel, who.device)
     if first.number <= chain.number:
@@ -87,10 +96,26 @@ def decide_submit(
         _check_clock(run)
         after, effects = rule_for(run.kind)(view, run)
     except Refused as refusal:
-        if refusal.refusal not in SEALED_AGAIN:
+        for_good = run.kind in ALERTING and refusal.refusal in FOR_GOOD
+        if refusal.refusal not in SEALED_AGAIN and not for_good:
             raise
-        return _refuse(frame.id, run, refusal, gateway, now)
-    return append(view, frame.id, run.verified, run.bodies, after, effects, gateway, now, random)
+        signed = _refuse(frame.id, run, refusal, gateway, now)
+        noted = attempts.note(view, first, refusal.refusal, gateway, now, random)
+        return Outcome(signed.answer, (*signed.effects, *noted))
+    done = _put_short(view, who, claimed, frame.run)
+    return append(view, frame.id, run.verified, run.bodies, after, (*effects, *done), gateway, now, random)
+
+
+def _put_short(
+    view: View, who: Identity, claimed: Sequence[Claimed], run: Sequence[wire.Sealed]
+) -> tuple[DropUpload, ...]:
+    """Short bodies that a narrow link brought in chunks: they are kept with their envelopes, so the chunks may go."""
+    short = {
+        c.header.body_hash
+        for c, sealed in zip(claimed, run, strict=True)
+        if sealed.body is None and c.header.body_length <= wire.CHUNK
+    }
+    return tuple(DropUpload(u.hash) for u in view.uploads_open(who.device) if u.hash in short) if short else ()
 
 
 def _read(frame: wire.Submit, who: Identity) -> list[Claimed]:
@@ -116,11 +141,8 @@ def _bodies(view: View, claimed: Sequence[Claimed], run: Sequence[wire.Sealed]) 
 
 def _body(view: View, claimed: Claimed, inline: bytes | None) -> bytes:
     """The body, from the frame or from the chunks put before; whichever, it is the one that the header names."""
-    length = claimed.header.body_length
     if inline is None:
-        if length <= wire.CHUNK:
-            raise Refused(Refusal.SCHEMA, f"a body of up to {wire.CHUNK} bytes travels in its frame")
-        inline = view.blob(claimed.header.body_hash, 0, length)
+        inline = view.blob(claimed.header.body_hash, 0, claimed.header.body_length)
         if inline is None:
             raise Refused(Refusal.GAP, "put the body in chunks first")
     try:
@@ -177,7 +199,7 @@ def _again(view: View, request: int, claimed: Sequence[Claimed], gateway: Gatewa
         if before is None or (before.header, before.signature) != (now.envelope.header, now.envelope.signature):
             raise Refused(Refusal.REPLAY, f"number {now.context.number} was used with other content")
         places.append(before)
-    return _accepted(request, places, gateway)
+    return accepted(request, places, gateway)
 
 
 def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> RefusedAttempt | None:
@@ -237,62 +259,3 @@ def _refuse(
         statement=statement,
     )
     return Outcome(wire.Refused(request, refusal.refusal, refusal.detail, 0, statement), (remember,))
-
-
-def append(
-    view: View,
-    request: int,
-    run: Sequence[Verified],
-    bodies: Sequence[bytes],
-    stream: Stream,
-    effects: Sequence[Effect],
-    gateway: Gateway,
-    now: int,
-    random: Random,
-) -> Outcome[wire.Accepted | wire.Refused]:
-    """Give verified envelopes the next places of `stream` and of the log. If this machine's clock was set back, the log's
-    time stands still until the clock has caught up: it never runs backwards."""
-    end = view.log_end()
-    seq, hashed, index, now = stream.seq, stream.rolling, end.size, max(now, end.time)
-    places, given = [], []
-    for verified, body in zip(run, bodies, strict=True):
-        seq, hashed = seq + 1, rolling(hashed, verified.envelope.header)
-        places.append(_stored(stream, seq, index, now, random(16), verified, body))
-        index += 1
-        if len(body) > wire.CHUNK:
-            given.append(GiveBlob(verified.header.body_hash, stream.id, seq))
-    last = run[-1]
-    done: list[Effect] = [PutStream(replace(stream, seq=seq, rolling=hashed)), *map(Append, places), *given]
-    done.append(PutChain(stream.id, last.context.device, last.context.number, last.envelope.link))
-    return Outcome(_accepted(request, places, gateway), (*done, *effects))
-
-
-def _stored(stream: Stream, seq: int, index: int, now: int, nonce: bytes, verified: Verified, body: bytes) -> Stored:
-    context, header = verified.context, verified.header
-    return Stored(
-        channel=stream.id,
-        seq=seq,
-        index=index,
-        time=now,
-        nonce=nonce,
-        header=verified.envelope.header,
-        signature=verified.envelope.signature,
-        kind=context.kind,
-        device=DeviceId(context.device),
-        number=context.number,
-        precedence=context.precedence,
-        body_hash=header.body_hash,
-        body_length=header.body_length,
-        body=body if len(body) <= wire.CHUNK else None,
-    )
-
-
-def _accepted(request: int, places: Sequence[Stored], gateway: Gateway) -> wire.Accepted:
-    first = places[0]
-    promise = None
-    if first.kind in PROMISED:
-        latest = first.time + PROMISE_WINDOW
-        promise = sign_promise(
-            Promise(leaf_hash(first.leaf()), first.channel, first.seq, first.index, latest), gateway.key
-        )
-    return wire.Accepted(request, [wire.Place(p.seq, p.index, p.time, p.nonce) for p in places], promise)

@@ -119,6 +119,13 @@ class BroadcastRows:
         )
         return frozenset(PersonId(person) for (person,) in self._rows(sql, channel))
 
+    def organisations(self, channel: bytes) -> AbstractSet[str]:
+        sql = (
+            "SELECT DISTINCT c.organisation FROM members m JOIN certificates c ON c.hash = m.certificate"
+            " WHERE m.stream = ? AND m.left_at = 0"
+        )
+        return frozenset(organisation for (organisation,) in self._rows(sql, channel))
+
     def ladder_due(self, now: int) -> AlertRow | None:
         return self._alert(self._row(_DUE, now))
 

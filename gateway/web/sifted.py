@@ -18,6 +18,7 @@ class Sifted:
     last: int
     everyone: list[Stored] = field(default_factory=list)
     directory: list[Stored] = field(default_factory=list)
+    alerting: list[Stored] = field(default_factory=list)
     officers: dict[str, list[Stored]] = field(default_factory=dict)
     devices: dict[bytes, list[Stored]] = field(default_factory=dict)
 
@@ -31,6 +32,8 @@ class Sifted:
                 sifted.everyone.append(stored)
             if found.directory:
                 sifted.directory.append(stored)
+            if found.alerting:
+                sifted.alerting.append(stored)
             if found.officers_of is not None:
                 sifted.officers.setdefault(found.officers_of, []).append(stored)
             for device in {*found.devices, stored.device}:
@@ -42,6 +45,8 @@ class Sifted:
         found = {stored.seq: stored for stored in (*self.everyone, *self.devices.get(recipient.device, ()))}
         if recipient.directory or recipient.registrar:
             found |= {stored.seq: stored for stored in self.directory}
+        if recipient.alerting:
+            found |= {stored.seq: stored for stored in self.alerting}
         if recipient.directory:
             found |= {stored.seq: stored for stored in self.officers.get(recipient.organisation, ())}
         return [found[seq] for seq in sorted(found)]

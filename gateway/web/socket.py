@@ -17,10 +17,10 @@ from gateway import wire
 from gateway.audit.prove import prove
 from gateway.core import answers, limits, requests
 from gateway.core.errors import Refused
-from gateway.core.feed import Feed
-from gateway.core.following import fetch, follow
+from gateway.core.feed import Feed, with_body
+from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.session import Session, State
-from gateway.core.submit import Gateway
+from gateway.core.append import Gateway
 from gateway.core.view import Identity, View
 from gateway.store.base import Broken
 from gateway.web.frames import server_frame
@@ -239,8 +239,8 @@ class Conversation:
             rows = fetch(view, self.who, charter, frame)
         for stored in rows:
             await self._drained()
-            body = stored.device != self.who.device and stored.body_length <= wire.CHUNK
-            self.write(self._hub.frame(stored, body=body))
+            recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, charter)
+            self.write(self._hub.frame(stored, body=with_body(stored, recipient)))
             self.newest = max(self.newest, stored.index)
         self.say(wire.Done(frame.id, len(rows)))
 

@@ -21,13 +21,13 @@ from clients.core.ledger import Change
 from clients.core.turn import Answered, Event, Outcome
 from gateway import wire
 from gateway.core import acts, answers, requests
+from gateway.core.append import Gateway
 from gateway.core.effects import Append
 from gateway.core.effects import Outcome as Decided
 from gateway.core.errors import Refused
 from gateway.core.feed import Feed, with_body
 from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame
 from gateway.core.session import registrar_identity
-from gateway.core.submit import Gateway
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView

@@ -105,6 +105,7 @@ class Mission:
             roles=roles,
             ceiling=Marking.RED if home else Marking.AMBER,
             until=0 if home else self.now + 90 * DAY,
+            agreement="" if home else "HP-3",
         )
         return House(organisation, root, registrars)
 

@@ -46,8 +46,8 @@ def _sample(info: inspect.Type, none: bool) -> Any:
         case inspect.UnionType(types=types):
             optional = any(isinstance(t, inspect.NoneType) for t in types)
             return None if none and optional else _sample(types[0], none)
-        case inspect.ListType(item_type=item):
-            return [_sample(item, none)]
+        case inspect.ListType(item_type=item, min_length=low):
+            return [_sample(item, none)] * max(1, low or 0)
         case inspect.EnumType(cls=cls):
             return list(cls)[-1]
         case inspect.BoolType():
@@ -75,7 +75,7 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.NoneType():
             return st.none()
         case inspect.ListType(item_type=item, min_length=low):
-            return st.lists(_values(item), min_size=low or 0, max_size=3)
+            return st.lists(_values(item), min_size=low or 0, max_size=max(3, low or 0))
         case inspect.EnumType(cls=cls):
             return st.sampled_from(list(cls))
         case inspect.BoolType():

@@ -22,6 +22,8 @@ BODIES = [
     pytest.param(body.CommitRefused, body.read_commit_refused, id="commit refused"),
     pytest.param(body.Receipt, body.read_receipt, id="receipt"),
     pytest.param(body.Complaint, body.read_complaint, id="complaint"),
+    pytest.param(body.Approval, body.read_approval, id="approval"),
+    pytest.param(body.RefusedAttempt, body.read_refused_attempt, id="refused attempt"),
     pytest.param(body.Ack, body.read_ack, id="ack"),
     pytest.param(body.ResyncApproval, body.read_resync_approval, id="resync approval"),
     pytest.param(body.GatewayAct, body.read_gateway_act, id="gateway act"),
@@ -43,6 +45,8 @@ def test_golden(kind: type, read: Read) -> None:
 def test_terms_are_written_as_the_extension_has_them() -> None:
     terms = body.ChannelTerms(3, "detail", body.Marking.AMBER_STRICT)
     assert body.read_terms(terms.encode()) == terms
+    beside = body.ChannelTerms(3, "alert", body.Marking.AMBER_STRICT, b"D" * 16)
+    assert body.read_terms(beside.encode()) == beside
 
 
 @pytest.mark.parametrize(("kind", "read"), [case for case in BODIES if case.id != "receipt"])

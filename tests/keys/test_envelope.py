@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from keys.alert import AlertFields, AlertType, Draft, Leaf, Signing
 from keys.canonical import encode
 from keys.envelope import (
     CHAINED,
+    CONTEXT_LIMIT,
     ENCRYPTED,
+    HEADER_LIMIT,
     NOTHING,
     PUBLISHED,
     RUN_LIMIT,
-    AlertFields,
     Claimed,
     Context,
     Entry,
@@ -48,6 +50,7 @@ STRANGER = SigningKey(bytes(range(1, 33)))
 DEVICE, CHANNEL = b"D" * 16, b"C" * 16
 NOW = 1_790_000_000_000
 BODY = b"body"
+FIELDS: AlertFields = sample(AlertFields)
 
 
 def context(kind: Kind = Kind.APPLICATION, **changes: Any) -> Context:
@@ -67,7 +70,7 @@ def context(kind: Kind = Kind.APPLICATION, **changes: Any) -> Context:
         marking=Marking.AMBER,
         expires=0,
         franking=b"F" * 32 if kind in ENCRYPTED else b"",
-        alert=AlertFields(b"A" * 16, b"r" * 32, False, NOW + 1) if kind is Kind.ALERT else None,
+        alert=FIELDS if kind is Kind.ALERT else None,
     )
     return replace(sound, **changes)
 
@@ -139,7 +142,7 @@ CONTRADICTIONS = [
     pytest.param(sealed(Kind.ACK, franking=b"F"), id="a franking tag of one byte"),
     pytest.param(sealed(Kind.APPLICATION, franking=b"F" * 33), id="a franking tag of 33 bytes"),
     pytest.param(sealed(Kind.ALERT, alert=None), id="an alert without its fields"),
-    pytest.param(sealed(Kind.ACK, alert=AlertFields(b"A" * 16, b"r" * 32, False, 1)), id="alert fields on an ack"),
+    pytest.param(sealed(Kind.ACK, alert=FIELDS), id="alert fields on an ack"),
     pytest.param(sealed(previous=NOTHING), id="the third of a device has something before it"),
     pytest.param(sealed(number=1), id="the first of a device has nothing before it"),
     pytest.param(sealed(heard=Heard(0, b"R" * 32)), id="heard nothing, and yet a rolling hash"),
@@ -155,13 +158,13 @@ CONTRADICTIONS = [
     pytest.param(sealed(precedence=4), id="no such precedence"),
     pytest.param(sealed(marking=5), id="no such marking"),
     pytest.param(of_kind(0), id="no kind"),
-    pytest.param(of_kind(30), id="a kind not listed"),
+    pytest.param(of_kind(32), id="a kind not listed"),
     pytest.param(Envelope(sealed().header, sealed().signature[:63]), id="a signature of 63 bytes"),
     pytest.param(Envelope(sealed().header, sealed().signature + b"\x00"), id="a signature of 65 bytes"),
     pytest.param(Envelope(sealed().header, b"\x00"), id="a signature of one byte"),
     pytest.param(Envelope(b"", b""), id="no header"),
-    pytest.param(Envelope(encode(Header(bytes(1_025), 0, NOTHING)), b""), id="a context over its limit"),
-    pytest.param(Envelope(bytes(2_049), b""), id="a header over its limit"),
+    pytest.param(Envelope(encode(Header(bytes(CONTEXT_LIMIT + 1), 0, NOTHING)), b""), id="a context over its limit"),
+    pytest.param(Envelope(bytes(HEADER_LIMIT + 1), b""), id="a header over its limit"),
 ]
 
 
@@ -331,7 +334,7 @@ def test_every_field_of_the_context_is_authenticated() -> None:
         "marking": Marking.RED,
         "expires": 1,
         "franking": b"G" * 32,
-        "alert": AlertFields(b"A" * 16, b"r" * 32, True, 1),
+        "alert": FIELDS,
     }
     assert {"version", *fields} == set(Context.__struct_fields__)
     made = {replace(context(), **{name: value}).authenticated_data() for name, value in fields.items()}
@@ -395,7 +398,7 @@ def test_arbitrary_bytes_are_no_entry(data: bytes) -> None:
 
 
 def test_the_largest_entry_is_within_the_log_s_limit() -> None:
-    largest = Entry(1, NOW, bytes(16), CHANNEL, 2**53, bytes(2_048), bytes(64))
+    largest = Entry(1, NOW, bytes(16), CHANNEL, 2**53, bytes(HEADER_LIMIT), bytes(64))
     assert read_entry(encode(largest)) == largest
     with pytest.raises(Malformed):
         read_entry(encode(replace(largest, seq=0)))
@@ -409,6 +412,19 @@ def test_size_goal() -> None:
     envelope = seal(worst, bytes(200_000), KEY)
     assert len(envelope.header) + len(envelope.signature) <= 300
     assert len(sealed().header) + 64 <= 285
+
+
+def test_the_largest_alert_fits_its_header() -> None:
+    largest = AlertFields(
+        Draft(
+            b"A" * 16, AlertType.UPDATE, True, [b"r" * 32] * 8, b"c" * 32, b"l" * 32, [255] * 32, NOW, NOW, b"a" * 32
+        ),
+        Leaf(b"s" * 16, 255, [b"p" * 32] * 8),
+        Signing(b"w" * 32, NOW, bytes(64)),
+        Signing(b"a" * 32, NOW, bytes(64)),
+    )
+    worst = context(Kind.ALERT, alert=largest, epoch=2**53, number=2**53, attempt=255, expires=NOW, marking=Marking.RED)
+    assert read(seal(worst, bytes(2**21), KEY)).context == worst
 
 
 def test_markings_are_read_exactly_as_first_writes_them() -> None:

@@ -94,6 +94,19 @@ TEXT_CASES = [
         lambda t: t.replace("[log]\n", "[log]\nsurprise = 1\n"), "unknown surprise", id="an unknown key of the log"
     ),
     pytest.param(lambda t: t.replace("[rules]\n", "[rules]\nx = 1\n"), "unknown x", id="an unknown rule"),
+    pytest.param(lambda t: t.replace("[alerts]\n", "[alerts]\nx = 1\n"), "unknown x", id="an unknown rule of alerts"),
+    pytest.param(lambda t: t.replace("[alerts]", "[alert]"), "not a table", id="no rules of alerts"),
+    pytest.param(
+        lambda t: t.replace('distinct = "person"', 'distinct = "device"'), "distinct must be", id="distinct by device"
+    ),
+    pytest.param(
+        lambda t: t.replace("deadline-seconds = 300", "deadline-seconds = 29"), "must be 30", id="half a minute less"
+    ),
+    pytest.param(lambda t: t.replace("review-hours = 24", "review-hours = 0"), "must be 1", id="a review at once"),
+    pytest.param(lambda t: t.replace("drills = false", "drills = 0", 1), "drills must be bool", id="0 for no drills"),
+    pytest.param(
+        lambda t: t.replace('agreement = "HP-3"', 'agreement = "HP\\n3"'), "agreement must be", id="an agreement of lines"
+    ),
     pytest.param(
         lambda t: t.replace("[gateway]\n", "[gateway]\nx = 1\n"), "unknown x", id="an unknown key of the gateway"
     ),
@@ -453,6 +466,30 @@ def test_may_see(policy: Policy, organisation: str, marking: Marking, now: int, 
 def test_nobody_sees_for_an_organisation_unknown() -> None:
     with pytest.raises(CharterRefused):
         POLICY.may_see("Nobody", Marking.CLEAR, NOW)
+    with pytest.raises(CharterRefused):
+        POLICY.plays("Nobody", NOW)
+
+
+JOINED = replace(POLICY, organisations=(HOME, replace(PARTNER, drills=True)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "organisation", "now", "plays"),
+    [
+        pytest.param(POLICY, "Meridian", END + 1, True, id="home always"),
+        pytest.param(POLICY, "Hostpol", NOW, False, id="a partner that has not joined"),
+        pytest.param(JOINED, "Hostpol", END, True, id="one that has"),
+        pytest.param(JOINED, "Hostpol", END + 1, False, id="not past its agreement"),
+    ],
+)
+def test_play_stops_at_the_fence(policy: Policy, organisation: str, now: int, plays: bool) -> None:
+    assert policy.plays(organisation, now) is plays
+
+
+def test_what_roles_may_do_together() -> None:
+    assert POLICY.verbs(["agent", "spy"]) == {Verb.SEND}
+    assert POLICY.verbs(["agent", "leader"]) == {Verb.SEND, Verb.CREATE_CHANNEL, Verb.ADD, Verb.REMOVE}
+    assert POLICY.verbs([]) == frozenset()
 
 
 def test_quotes_do_not_end_a_text() -> None:

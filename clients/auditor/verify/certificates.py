@@ -19,7 +19,7 @@ from keys.charter import Charter
 from keys.credential import Certified
 from keys.errors import BadSignature, Expired, KeysError, NotPermitted, NotTrusted, Revoked
 
-JUDGED_BY: Final = (Topic.CERTIFICATES, Topic.REVOCATIONS, Topic.ROSTERS, Topic.MEMBERS, Topic.REMOVALS)
+JUDGED_BY: Final = (Topic.CERTIFICATES, Topic.REVOCATIONS, Topic.ROSTERS, Topic.MEMBERS, Topic.REMOVALS, Topic.ALERTS)
 """What rests on knowing every certificate and list."""
 
 

@@ -60,6 +60,7 @@ class Topic(StrEnum):
     MEMBERS = "members"
     ROLES = "roles"
     REMOVALS = "removals"
+    ALERTS = "alerts"
 
 
 OF_THE_TREE: Final = (Topic.CHECKPOINT, Topic.TREE)
@@ -86,6 +87,7 @@ MEANING: Final = {
     Topic.MEMBERS: "each author was in the channel, at that epoch, with that key and a live certificate",
     Topic.ROLES: "each author had a role that the charter lets do this, within class and marking",
     Topic.REMOVALS: "nothing was said in an epoch that still held a revoked or expired device",
+    Topic.ALERTS: "each alert was signed by those whom the charter asks for, for that channel and content, and came there once",
 }
 """Each claim in a sentence."""
 

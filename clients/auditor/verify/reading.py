@@ -28,7 +28,7 @@ from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.tlog.note import NoteVerifier
 
-BY_THE_GATEWAY = frozenset({Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER})
+BY_THE_GATEWAY = frozenset({Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER, Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
 CHECKED_AT_ONCE = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT, Kind.APPROVAL})
 """In channels: what others act on. Certificates and lists are checked where they are judged."""
 
@@ -102,7 +102,7 @@ class Reading:
         elif kind is Kind.REVOCATION_LIST:
             if self.certificates.revoke(placed):
                 self.rosters.look_again(placed.index)
-        else:
+        elif kind not in (Kind.APPROVAL, Kind.JUMP):  # an alert is judged by what its channels were sent
             self._out_of_place(placed, f"no {kind.name} stands in the control channel")
 
     def _by_the_gateway(self, placed: Placed) -> None:

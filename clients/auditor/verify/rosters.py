@@ -325,7 +325,7 @@ class Rosters:
         """Which channels' members are not known, and from where on."""
         for channel, index in self.lost.items():
             rule = f"channel {channel.hex()[:8]}: its members are not known from entry {index} on"
-            for topic in (Topic.ROSTERS, Topic.MEMBERS, Topic.ROLES, Topic.REMOVALS):
+            for topic in (Topic.ROSTERS, Topic.MEMBERS, Topic.ROLES, Topic.REMOVALS, Topic.ALERTS):
                 self._findings.unchecked(topic, rule, index)
         self._findings.note(Topic.ROSTERS, f"{len(self.open)} channels, {self.replayed} commits")
 

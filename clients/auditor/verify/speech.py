@@ -3,6 +3,7 @@
     members    the author sits in the channel, with a certificate that is alive; of the current epoch or, for content, of the one
                before while its grace lasts
     roles      the verb for content; alert channels carry alerts and their answers; no marking above the ceiling
+    alerts     their signatures (`clients.auditor.verify.alerts`)
     removals   no content while a member is revoked or expired by log order: somebody has to remove it first
 
 Receipts stand beside the channel: their author is or was in it.
@@ -10,6 +11,7 @@ Receipts stand beside the channel: their author is or was in it.
 
 from typing import Final
 
+from clients.auditor.verify.alerts import Alerts
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
@@ -37,6 +39,10 @@ OF_CHANNELS: Final = frozenset(Kind) - {
     Kind.CHARTER,
     Kind.GATEWAY_ACT,
     Kind.FILLER,
+    Kind.APPROVAL,
+    Kind.JUMP,
+    Kind.ESCALATION,
+    Kind.REFUSED_ATTEMPT,
 }
 
 
@@ -45,6 +51,7 @@ class Speech:
 
     def __init__(self, registry: Registry, findings: Findings) -> None:
         self.said = 0
+        self.alerts = Alerts(registry, findings)
         self._registry = registry
         self._findings = findings
 
@@ -79,10 +86,9 @@ class Speech:
         if roster.blocked or time > roster.expires:
             rule = "content of an epoch that still holds a device which was revoked or had expired before"
             self._findings.fail(Topic.REMOVALS, Cause.INJECTED, rule, placed.index)
-        verb = Verb.ALERT if context.kind is Kind.ALERT else Verb.SEND
-        if verb not in seat.verbs:
+        if context.kind is not Kind.ALERT and Verb.SEND not in seat.verbs:
             held = ", ".join(sorted(seat.certified.roles)) or "no role"
-            self._role(placed, f"{held}: may not {verb.value}")
+            self._role(placed, f"{held}: may not {Verb.SEND.value}")
         if time > seat.until:
             self._role(placed, f"the agreement with {seat.certified.organisation} does not cover this channel")
 
@@ -92,12 +98,8 @@ class Speech:
             self._role(placed, f"an alert in a channel of class {channel_class.name}, which carries none")
         if channel_class.alerts and kind not in IN_ALERT_CHANNELS and kind is not Kind.CHANNEL_CREATED:
             self._role(placed, f"{kind.name} in a channel for alerts and their answers")
-        if kind is Kind.ALERT and (fields := placed.context.alert) is not None:
-            assert self._registry.charter is not None
-            if fields.alone and not self._registry.charter.policy.break_glass:
-                self._role(placed, "an alert by one person, where the charter asks for two")
-            if placed.entry.time > fields.draft.not_after:
-                self._role(placed, "an alert that had ended when it was sent")
+        if kind is Kind.ALERT and channel_class.alerts:
+            self.alerts.take(placed)
 
     def _check_alive(self, placed: Placed, seat: Seat) -> None:
         """A device with a renewed certificate may still speak with its leaf's old key, to renew the leaf."""
@@ -130,3 +132,4 @@ class Speech:
     def end(self) -> None:
         """What was held against rosters."""
         self._findings.note(Topic.MEMBERS, f"{self.said} entries in channels")
+        self.alerts.end()

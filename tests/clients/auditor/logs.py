@@ -19,7 +19,6 @@ from keys.charter import sign, succeed
 from keys.credential import issue_device
 from keys.envelope import (
     NOTHING,
-    AlertFields,
     Context,
     Entry,
     Envelope,
@@ -44,6 +43,7 @@ from keys.tlog.entry import encode_bundle
 from keys.tlog.errors import NotFound
 from keys.tlog.merkle import leaf_hashes
 from keys.tlog.tile import bundles
+from tests.keys.alerts import made
 from tests.keys.mission import DAY, NOW, Device, House, Mission, Registrar
 
 HOUR = 3_600_000
@@ -209,7 +209,7 @@ class Party:
 
     def message(self, channel: bytes, text: bytes = b"vehicle clear", *, signed: bool = True, **changes: Any) -> int:
         """An application envelope, or an alert."""
-        group, salt = self.groups[channel], self.book.random(16)
+        group, salt = self.groups[channel], changes.pop("salt", None) or self.book.random(16)
         kind = changes.pop("kind", Kind.APPLICATION)
         defaults = {"epoch": group.epoch, "franking": franking_tag(salt, text), "heard": self.book.heard(channel)}
         context = self.context(kind, channel, **{**defaults, **changes})
@@ -221,8 +221,15 @@ class Party:
         return self.log(context, data, signed=signed)
 
     def alert(self, channel: bytes, **changes: Any) -> int:
-        fields = AlertFields(self.book.random(16), self.book.random(32), alone=True, not_after=self.book.now + HOUR)
-        return self.message(channel, kind=Kind.ALERT, **{"alert": fields, **changes})
+        """Of this device alone, or with `approved_by` as its second person; `draft` changes what was signed."""
+        text, salt = b"shelter", self.book.random(16)
+        tag = franking_tag(salt, text)
+        approver, draft = changes.pop("approved_by", None), changes.pop("draft", {})
+        mission, writer = self.book.mission, changes.pop("written_by", self)
+        second = approver.device if approver else None
+        alert = made(mission, writer.device, second, [(channel, tag)], now=self.book.now, **draft)
+        fields = changes.pop("fields", lambda alert: alert.fields(channel))(alert)
+        return self.message(channel, text, salt=salt, kind=Kind.ALERT, **{"alert": fields, **changes})
 
     def receipt(self, channel: bytes, **changes: Any) -> int:
         stream = receipt_stream(ChannelId(channel))

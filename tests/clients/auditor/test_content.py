@@ -14,11 +14,12 @@ import pytest
 
 from clients.auditor.verify import Asked, Cause, Claim, Outcome, Topic, Verdict, Verified, log_keys, verify_log
 from keys import body
+from keys.alert import AlertFields, AlertType
 from keys.authority import issue_revocation_list
 from keys.canonical import encode
 from keys.charter import sign
 from keys.credential import issue_device
-from keys.envelope import AlertFields, Heard, Kind, Marking, read
+from keys.envelope import Context, Heard, Kind, Marking, read, read_entry
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
 from keys.mls import Credential, Extension, GroupContextExtensions, Remove
 from keys.policy import render
@@ -636,23 +637,67 @@ def above_the_ceiling(s: Scene) -> Found:
 def an_alert_by_an_agent(s: Scene) -> Found:
     alerts = s.chen.found("alert", AMBER)
     s.chen.add(alerts, s.ayo)
-    return Topic.ROLES, s.ayo.alert(alerts), Cause.INJECTED
+    return Topic.ALERTS, s.ayo.alert(alerts), Cause.INJECTED
 
 
 def an_alert_in_talk(s: Scene) -> Found:
     return Topic.ROLES, s.chen.alert(s.channel), Cause.INJECTED
 
 
+def context_at(s: Scene, index: int) -> Context:
+    return read(read_entry(s.book.leaves[index]).envelope).context
+
+
+def fields_at(s: Scene, index: int) -> AlertFields:
+    fields = context_at(s, index).alert
+    assert fields is not None
+    return fields
+
+
 def an_alert_after_its_end(s: Scene) -> Found:
     alerts = s.chen.found("alert", AMBER)
-    fields = AlertFields(bytes(16), bytes(32), alone=True, not_after=s.book.now - HOUR)
-    return Topic.ROLES, s.chen.alert(alerts, alert=fields), Cause.INJECTED
+    ended = {"not_after": s.book.now - HOUR, "deadline": s.book.now - HOUR}
+    return Topic.ALERTS, s.chen.alert(alerts, draft=ended), Cause.INJECTED
 
 
 def an_alert_alone_where_two_are_asked(s: Scene) -> Found:
     s.book.successor(break_glass=False)
     alerts = s.chen.found("alert", AMBER)
-    return Topic.ROLES, s.chen.alert(alerts), Cause.INJECTED
+    return Topic.ALERTS, s.chen.alert(alerts), Cause.INJECTED
+
+
+def an_alert_approved_by_its_writer(s: Scene) -> Found:
+    alerts = s.chen.found("alert", AMBER)
+    return Topic.ALERTS, s.chen.alert(alerts, approved_by=s.chen), Cause.SELF_APPROVAL
+
+
+def an_alert_for_another_channel(s: Scene) -> Found:
+    alerts, other = s.chen.found("alert", AMBER), s.chen.found("alert", AMBER)
+    first = s.chen.alert(alerts)
+    fields = fields_at(s, first)
+    return Topic.ALERTS, s.chen.alert(other, alert=fields), Cause.BAD_SIGNATURE
+
+
+def an_alert_written_by_a_stranger(s: Scene) -> Found:
+    alerts = s.chen.found("alert", AMBER)
+    stranger = Party(s.book, s.book.mission.device("officer"))
+    return Topic.ALERTS, s.chen.alert(alerts, written_by=stranger, approved_by=s.chen), Cause.BAD_SIGNATURE
+
+
+def an_alert_sent_twice(s: Scene) -> Found:
+    alerts = s.chen.found("alert", AMBER)
+    fields = fields_at(s, s.chen.alert(alerts))
+    tag = context_at(s, -1).franking
+    return Topic.ALERTS, s.chen.message(alerts, kind=Kind.ALERT, alert=fields, franking=tag), Cause.INJECTED
+
+
+def a_false_stand_down(s: Scene) -> Found:
+    alerts = s.chen.found("alert", AMBER)
+    dara = s.book.enrolled("officer")
+    s.chen.add(alerts, dara)
+    first = fields_at(s, s.chen.alert(alerts, written_by=dara, approved_by=s.chen))
+    cancel = {"type": AlertType.CANCEL, "references": [first.root]}
+    return Topic.ALERTS, s.chen.alert(alerts, draft=cancel), Cause.INJECTED
 
 
 def a_check_in_among_alerts(s: Scene) -> Found:
@@ -717,7 +762,8 @@ ROWS: list[Row] = [
     a_stranger_speaks, the_removed_speaks, the_revoked_acknowledges, the_expired_acknowledges, of_an_epoch_to_come, of_an_epoch_long_past,
     after_the_grace, no_grace_after_a_removal, an_answer_of_an_epoch_to_come, a_certificate_in_a_channel,
     above_the_ceiling, an_alert_by_an_agent, an_alert_in_talk, an_alert_after_its_end,
-    an_alert_alone_where_two_are_asked, a_check_in_among_alerts, without_the_verb, after_the_agreement,
+    an_alert_alone_where_two_are_asked, an_alert_approved_by_its_writer, an_alert_for_another_channel,
+    an_alert_written_by_a_stranger, an_alert_sent_twice, a_false_stand_down, a_check_in_among_alerts, without_the_verb, after_the_agreement,
     with_a_revoked_member, with_an_expired_member,
 ]  # fmt: skip
 

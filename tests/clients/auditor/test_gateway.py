@@ -10,12 +10,13 @@ from gateway.audit.tiles import LogFolder
 from gateway.core import acts
 from keys import body
 from keys.canonical import encode
-from keys.envelope import AlertFields, Kind, Marking
+from keys.envelope import Kind, Marking, franking_tag
 from keys.identity import receipt_stream
 from keys.mls import Remove
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
 from tests.gateway.core.world import Party, World
+from tests.keys.alerts import made
 
 
 def write(world: World, folder: Path) -> None:
@@ -50,8 +51,10 @@ def life() -> World:
     received = body.Receipt(detail, [], [], [], None)
     done.append(chen.say(Kind.RECEIPT, receipt_stream(detail), encode(received)))
     alerts = chen.create_channel("alert")
-    fields = AlertFields(bytes(16), bytes(32), alone=True, not_after=world.now + 60_000)
-    done.append(chen.send(alerts, kind=Kind.ALERT, alert=fields))
+    salt, text = bytes(16), b"shelter"
+    alert = made(world.mission, chen.device, None, [(alerts, franking_tag(salt, text))], now=world.now)
+    done.append(chen.say(Kind.APPROVAL, world.charter.control_channel, encode(alert.announced())))
+    done.append(chen.send(alerts, text, salt=salt, kind=Kind.ALERT, alert=alert.fields(alerts)))
     world.now += 1_000
     done.append(world.publish_list("Hostpol", [serial(emil)], 2))
     done.append(bea.commit(detail, [Remove(leaf_of(bea, detail, emil))]))

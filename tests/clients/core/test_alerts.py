@@ -3,75 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from clients.core import alerts, conversation, records
-from clients.core.alerts import root_of
-from clients.core.content import AlertContent
 from clients.core.errors import NotAllowed, Unknown
 from keys.envelope import Marking
-from keys.errors import BadSignature
+from tests.clients.alarms import CAP, alone
 from tests.clients.relay import Party, World
 from tests.clients.talk import see
 
-CAP = b"""<?xml version="1.0" encoding="UTF-8"?>
-<alert xmlns="urn:oasis:names:tc:emergency:cap:1.2"><identifier>MM-1</identifier><sender>mso@meridian.example</sender>
-<sent>2026-09-21T14:00:00-00:00</sent><status>Exercise</status><msgType>Alert</msgType><scope>Private</scope>
-<addresses>detail</addresses><note>drill</note><info><category>Security</category><event>Shelter</event><urgency>Immediate</urgency>
-<severity>Extreme</severity><certainty>Observed</certainty><headline>Shelter now</headline>
-<parameter><valueName>response-option</valueName><value>SAFE</value></parameter>
-<parameter><valueName>response-option</valueName><value>NEED HELP</value></parameter></info></alert>"""
 
-CHANNELS = [bytes([n]) * 16 for n in (1, 2, 3)]
-ISSUER = b"i" * 16
-
-
-def composed() -> tuple[bytes, dict[bytes, AlertContent]]:
-    world = World()
-    mso = world.party("Chen", "officer")
-    made = mso.act(lambda work: alerts.compose_alone(work.turn, CAP, CHANNELS, "gunfire"))
-    return made.fields.root, dict(made.contents)
-
-
-def test_every_channel_opens_the_same_root() -> None:
-    root, contents = composed()
-    issuer_roots = {root_of(c, ISSUER, channel) for channel, c in contents.items()}
-    assert len(issuer_roots) == 1
-    assert root not in issuer_roots, "another issuer, another root"
-    assert len({c.leaf_salt for c in contents.values()}) == len(CHANNELS)
-    assert len({tuple(c.options) for c in contents.values()}) == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"cap": b"<alert/>"}, id="document"),
-        pytest.param({"options": [1, 2]}, id="what the answers mean"),
-        pytest.param({"reason": "other"}, id="reason"),
-        pytest.param({"not_after": 1}, id="end"),
-        pytest.param({"alert": bytes(16)}, id="id"),
-        pytest.param({"salt": bytes(16)}, id="salt"),
-    ],
-)
-def test_whatever_is_changed_changes_the_root(change: dict[str, object]) -> None:
-    _, contents = composed()
-    channel, content = next(iter(contents.items()))
-    assert root_of(replace(content, **change), ISSUER, channel) != root_of(content, ISSUER, channel)
-
-
-def test_a_content_opens_for_its_own_channel_only() -> None:
-    _, contents = composed()
-    with pytest.raises(BadSignature):
-        root_of(contents[CHANNELS[0]], ISSUER, CHANNELS[1])
-    unsorted = replace(contents[CHANNELS[0]], leaves=contents[CHANNELS[0]].leaves[::-1])
-    with pytest.raises(BadSignature):
-        root_of(unsorted, ISSUER, CHANNELS[0])
-
-
-def alert(world: World, mso: Party, *channels: bytes) -> bytes:
-    made, _ = mso.act(lambda work: conversation.alert_alone(work, list(channels), CAP, "gunfire at the gate"))
+def alert(world: World, mso: Party, *channels: bytes, cap: bytes = CAP) -> bytes:
+    """Chen alone; gives the root."""
+    root = alone(mso, *channels, cap=cap)
     world.run()
-    return bytes(made.fields.root)
+    return root
 
 
 def test_two_audiences_one_alert_and_who_is_silent() -> None:
@@ -105,9 +50,9 @@ def test_an_agent_alerts_nobody() -> None:
     mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
     channel = world.channel(mso, ana, kind="alert")
     with pytest.raises(NotAllowed):
-        ana.act(lambda work: conversation.alert_alone(work, [channel], CAP, "why not"))
+        alone(ana, channel)
     with pytest.raises(NotAllowed):
-        mso.act(lambda work: conversation.alert_alone(work, [channel], CAP, " "))
+        alone(mso, channel, reason=" ")
 
 
 def test_an_alert_channel_carries_no_talk() -> None:

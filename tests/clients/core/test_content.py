@@ -11,18 +11,26 @@ from clients.core.content import (
     AlertContent,
     Cards,
     Content,
+    DraftContent,
+    DraftVoid,
+    JumpReason,
     Purpose,
     Text,
     encode_content,
     read_content,
 )
 from keys.errors import Malformed
+from tests.keys.shapes import sample
 
 FORMS: list[Content] = [
     Text("at east gate, vehicle clear", 1_790_000_000_000, True),
     Cards([b"card", b"another"]),
     Purpose("east gate"),
-    AlertContent(bytes(16), b"<alert/>", [3, 200], "drill", 1_790_000_000_000, bytes(16), bytes(16), [bytes(32)]),
+    AlertContent(b"<alert/>", bytes(16), [3, 200], "drill"),
+    sample(DraftContent),
+    sample(DraftContent, none=True),
+    DraftVoid(bytes(32)),
+    JumpReason(bytes(32), bytes(16), "nobody answers"),
     AckText(bytes(32), "on my way"),
 ]
 

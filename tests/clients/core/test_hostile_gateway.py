@@ -35,6 +35,7 @@ from keys.statement import GatewayRefusal, sign_refusal
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see, texts
+from tests.keys.alerts import made
 
 Lie = Callable[[wire.FromGateway], list[wire.FromGateway]]
 
@@ -541,10 +542,10 @@ def test_what_a_member_or_the_gateway_makes_up(what: str, alarm: AlarmKind) -> N
     elif what == "an epoch to come":
         changes["epoch"] = state.epoch + 1
     elif what == "an alert by an agent":
-        from keys.envelope import AlertFields
-
         kind = Kind.ALERT
-        changes["alert"] = AlertFields(bytes(16), bytes(32), alone=True, not_after=scene.world.now + 1)
+        changes["alert"] = made(
+            scene.world.mission, scene.ana.enrolled, None, [(scene.channel, tag)], now=scene.world.now
+        ).fields(scene.channel)
     elif what == "a stranger":
         author = signer = scene.world.party("Eve", "agent")
     context = _context(scene, author, kind, **{"epoch": state.epoch, **changes})

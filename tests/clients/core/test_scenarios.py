@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from clients.core import conversation, records
+from clients.core import conversation, issuing, records
 from clients.core.errors import NotAllowed
 from clients.core.groups import roster_at
+from clients.core.issuing import Order
 from keys.authority import read_card
 from keys.envelope import Marking, Precedence
+from tests.clients.alarms import CAP
 from tests.clients.relay import Party, World
 from tests.clients.talk import say, see, texts
 from tests.keys.mission import DAY, NOW
@@ -218,7 +220,7 @@ def test_an_expired_guest_goes_too() -> None:
         ),
         pytest.param(
             ("officer",),
-            lambda w, c: conversation.alert_alone(w, [c], b"<alert/>", "why"),
+            lambda w, c: issuing.alone(w, Order(CAP, (c,), Marking.GREEN, NOW + 60_000, reason="why")),
             id="an alert in a talk channel",
         ),
     ],

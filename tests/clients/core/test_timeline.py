@@ -6,9 +6,11 @@ import pytest
 
 from clients.core.timeline import PATIENCE, Inbox
 from gateway import wire
-from keys.envelope import NOTHING, AlertFields, Context, Envelope, Heard, Kind, Marking, Precedence, seal
+from keys.alert import AlertFields
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, seal
 from keys.identity import SigningKey
 from tests.clients.relay import MemoryLedger
+from tests.keys.shapes import sample
 
 CHANNEL, ANA, BEN = bytes(16), b"a" * 16, b"b" * 16
 KEY = SigningKey(bytes(32))
@@ -39,7 +41,7 @@ def placed(
         marking=Marking.GREEN,
         expires=0,
         franking=bytes([2]) * 32 if kind in (Kind.APPLICATION, Kind.ALERT) else b"",
-        alert=AlertFields(bytes([1]) * 16, bytes([1]) * 32, alone=True, not_after=NOW) if kind is Kind.ALERT else None,
+        alert=sample(AlertFields) if kind is Kind.ALERT else None,
     )
     envelope: Envelope = seal(context, b"x", KEY if signed else None)
     return wire.Placed(CHANNEL, wire.Place(seq, seq, NOW, bytes(16)), envelope.header, envelope.signature, b"x")

@@ -1,7 +1,7 @@
 """The feed: order across and within lanes, what overtakes, the window, and that everything is sent once whatever happens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,6 @@ from gateway.core.feed import (
     COMMITS_BEFORE_FLASH,
     PAGE,
     WINDOW,
-    WINDOW_BYTES,
     Audience,
     Feed,
     Recipient,
@@ -20,7 +19,7 @@ from gateway.core.feed import (
 )
 from gateway.core.view import Stored
 from gateway.web.sifted import Sifted
-from gateway.wire import CHUNK
+from gateway.wire import CHUNK, WINDOW_LEAST, WINDOW_MOST
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, DeviceId
 
@@ -83,8 +82,8 @@ def sent(feed: Feed, log: Log) -> list[tuple[bytes, int]]:
     return out
 
 
-def following(log: Log, *channels: bytes, dense: bool = True, start: int = 0) -> Feed:
-    feed = Feed(RECIPIENT)
+def following(log: Log, *channels: bytes, dense: bool = True, start: int = 0, recipient: Recipient = RECIPIENT) -> Feed:
+    feed = Feed(recipient)
     for channel in channels:
         feed.follow(channel, start, len(log.of(channel)), dense=dense)
     return feed
@@ -227,7 +226,32 @@ def test_the_window_counts_bytes() -> None:
     for _ in range(100):
         log.add(A, length=CHUNK)
     feed = following(log, A)
-    assert len(sent(feed, log)) == WINDOW_BYTES // CHUNK + 1
+    assert len(sent(feed, log)) == WINDOW_MOST // CHUNK + 1
+
+
+def test_a_narrow_window_lets_one_go_whatever_its_size_and_no_long_body_along() -> None:
+    log = Log()
+    for length in (900, 200, 20_000, 10):
+        log.add(A, length=length)
+    narrow = replace(RECIPIENT, window=WINDOW_LEAST)
+    feed = following(log, A, recipient=narrow)
+    assert sent(feed, log) == [(A, 1), (A, 2)], "the second begins below the window"
+    feed.stored(A, 1)
+    assert sent(feed, log) == [(A, 3)], "20,000 bytes stay behind: the device fetches them"
+    assert not with_body(log.rows[2], narrow)
+    assert with_body(log.rows[2], RECIPIENT)
+
+
+def test_what_is_urgent_waits_for_one_delivery_on_a_narrow_link() -> None:
+    log = Log()
+    for _ in range(50):
+        log.add(A, length=900)
+    feed = following(log, A, recipient=replace(RECIPIENT, window=WINDOW_LEAST))
+    under_way = sent(feed, log)
+    feed.arrived(log.add(A, precedence=FLASH))
+    for _, seq in under_way:
+        feed.stored(A, seq)
+    assert sent(feed, log)[0] == (A, 51)
 
 
 def test_overtakers_leave_the_window_when_their_place_is_stored() -> None:
@@ -284,10 +308,11 @@ def test_the_commit_that_removed_the_device_is_the_last() -> None:
 @pytest.mark.parametrize(
     ("audience", "hears"),
     [
-        pytest.param(Audience(everyone=True), {"agent", "officer", "partner", "registrar"}, id="everyone"),
+        pytest.param(Audience(everyone=True), {"agent", "officer", "partner", "registrar", "watch"}, id="everyone"),
         pytest.param(Audience(directory=True), {"officer", "partner", "registrar"}, id="directory"),
         pytest.param(Audience(officers_of="Meridian"), {"officer"}, id="officers of one organisation"),
         pytest.param(Audience(devices=frozenset({b"agent"})), {"agent"}, id="named devices"),
+        pytest.param(Audience(alerting=True), {"watch"}, id="who writes or approves alerts"),
         pytest.param(Audience(), set(), id="nobody"),
     ],
 )
@@ -297,6 +322,7 @@ def test_whom_an_audience_includes(audience: Audience, hears: set[str]) -> None:
         "officer": Recipient(b"officer", "Meridian", directory=True, registrar=False),
         "partner": Recipient(b"partner", "Hostpol", directory=True, registrar=False),
         "registrar": Recipient(b"registrar", "Meridian", directory=False, registrar=True),
+        "watch": Recipient(b"watch", "Meridian", directory=False, registrar=False, alerting=True),
     }
     assert {name for name, recipient in people.items() if audience.includes(recipient)} == hears
     stored = Log().add(A)

@@ -11,7 +11,7 @@ from gateway.core import limits
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
-from keys.envelope import AlertFields, Kind, Marking, application_data, franking_tag, seal
+from keys.envelope import Kind, Marking, application_data, franking_tag, seal
 from keys.identity import receipt_stream
 from keys.mls import Remove
 from keys.policy import DEFAULT_CLASSES, Verb
@@ -246,46 +246,6 @@ def test_an_organisation_whose_agreement_has_ended_says_no_more() -> None:
     refused(s.world, Refusal.TLP, lambda: guest.send(s.channel))
 
 
-# --- alerts --------------------------------------------------------------------------------------------------------------
-
-
-def alert(s: Scene, party: Party, **changes: Any) -> Any:
-    fields = {"alone": True, "not_after": s.world.now + HOUR}
-    fields |= {k: changes.pop(k) for k in tuple(changes) if k in fields}
-    value = AlertFields(bytes(16), bytes(32), **fields)
-    return hand_in(s, party, party.message(s.channel, kind=Kind.ALERT, alert=value, **changes))
-
-
-def test_an_officer_alerts_an_alert_channel_with_any_clock_and_an_old_list(alarm: Scene) -> None:
-    alarm.world.now += 80 * HOUR
-    answer = accepted(alert(alarm, alarm.officer, time=alarm.world.now + DAY))
-    assert answer.promise is not None
-
-
-@pytest.mark.parametrize(
-    ("act", "refusal"),
-    [
-        pytest.param(lambda s: alert(s, s.agent), Refusal.ROLE, id="by an agent"),
-        pytest.param(lambda s: alert(s, s.officer, not_after=s.world.now - 1), Refusal.EXPIRED, id="ended"),
-        pytest.param(
-            lambda s: alert(s, s.officer, alone=False), Refusal.SCHEMA, id="two people without their approval"
-        ),
-        pytest.param(lambda s: alert(s, s.officer, marking=Marking.RED), Refusal.TLP, id="above the ceiling"),
-    ],
-)
-def test_an_alert_that_breaks_a_rule_is_refused(alarm: Scene, act: Callable[[Scene], Any], refusal: Refusal) -> None:
-    refused(alarm.world, refusal, lambda: act(alarm))
-
-
-def test_talk_channels_carry_no_alerts(s: Scene) -> None:
-    refused(s.world, Refusal.ROLE, lambda: alert(s, s.officer))
-
-
-def test_nobody_alerts_alone_where_the_charter_forbids_it(alarm: Scene) -> None:
-    alarm.world.succeed(break_glass=False)
-    refused(alarm.world, Refusal.ROLE, lambda: alert(alarm, alarm.officer))
-
-
 # --- receipts ------------------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +328,6 @@ def statements(s: Scene) -> dict[str, tuple[Kind, bytes]]:
     accepted(s.officer.send(s.channel))
     accepted(s.officer.commit(s.channel))
     return {
-        "ack": (Kind.ACK, encode(body.Ack(header_at(s, 3), 0))),
         "commit refused": (Kind.COMMIT_REFUSED, encode(body.CommitRefused(4, header_at(s, 4), "rule"))),
         "complaint": (Kind.FRANKING_COMPLAINT, encode(body.Complaint(3, header_at(s, 3)))),
         "commit refused of a message": (Kind.COMMIT_REFUSED, encode(body.CommitRefused(3, header_at(s, 3), "rule"))),
@@ -382,7 +341,7 @@ def statements(s: Scene) -> dict[str, tuple[Kind, bytes]]:
     }
 
 
-@pytest.mark.parametrize("name", ["ack", "commit refused", "complaint"])
+@pytest.mark.parametrize("name", ["commit refused", "complaint"])
 def test_members_say_what_they_saw(s: Scene, name: str) -> None:
     kind, data = statements(s)[name]
     for changes, refusal in (

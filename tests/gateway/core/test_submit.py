@@ -309,21 +309,19 @@ def test_a_clock_a_little_ahead_or_far_behind_is_taken(s: Scene) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 5])
-@pytest.mark.parametrize("kind", [Kind.APPLICATION, Kind.ACK, Kind.COMMIT, Kind.PROPOSAL, Kind.RECEIPT, Kind.ALERT])
+@pytest.mark.parametrize("kind", [Kind.APPLICATION, Kind.ACK, Kind.COMMIT, Kind.PROPOSAL, Kind.RECEIPT])
 def test_a_stranger_hears_the_same_of_a_channel_that_is_there_and_of_none(s: Scene, kind: Kind, number: int) -> None:
-    from keys.envelope import AlertFields
     from keys.identity import ChannelId, receipt_stream
 
     stranger = s.world.enrolled("officer")
-    alert = AlertFields(bytes(16), bytes(32), True, s.world.now + 1) if kind is Kind.ALERT else None
-    franking = bytes(32) if kind in (Kind.APPLICATION, Kind.ALERT) else b""
+    franking = bytes(32) if kind is Kind.APPLICATION else b""
     previous = NOTHING if number == 1 else b"x" * 32
     for channel in (s.channel, ChannelId(b"no such channel!"), receipt_stream(s.channel)):
         refused(
             s.world,
             Refusal.DENIED,
             lambda channel=channel: stranger.say(
-                kind, channel, b"", number=number, previous=previous, franking=franking, alert=alert, epoch=1
+                kind, channel, b"", number=number, previous=previous, franking=franking, epoch=1
             ),
         )
 

@@ -14,9 +14,9 @@ import apsw
 
 from gateway import wire
 from gateway.core import acts, answers, requests
+from gateway.core.append import Gateway
 from gateway.core.effects import Append, Outcome
 from gateway.core.errors import Refused
-from gateway.core.submit import Gateway
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
@@ -234,7 +234,7 @@ class Party:
     def message(self, channel: bytes, text: bytes = b"vehicle clear", **changes: Any) -> tuple[Envelope, bytes]:
         """An application envelope, signed, not handed in."""
         group = self.groups[channel]
-        salt = self.world.random(16)
+        salt = changes.pop("salt", None) or self.world.random(16)
         changes = {"epoch": group.epoch, "franking": franking_tag(salt, text), **changes}
         context = self.context(changes.pop("kind", Kind.APPLICATION), channel, **changes)
         self.groups[channel], data = group.protect(

@@ -1,0 +1,229 @@
+"""The part of a station that sends alerts: drafts put before a second officer, approved, sent, updated and ended.
+
+root = station.submit(order)            # frozen and put on the desk; its words are what both compare
+waiting = station.waiting()             # drafts on the desk, at every officer
+items = station.approve(root)           # the second signature; sent to every channel at once
+sent = station.alert_alone(order)       # break-glass, where the charter allows it
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from clients import views
+from clients.approving import Approver
+from clients.core import alerts, composing, conversation, issuing, records, release
+from clients.core.commits import Work
+from clients.core.content import JumpReason, encode_content
+from clients.core.issuing import Order
+from clients.core.outbox import Kept, keep
+from clients.core.release import Receiver
+from clients.views import AlertView, Answers
+from keys.alert import AlertType, root_words
+from keys.canonical import encode
+from keys.envelope import Kind, Marking, Precedence
+from keys.ladder import Jump, Ladder
+from keys.policy import Verb
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSent:
+    """An alert that was kept: its root, its id, and the item for each channel."""
+
+    root: bytes
+    alert: bytes
+    items: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A frozen draft on the desk. `words` are its root to compare by voice; `fate` is empty while it waits, and says else what
+    became of it; `approvers` are the devices whose people may approve it. Times in ms."""
+
+    root: bytes
+    words: str
+    type: AlertType
+    exercise: bool
+    writer: bytes
+    writer_name: str
+    submitted: int
+    deadline: int
+    not_after: int
+    marking: Marking
+    precedence: Precedence
+    channels: list[bytes]
+    cap: bytes
+    options: list[tuple[int, str]]
+    references: list[bytes]
+    release: str
+    ladder: Ladder | None
+    receivers: list[Receiver]
+    approvers: list[bytes]
+    fate: str
+    mine: bool
+
+
+class AlertDesk(Approver):
+    """What an officer's station does beside talking."""
+
+    # --- drafts ---
+
+    def submit(self, order: Order) -> bytes:
+        """Freeze an order and put it before the other officers; gives its root. Raises CapRefused, NotAllowed, NotNow, Unknown."""
+        return self.act(lambda work: issuing.submit(work, order)).draft.root
+
+    def submit_draft(self, wanted: str) -> bytes:
+        """Freeze a kept draft, by the beginning of its id; it may be submitted again, as another. Gives its root."""
+
+        def freeze(work: Work) -> bytes:
+            key, kept = composing.find(work.turn.draft, wanted)
+            root = issuing.submit(work, issuing.order_of(kept, work.turn.now)).draft.root
+            records.DRAFTS.put(work.turn.draft, key, replace(kept, root=root))
+            return root
+
+        return self.act(freeze)
+
+    def waiting(self) -> list[Waiting]:
+        """Drafts that were submitted here or came by the desk, the oldest first."""
+
+        def look(work: Work) -> list[Waiting]:
+            found = sorted(records.SUBMITTED.scan(work.turn.draft), key=lambda pair: pair[1].time)
+            return [_waiting(work, root) for root, _ in found]
+
+        return self.act(look)
+
+    def withdraw(self, root: bytes) -> None:
+        """Take a draft of this device's own back. Raises Unknown, NotAllowed."""
+        self.act(lambda work: issuing.withdraw(work, root))
+
+    def approve_alert(self, root: bytes) -> AlertSent:
+        """Approve a draft as its second person, and send it. Raises CapRefused, NotAllowed, NotNow, Unknown."""
+
+        def approve(work: Work) -> AlertSent:
+            items = issuing.approve(work, root)
+            _, content = issuing.submitted(work.turn.draft, root)
+            return AlertSent(root, content.draft.alert, items)
+
+        return self.act(approve)
+
+    # --- sent ---
+
+    def send_alone(self, order: Order) -> AlertSent:
+        """One officer's alert, with `order.reason`. Raises CapRefused, NotAllowed, NotNow, Unknown."""
+        content, items = self.act(lambda work: issuing.alone(work, order))
+        return AlertSent(content.draft.root, content.draft.alert, items)
+
+    def alert_alone(
+        self, channels: Sequence[bytes], cap: bytes, reason: str, references: Sequence[bytes] = ()
+    ) -> AlertSent:
+        """A document to several alert channels by one officer, under their lowest ceiling. Raises as `send_alone`."""
+        return self.send_alone(self.order(channels, cap, reason=reason, references=references))
+
+    def order(
+        self,
+        channels: Sequence[bytes],
+        cap: bytes,
+        *,
+        marking: Marking | None = None,
+        references: Sequence[bytes] = (),
+        reason: str = "",
+        release: str = "",
+        ladder: bytes = b"",
+    ) -> Order:
+        """An order for a document as it stands. Raises CapRefused, NotNow, Unknown."""
+
+        def make(work: Work) -> Order:
+            states = [conversation.channel_of(work, channel) for channel in channels]
+            lowest = min((Marking(state.ceiling) for state in states), default=Marking.CLEAR)
+            kept = records.AlertDraft(
+                type=AlertType.ALERT,
+                cap=cap,
+                written=False,
+                lasts=0,
+                channels=list(channels),
+                marking=lowest if marking is None else marking,
+                release=release,
+                ladder=ladder,
+                references=list(references),
+                template="",
+                version=0,
+                composed=work.turn.now,
+                root=b"",
+            )
+            return issuing.order_of(kept, work.turn.now, reason)
+
+        return self.act(make)
+
+    def alerts(self) -> list[AlertView]:
+        """Alerts sent and received, the oldest first."""
+
+        def look(work: Work) -> list[AlertView]:
+            found = sorted(records.ALERTS.scan(work.turn.draft), key=lambda pair: pair[1].time)
+            return [views.alert_view(work, root, record) for root, record in found]
+
+        return self.act(look)
+
+    def chain(self, root: bytes) -> list[bytes]:
+        """The alerts that hang together with this one and hold still: what an all-clear has to name."""
+        return self.act(lambda work: alerts.open_chain(work.turn.draft, root))
+
+    def answers(self, root: bytes) -> Answers:
+        """Who was alerted (or asked), and what each said. `root` may be a message's id. Raises Unknown."""
+
+        def look(work: Work) -> Answers:
+            record = records.ALERTS.get(work.turn.draft, root)
+            if record is not None:
+                return views.answers(work, root, [(c, s) for c, s in record.places])
+            channel, seq, _ = conversation.find(work, root)
+            return views.answers(work, root, [(channel, seq)])
+
+        return self.act(look)
+
+    def jump(self, root: bytes, rung: int, reason: str) -> bytes:
+        """Have a rung of an alert's ladder fired at once (0 is the first); the reason goes to the desk. Gives the item."""
+
+        def keep_both(work: Work) -> bytes:
+            conversation.need(work, Verb.ALERT)
+            desk, turn = issuing.desk_of(work), work.turn
+            salt = turn.random(16)
+            state = conversation.channel_of(work, desk)
+            data = encode_content(JumpReason(root, salt, reason))
+            keep(turn, Kept(desk, Kind.APPLICATION, data, Precedence.IMMEDIATE, state.ceiling))
+            body = Jump(root, rung, alerts.jump_reason(salt, reason), turn.now)
+            return keep(turn, Kept(turn.charter.control_channel, Kind.JUMP, encode(body), Precedence.IMMEDIATE))
+
+        return self.act(keep_both)
+
+
+def _waiting(work: Work, root: bytes) -> Waiting:
+    view = work.turn.draft
+    record, content = issuing.submitted(view, root)
+    checked = issuing.check(work, content)
+    channels = [target.channel for target in content.targets]
+    fate = record.fate
+    if not fate and work.turn.now > content.draft.deadline:
+        fate = "not approved in time"
+    return Waiting(
+        root,
+        root_words(root),
+        content.draft.type,
+        content.draft.exercise,
+        record.writer,
+        views.name_of(view, record.writer),
+        record.time,
+        content.draft.deadline,
+        content.draft.not_after,
+        Marking(content.marking),
+        Precedence(content.precedence),
+        channels,
+        content.alert.cap,
+        list(zip(content.alert.options, checked.document.response_options, strict=True)),
+        list(content.draft.references),
+        content.release,
+        checked.ladder,
+        release.receivers(work, [c for c in channels if records.CHANNELS.get(view, c) is not None]),
+        issuing.approvers(work, content),
+        fate,
+        record.writer == work.turn.me.device,
+    )

@@ -1,0 +1,123 @@
+"""What the control channel tells officers of alerts: announced, escalated, jumped, refused.
+
+An announcement names all channels of an alert and opens its ladder; it is checked as an alert's header is. What the gateway says
+of its own (rungs fired, attempts refused) is under its key. All of it is for the board: whether an alert holds for anybody is
+said by the alert itself.
+"""
+
+from typing import Final
+
+from clients.core import issuing, records
+from clients.core.ledger import View
+from clients.core.records import AlarmKind, Announced
+from clients.core.trust import Trust
+from clients.core.turn import Moved, Turn
+from gateway.wire import Placed, Refusal
+from keys.alert import check_audience, ladder_commitment
+from keys.approval import check_rule, check_signed
+from keys.body import Approval, read_approval, read_refused_attempt
+from keys.envelope import Claimed, Kind, check_body, verify_run
+from keys.errors import BadSignature, KeysError, NotTrusted
+from keys.ladder import Escalated, Ladder, read_escalated, read_jump, read_ladder
+
+KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
+_BY_GATEWAY: Final = frozenset({Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
+
+
+def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed, body: bytes) -> None:
+    """Keep one announcement; what does not hold is an alarm."""
+    kind, seq = claimed.context.kind, placed.place.seq
+    try:
+        _verify(turn, trust, claimed, body)
+        root = _READ[kind](turn, trust, claimed, body)
+    except KeysError as error:
+        detail = f"{kind.name} that does not hold: {error}"
+        turn.alarm(AlarmKind.FORGED, detail, seq=seq, device=claimed.context.device)
+        return
+    if root:
+        record = Announced(kind, claimed.context.device, body, placed.place.time)
+        records.ANNOUNCED.put(turn.draft, root + seq.to_bytes(8, "big"), record)
+        turn.events.append(Moved(root))
+
+
+def _verify(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> None:
+    """Signed by the gateway, or by a certificate of its device that counts."""
+    if claimed.context.kind in _BY_GATEWAY:
+        keys = [turn.charter.policy.gateway_key]
+    else:
+        keys = [c.public_key for c in trust.of_device(claimed.context.device)]
+    for key in keys:
+        try:
+            (verified,) = verify_run([claimed], key)
+        except BadSignature:
+            continue
+        check_body(verified, body)
+        return
+    raise NotTrusted("no key that counts for its device signed it")
+
+
+def _approval(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+    announced = read_approval(body)
+    addressed = check_audience(announced.draft, announced.channels, announced.padding)
+    writer = trust.certified(announced.writer.certificate)
+    approver = trust.certified(announced.approval.certificate) if announced.approval else None
+    if writer is None:
+        raise NotTrusted("written by a certificate that does not count")
+    signed = check_signed(addressed, announced.writer, announced.approval, writer, approver)
+    approved = check_rule(turn.charter, signed)
+    if approved.sender.device != claimed.context.device:
+        raise NotTrusted("announced by another device than that of who sends it")
+    ladder_of(announced)
+    issuing.settle(turn, approved.root, "approved and sent")
+    return approved.root
+
+
+def _escalation(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+    return read_escalated(body).root
+
+
+def _jump(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+    return read_jump(body).root
+
+
+def _attempt(turn: Turn, _trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+    attempt = read_refused_attempt(body)
+    try:
+        why = Refusal(attempt.refusal).name
+    except ValueError:
+        why = str(attempt.refusal)
+    detail = f"device {attempt.device.hex()[:8]} tried to send an alert and was refused: {why}"
+    turn.alarm(AlarmKind.ATTEMPT, detail, seq=claimed.context.number, device=attempt.device)
+    return b""
+
+
+_READ: Final = {
+    Kind.APPROVAL: _approval,
+    Kind.ESCALATION: _escalation,
+    Kind.JUMP: _jump,
+    Kind.REFUSED_ATTEMPT: _attempt,
+}
+
+
+def ladder_of(announced: Approval) -> Ladder | None:
+    """The ladder that an announcement opens. Raises BadSignature, Malformed."""
+    opening = announced.ladder
+    if opening is None:
+        return None
+    if ladder_commitment(opening.salt, opening.ladder) != announced.draft.ladder:
+        raise BadSignature("its ladder is another")
+    return read_ladder(opening.ladder)
+
+
+def announced(view: View, root: bytes) -> Approval | None:
+    """How an alert was announced, as far as this device was told."""
+    for _, record in records.ANNOUNCED.scan(view, root):
+        if record.kind is Kind.APPROVAL:
+            return read_approval(record.body)
+    return None
+
+
+def escalations(view: View, root: bytes) -> list[tuple[int, Escalated]]:
+    """The rungs fired so far, with the time of each (ms), in order."""
+    found = (r for _, r in records.ANNOUNCED.scan(view, root) if r.kind is Kind.ESCALATION)
+    return [(record.time, read_escalated(record.body)) for record in found]
