@@ -138,6 +138,23 @@ async function tsMls(n, suite, rounds, times) {
   return { peer: `ts-mls ${version}`, ...bytes };
 }
 
+// KeyPackages of members who only have to be there; a thousand core-crypto clients would take their minutes.
+async function strangers(suite, n) {
+  const mls = await import("ts-mls");
+  const { signatureKeys, suiteOf } = await import("./suites.mjs");
+  const cs = await suiteOf(suite);
+  const capabilities = { versions: ["mls10"], ciphersuites: [cs.name], extensions: [], proposals: [], credentials: ["basic", "x509"] };
+  const now = BigInt(Math.floor(Date.now() / 1000));
+  const lifetime = { notBefore: now - BigInt(DAY), notAfter: now + BigInt(27 * DAY) };
+  const made = [];
+  for (let number = 0; number < n; number++) {
+    const credential = { credentialType: "basic", identity: new TextEncoder().encode(`${crypto.randomUUID()}:1@example.org`) };
+    const { publicPackage: keyPackage } = await mls.generateKeyPackageWithKey(credential, capabilities, lifetime, [], await signatureKeys(cs), cs);
+    made.push(mls.encodeMlsMessage({ version: "mls10", wireformat: "mls_key_package", keyPackage }).slice(4));
+  }
+  return made;
+}
+
 async function coreCrypto(n, suite, rounds, times) {
   const cc = await load();
   if (![1, 2, 3, 5, 7].includes(suite)) process.exit(3);
@@ -163,11 +180,13 @@ async function coreCrypto(n, suite, rounds, times) {
   const join = (one, welcome) => one.core.transaction((context) => context.processWelcomeMessage(new cc.Welcome(welcome)));
 
   say("clients");
-  const clients = [];
-  for (let number = 0; number < n; number++) clients.push(await client());
-  const [creator, other] = clients;
+  const wanted = subtrees(n);
+  const clients = new Map();
+  for (const leaf of [0, ...wanted]) clients.set(leaf, await client());
+  const [creator, other] = [clients.get(0), clients.get(1)];
+  const others = await strangers(suite, n);
+  const packages = others.slice(1).map((stranger, place) => clients.get(place + 1)?.keyPackage ?? new cc.KeyPackage(stranger));
   say("create and add");
-  const packages = clients.slice(1).map((one) => one.keyPackage);
   const made = await times.measure("create_add", async () => {
     await creator.core.transaction((context) => context.createConversation(group, creator.credential));
     return commit(creator, (context) => context.addClientsToConversation(group, packages));
@@ -175,17 +194,16 @@ async function coreCrypto(n, suite, rounds, times) {
   const bytes = { bytes_welcome: made.welcome.length, bytes_add_commit: made.message.length };
 
   say("join, worst");
-  const wanted = subtrees(n);
-  for (const leaf of wanted) await times.measure("join", () => join(clients[leaf], made.welcome));
+  for (const leaf of wanted) await times.measure("join", () => join(clients.get(leaf), made.welcome));
   const worst = await times.measure("update_worst", () => update(creator));
   bytes.bytes_update_worst = worst.message.length;
-  for (const leaf of wanted) await times.measure("process_worst", () => follow(clients[leaf], worst.message));
+  for (const leaf of wanted) await times.measure("process_worst", () => follow(clients.get(leaf), worst.message));
 
   say("steady");
   for (const [place, leaf] of wanted.entries()) {
-    const { message } = await update(clients[leaf]);
+    const { message } = await update(clients.get(leaf));
     await follow(creator, message);
-    for (const later of wanted.slice(place + 1)) await follow(clients[later], message);
+    for (const later of wanted.slice(place + 1)) await follow(clients.get(later), message);
   }
   for (let round = 0; round < rounds; round++) {
     const steady = await times.measure("update_steady", () => update(creator));

@@ -40,7 +40,8 @@ async function hybrid(number) {
 export async function suiteOf(number) {
   const name = Object.keys(mls.ciphersuites).find((one) => mls.ciphersuites[one] === number);
   const cs = number in HYBRIDS ? await hybrid(number) : await mls.getCiphersuiteImpl(mls.getCiphersuiteFromName(name));
-  return { ...cs, hpke: { ...cs.hpke, importPublicKey: (key) => cs.hpke.importPublicKey(unwrapped(key)) } };
+  const { length } = await cs.hpke.exportPublicKey((await cs.hpke.generateKeyPair()).publicKey);
+  return { ...cs, hpke: { ...cs.hpke, importPublicKey: (key) => cs.hpke.importPublicKey(unwrapped(key, length)) } };
 }
 
 // WORKAROUND: on the NIST curves a signature key is an uncompressed point (section 5.1.1), and ts-mls makes compressed ones.
@@ -52,10 +53,9 @@ export async function signatureKeys(cs) {
 
 // WORKAROUND: ExternalPub is a struct with one vector in it (section 12.4.3.2), which ts-mls takes and writes without
 // the vector's length. Coming in, the length is taken off where the key is read: the GroupInfo's signature covers it.
-function unwrapped(key) {
-  const head = key[0] >> 6 === 0 ? 1 : 2;
-  const length = head === 1 ? key[0] : ((key[0] & 0x3f) << 8) | key[1];
-  return length === key.length - head ? key.slice(head) : key;
+function unwrapped(key, length) {
+  const head = wrapped(new Uint8Array(length)).length - length;
+  return key.length === length + head ? key.slice(head) : key;
 }
 
 export function wrapped(key) {
