@@ -32,6 +32,8 @@ FRAME_LIMIT: Final = 64 * 1024
 CHUNK: Final = 48 * 1024  # a body up to this length travels in its frame; a longer one in chunks of this length
 BODY_LIMIT: Final = 16 * 1024 * 1024
 RUN_LIMIT: Final = 64
+WINDOW_MOST: Final = 1024 * 1024  # bytes of deliveries under way
+WINDOW_LEAST: Final = 1_024
 LIST_LIMIT: Final = 256
 ROADS_LIMIT: Final = 32
 
@@ -178,10 +180,15 @@ class Proof(Frame, frozen=True, tag=2):
 
 
 class Follow(Frame, frozen=True, tag=3):
-    """Start delivery from these places; a channel not named starts where this device joined it."""
+    """Start delivery from these places; a channel not named starts where this device joined it.
+
+    `window`: how many bytes of deliveries may be under way beyond this session's Cursors. A device on a narrow link wants
+    little, so that what is urgent has little before it. A body longer than the window, or than CHUNK, is not sent along.
+    """
 
     id: RequestId
     positions: Annotated[list[Position], Meta(max_length=LIST_LIMIT)]
+    window: Annotated[int, Meta(ge=WINDOW_LEAST, le=WINDOW_MOST)] = WINDOW_MOST
 
 
 class Cursor(Frame, frozen=True, tag=4):
@@ -206,11 +213,12 @@ class PutChunk(Frame, frozen=True, tag=6):
 
 
 class GetBody(Frame, frozen=True, tag=7):
-    """One chunk of a body, Welcome, GroupInfo or tree that this device may have; answered by BodyChunk."""
+    """One chunk of a body, Welcome, GroupInfo or tree that this device may have, of `most` bytes; answered by BodyChunk."""
 
     id: RequestId
     hash: Hash
     offset: BodyLength
+    most: Annotated[int, Meta(ge=1, le=CHUNK)] = CHUNK
 
 
 class Fetch(Frame, frozen=True, tag=8):

@@ -86,12 +86,15 @@ def enrolment(view: View, who: Identity | None, frame: wire.AwaitEnrolment, _now
 
 
 def body(view: View, who: Identity, frame: wire.GetBody, _now: int) -> wire.BodyChunk:
-    """A chunk of a Welcome, GroupInfo, tree or long body that was given to this device or to a channel of its."""
+    """A chunk of a Welcome, GroupInfo, tree or body that was given to this device or to a channel of its."""
     upload = view.upload(frame.hash)
-    if upload is None or not upload.whole or not view.may_read(frame.hash, who.device):
+    if upload is not None and upload.whole and view.may_read(frame.hash, who.device):
+        data = view.blob(frame.hash, frame.offset, frame.most) or b""
+        return wire.BodyChunk(frame.id, upload.length, frame.offset, data)
+    short = view.short_body(frame.hash, who.device)
+    if short is None:
         raise denied()
-    data = view.blob(frame.hash, frame.offset, wire.CHUNK) or b""
-    return wire.BodyChunk(frame.id, upload.length, frame.offset, data)
+    return wire.BodyChunk(frame.id, len(short), frame.offset, short[frame.offset : frame.offset + frame.most])
 
 
 def tree(view: View, who: Identity, frame: wire.GetTree, _now: int) -> wire.Named:

@@ -339,6 +339,16 @@ class SqliteView(BroadcastRows):
         )
         return b"".join(data[max(0, offset - start) : offset + length - start] for start, data in pieces)
 
+    def short_body(self, body_hash: bytes, device: bytes) -> bytes | None:
+        row = self._row(
+            "SELECT e.body FROM envelopes e JOIN streams s ON s.n = e.stream JOIN members m ON m.stream = s.id"
+            " WHERE e.body_hash = ?1 AND e.body_length > 1024 AND e.body IS NOT NULL AND m.device = ?2 AND m.since < e.seq"
+            " AND (m.left_at = 0 OR e.seq <= m.left_at) LIMIT 1",
+            body_hash,
+            device,
+        )
+        return row[0] if row else None
+
     def may_read(self, body_hash: bytes, device: bytes) -> bool:
         return (
             self._row(
@@ -352,7 +362,9 @@ class SqliteView(BroadcastRows):
         )
 
     def published(self, body_hash: bytes) -> Stored | None:
-        sql = _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 17, 18, 22, 23, 26, 30, 31) LIMIT 1"
+        sql = (
+            _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 17, 18, 20, 22, 23, 26, 30, 31) LIMIT 1"
+        )
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
 

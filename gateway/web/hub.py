@@ -200,7 +200,7 @@ class Hub:
         if not followers:
             return
         concerned = None if self._dense(stored) else self.audience(stored)
-        framed = self.frame(stored, body=stored.body_length <= CHUNK)
+        framed, bare = self.frame(stored, body=stored.body_length <= CHUNK), b""
         sent = 0
         for n, peer in enumerate(tuple(followers)):
             feed = peer.feed
@@ -208,7 +208,9 @@ class Hub:
             if feed is None or not (concerned is None or own or concerned.includes(feed.recipient)):
                 continue
             if peer.writable and feed.pass_on(stored):
-                peer.write(self.frame(stored, body=False) if own else framed)
+                whole = with_body(stored, feed.recipient)
+                bare = bare if whole else bare or self.frame(stored, body=False)
+                peer.write(framed if whole else bare)
                 peer.newest = stored.index
                 sent += 1
             elif feed.arrived(stored) and peer.writable:

@@ -16,11 +16,11 @@ from aiohttp import WSMsgType, web
 from gateway import wire
 from gateway.audit.prove import prove
 from gateway.core import answers, limits, requests
+from gateway.core.append import Gateway
 from gateway.core.errors import Refused
 from gateway.core.feed import Feed, with_body
 from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.session import Session, State
-from gateway.core.append import Gateway
 from gateway.core.view import Identity, View
 from gateway.store.base import Broken
 from gateway.web.frames import server_frame

@@ -38,6 +38,9 @@ CREATE UNIQUE INDEX envelopes_number ON envelopes (stream, device, number);
 CREATE INDEX envelopes_landmarks ON envelopes (stream, seq) WHERE kind IN (3, 4, 8) OR precedence = 0;
 CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 17, 18, 22, 23, 26);
 
+-- Devices on narrow links fetch these by their hash.
+CREATE INDEX envelopes_fetched ON envelopes (body_hash) WHERE body_length > 1024 AND body IS NOT NULL;
+
 CREATE TABLE chains (
     stream  BLOB NOT NULL,
     device  BLOB NOT NULL,

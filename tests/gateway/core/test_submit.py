@@ -260,7 +260,7 @@ def claimed_length(s: Scene, length: int) -> Any:
         ),
         pytest.param(lambda s: with_body(s, lambda b: b + b"\0"), Refusal.SCHEMA, id="body one byte longer"),
         pytest.param(lambda s: with_body(s, lambda b: b[:-1] + b"\0"), Refusal.SCHEMA, id="body one byte changed"),
-        pytest.param(without_body, Refusal.SCHEMA, id="short body left out"),
+        pytest.param(without_body, Refusal.GAP, id="short body left out, and not put before"),
         pytest.param(lambda s: claimed_length(s, CHUNK + 1), Refusal.GAP, id="long body not put"),
         pytest.param(lambda s: claimed_length(s, limits.RUN_BYTES + 1), Refusal.LIMIT, id="bodies too long together"),
         pytest.param(
@@ -424,6 +424,31 @@ def test_a_long_body_is_put_in_chunks_and_read_by_those_who_were_members(s: Scen
     assert sha256(whole).digest() == stored.body_hash
     for nobody in (late, stranger):
         refused(s.world, Refusal.DENIED, lambda n=nobody: s.world.tell(n, wire.GetBody(1, stored.body_hash, 0)))
+
+
+def test_a_narrow_link_brings_a_short_body_in_pieces_and_takes_it_in_pieces(s: Scene) -> None:
+    envelope, data = s.agent.message(s.channel, b"x" * 3_000)
+    digest = sha256(data).digest()
+    for offset in range(0, len(data), 1_000):
+        piece = data[offset : offset + 1_000]
+        assert isinstance(s.world.ask(s.agent, wire.PutChunk(1, digest, len(data), offset, piece)), wire.Done)
+    named = wire.Submit(1, [wire.Sealed(envelope.header, envelope.signature, None)])
+    place = accepted(s.world.ask(s.agent, named)).places[0]
+    stored = s.world.view.envelope(s.channel, place.seq)
+    assert stored is not None
+    assert stored.body == data
+    assert s.world.view.upload(digest) is None, "the pieces have done their work"
+    assert accepted(s.world.ask(s.agent, named)).places[0] == place, "said again, it is the same"
+    late, stranger = s.world.enrolled("agent"), s.world.enrolled("officer")
+    accepted(s.officer.add(s.channel, late))
+    whole = b""
+    while len(whole) < len(data):
+        chunk = s.world.tell(s.officer, wire.GetBody(1, digest, len(whole), 700))
+        assert (chunk.length, len(chunk.data) <= 700) == (len(data), True)
+        whole += chunk.data
+    assert whole == data
+    for nobody in (late, stranger):
+        refused(s.world, Refusal.DENIED, lambda n=nobody: s.world.tell(n, wire.GetBody(1, digest, 0)))
 
 
 # --- the rules of numbers, chains and attempts, against a model ------------------------------------------------------------
