@@ -165,7 +165,9 @@ def test_nothing_more_is_taken_in_a_closed_group() -> None:
     with pytest.raises(Reinitialized):
         here.public.proposal(proposal, NOW)
     assert dict(group.parts()) == before
-    info = here[b"member 0"].group_info(with_tree=True, external=True)
+    with pytest.raises(Reinitialized):
+        group.group_info(external=True)
+    info = open_still.group_info(with_tree=True, external=True)
     stranger = Person.named(SUITE, b"stranger")
     joining = Group.join_externally(
         info, stranger.credential, stranger.signature_private_key, here.auth, random=here.random
