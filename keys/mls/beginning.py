@@ -6,12 +6,13 @@ from keys.mls.errors import InvalidGroupInfo, InvalidTree, Misuse
 from keys.mls.framing import interim_transcript_hash
 from keys.mls.hpke import Random
 from keys.mls.keypackages import KeyPackageSecrets, new_leaf
-from keys.mls.leaves import AuthenticationService, Place, check_extensions, fits_us, verify_leaf
+from keys.mls.leaves import AuthenticationService, Place, fits_us, verify_leaf
 from keys.mls.lineage import check_link, check_new
 from keys.mls.messages import GroupContext, KeyPackage
 from keys.mls.nodes import MLS10, RATCHET_TREE, Capabilities, Credential, Extension, Lifetime, find_extension
 from keys.mls.presharedkeys import Psks, held, link_of
 from keys.mls.public import PublicGroup
+from keys.mls.rules import check_group_extensions
 from keys.mls.suites import CipherSuite, SuiteTable, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import PrivateKeys, join_path
@@ -31,7 +32,7 @@ def found(
 ) -> Advance:
     """A group of one at epoch 0, its founder at leaf 0 (section 11). Raises `Invalid` and below."""
     leaf, leaf_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
-    check_extensions(extensions)
+    check_group_extensions(extensions, auth)
     verify_leaf(suite, leaf, Place(group_id, 0), None)
     fits_us(leaf, extensions)
     auth.validate(credential, leaf.signature_key)

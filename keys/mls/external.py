@@ -31,6 +31,7 @@ from keys.mls.framing import (
 )
 from keys.mls.hpke import Random
 from keys.mls.leaves import AuthenticationService, Place, new_capabilities, renewed
+from keys.mls.lineage import check_new
 from keys.mls.messages import Add, KeyPackage, PreSharedKey, Proposal, Remove
 from keys.mls.nodes import (
     EXTERNAL_PUB,
@@ -43,7 +44,7 @@ from keys.mls.nodes import (
     LeafNode,
     find_extension,
 )
-from keys.mls.presharedkeys import Psks, look_up
+from keys.mls.presharedkeys import Psks, held, look_up
 from keys.mls.public import PublicGroup, read_group_info
 from keys.mls.rules import BY_EXTERNAL_SENDER, SentProposal
 from keys.mls.suites import SUITES, CipherSuite, SuiteTable, cipher_suite
@@ -92,17 +93,16 @@ class Entrance(NamedTuple):
     ) -> tuple[int, MadeCommit]:
         """Our leaf index, and the Commit by which we take it. Raises `MLSError` and below."""
         public, suite = self.public, self.public.suite
+        if remove is None:
+            check_new(public, held(psks).groups)
         for message in self_removes:
             public = public.proposal(message, now_seconds)
         external_init, init_secret = make_external_init(suite, self.external_pub)
-        by_value: list[Proposal] = [external_init]
-        if remove is not None:
-            by_value.append(Remove(remove))
-        by_value.extend(psk_proposals)
-        sent = [SentProposal(one, NewMemberCommit(), None) for one in by_value]
-        sent.extend(public.proposals.values())
+        removes = [] if remove is None else [Remove(remove)]
+        by_value: list[Proposal] = [external_init, *removes, *psk_proposals]
+        sent = [*(SentProposal(one, NewMemberCommit(), None) for one in by_value), *public.proposals.values()]
         applied = apply(public.checker(now_seconds), sent, NewMemberCommit())
-        held = look_up(applied.psks, psks)
+        keys = look_up(applied.psks, psks)
         place = Place(public.group_id, applied.committer)
         before = _without_keys(suite, identity, capabilities, applied.replaced)
 
@@ -112,7 +112,7 @@ class Entrance(NamedTuple):
         draft = Draft.begin(public, applied, make_leaf, random)
         commit, key = draft.commit(sent), identity.signature_private_key
         signed = sign_handshake(public, NewMemberCommit(), commit, authenticated_data, key)
-        return applied.committer, draft.complete(signed, init_secret, held, {}, key)
+        return applied.committer, draft.complete(signed, init_secret, keys, {}, key)
 
 
 def _without_keys(

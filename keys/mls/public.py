@@ -65,7 +65,7 @@ from keys.mls.parts import (
     part,
     split_parts,
 )
-from keys.mls.rules import Checker, SentProposal, external_senders
+from keys.mls.rules import Checker, SentProposal, check_group_extensions, external_senders
 from keys.mls.suites import SUITES, CipherSuite, SuiteTable, cipher_suite
 from keys.mls.tree import Tree
 from keys.mls.treekem import merge_path, provisional_context
@@ -118,7 +118,7 @@ class PublicGroup:
         context = info.group_context
         if context.version != MLS10 or context.cipher_suite != suite.id:
             raise InvalidGroupInfo("another version or cipher suite (section 12.4.3.1)")
-        check_extensions(context.extensions)
+        check_group_extensions(context.extensions, auth)
         check_extensions(info.extensions)
         tree = Tree.decode(suite, ratchet_tree)
         if tree.hash() != context.tree_hash:

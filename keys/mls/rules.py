@@ -94,7 +94,7 @@ class Checker:
             case ExternalInit():
                 pass  # what the KEM output opens to, only members learn (section 8.3)
             case GroupContextExtensions(extensions):
-                self._check_extensions(extensions)
+                check_group_extensions(extensions, self.auth)  # whether all can follow is seen by what comes out
             case SelfRemove():
                 self._check_supported(SelfRemove.TYPE)
 
@@ -105,17 +105,18 @@ class Checker:
         place = Place(self.context.group_id, sender.leaf_index)
         verify_replacement(self.tree.suite, old, leaf, place, FromUpdate, self.auth)
 
-    def _check_extensions(self, extensions: tuple[Extension, ...]) -> None:
-        """Whether all members can do what the new extensions ask is seen once the list is applied."""
-        check_extensions(extensions)
-        required_capabilities(extensions)
-        for sender in external_senders(extensions):
-            self.auth.validate(sender.credential, sender.signature_key)  # section 5.3.1
-
     def _check_supported(self, proposal_type: int) -> None:
         """A type that is not a default has to be listed by every member (section 12.2)."""
         if not all(proposal_type in leaf.capabilities.proposals for _, leaf in self.tree.members()):
             raise InvalidProposal(f"proposal type {proposal_type:#06x} is not supported by all members (section 12.2)")
+
+
+def check_group_extensions(extensions: tuple[Extension, ...], auth: AuthenticationService) -> None:
+    """What holds of a GroupContext's extensions by themselves, known ones read (sections 5.3.1, 11.1 and 13.4)."""
+    check_extensions(extensions)
+    required_capabilities(extensions)
+    for sender in external_senders(extensions):
+        auth.validate(sender.credential, sender.signature_key)
 
 
 def external_senders(extensions: tuple[Extension, ...]) -> tuple[ExternalSender, ...]:

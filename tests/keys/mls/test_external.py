@@ -241,6 +241,15 @@ def test_a_resync_may_prove_that_its_client_was_here() -> None:
     refused(world, forced(world, GUEST, [INIT, linked]), InvalidProposal, "links to another group")
 
 
+def test_who_is_in_the_group_comes_in_again_only_in_its_own_place() -> None:
+    """A client that says which groups it is in does not join one of them a second time (section 12.4.3)."""
+    world = World(SUITE, 2)
+    mine = PreSharedKeys(groups={world.public.group_id: world[b"member 1"]})
+    with pytest.raises(InvalidGroupInfo, match="one that we are in"):
+        enter(world, GUEST, psks=mine)
+    come_in(world, world.people[1], enter(world, world.people[1], remove=1, psks=mine))
+
+
 def test_a_group_that_was_closed_lets_nobody_in() -> None:
     world = World(SUITE, 3)
     waiting = enter(world, GUEST)

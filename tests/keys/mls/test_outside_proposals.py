@@ -42,6 +42,7 @@ from keys.mls.external import from_outside
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, ProposalContent
 from keys.mls.messages import Commit, ExternalInit, ReInit
 from tests.keys.mls.insider import commit_to
+from tests.keys.mls.outsiders import enter
 from tests.keys.mls.people import NOW, Person, World, seeded
 
 suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
@@ -209,6 +210,18 @@ def test_a_list_of_external_senders_has_to_hold() -> None:
         with pytest.raises(error):
             world.public.stage(message, NOW)
         assert dict(world[b"member 1"].parts()) == before
+
+
+def test_who_founds_or_joins_asks_about_external_senders_too() -> None:
+    world = watched()
+    world.auth.banned.add(b"watchdog")
+    info, tree = world[b"member 0"].group_info(external=True), world.public.tree_bytes()
+    with pytest.raises(InvalidCredential, match="watchdog"):
+        PublicGroup.create(SUITE, info, tree, world.auth)
+    with pytest.raises(InvalidCredential, match="watchdog"):
+        enter(world, GUEST)
+    with pytest.raises(InvalidCredential, match="watchdog"):
+        GUEST.found(world.auth, extensions=(listed(SUITE),))
 
 
 # Who wants to be added
