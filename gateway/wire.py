@@ -331,6 +331,15 @@ class GetReach(Frame, frozen=True, tag=22):
     after: Id
 
 
+class GetEscalation(Frame, frozen=True, tag=23):
+    """How an alert's ladder stands, and what became of its notices after the number `after` (0: from the first). Officers of home
+    who may alert; answered by Escalation."""
+
+    id: RequestId
+    root: Hash
+    after: Uint
+
+
 # --- what the gateway says --------------------------------------------------------------------------------------------
 
 
@@ -467,6 +476,17 @@ class Notice(Frame, frozen=True, tag=82):
     detail: Text
 
 
+class Remind(Frame, frozen=True, tag=83):
+    """An alert waits for this person's answer: its ladder has come to the road "app". `place`: where it stands in a channel of this
+    device's; None where it stands in none: then somebody is wanted, and learns here no more than that. Its id comes again if
+    the gateway was stopped in the middle; it is one reminder all the same."""
+
+    notice: Hash
+    root: Hash
+    rung: Uint
+    place: Position | None
+
+
 class Reachable(Part, frozen=True):
     """A device as the gateway sees it: whether it is connected, when its last session ended since the gateway started (0: it had
     none), and the names of the roads off the platform by which its person can be woken. It is the gateway's word, not evidence."""
@@ -483,6 +503,58 @@ class Reach(Frame, frozen=True, tag=84):
     id: RequestId
     roads: Annotated[list[RoadName], Meta(max_length=ROADS_LIMIT)]
     devices: Annotated[list[Reachable], Meta(max_length=LIST_LIMIT)]
+
+
+class Fired(Part, frozen=True):
+    """A rung that was fired, the `number`-th of this alert; `why` as `keys.ladder.Why`. Its ESCALATION stands in the control channel
+    at `seq`. `unreached`: for whom the road had no way."""
+
+    number: Positive
+    rung: Uint
+    road: RoadName
+    why: Annotated[int, Meta(ge=1, le=255)]
+    time: Millis
+    seq: Positive
+    woken: Uint
+    unreached: Uint
+
+
+class NoticeState(IntEnum):
+    """How far a notice is."""
+
+    QUEUED = 1
+    SENT = 2  # the road has taken it
+    FAILED = 3  # the road will not take it, or has no way to this person
+    WITHDRAWN = 4  # the person answered, or the alert ended or stopped, before it was sent
+
+
+class Woken(Part, frozen=True):
+    """One person to be woken by one road. `detail`: what the road said, never an address."""
+
+    number: Positive
+    firing: Positive
+    person: Id
+    road: RoadName
+    state: NoticeState
+    time: Millis
+    attempts: Uint
+    detail: Text
+
+
+class Escalation(Frame, frozen=True, tag=85):
+    """An alert as its ladder sees it. `next_rung` is fired at `next_time` (0: none is waited for, or it is being fired); `ended` as
+    the gateway's `Ending` (0: it is not). A page of notices, none after the last. It is the gateway's word; the entries in the log
+    are the evidence."""
+
+    id: RequestId
+    asked: Uint
+    answered: Uint
+    ended: Annotated[int, Meta(ge=0, le=255)]
+    stopped: bool
+    next_rung: Uint
+    next_time: Millis
+    fired: Annotated[list[Fired], Meta(max_length=LIST_LIMIT)]
+    notices: Annotated[list[Woken], Meta(max_length=LIST_LIMIT)]
 
 
 FromDevice = (
@@ -508,6 +580,7 @@ FromDevice = (
     | GetEnrolments
     | Grant
     | GetReach
+    | GetEscalation
 )
 FromGateway = (
     Challenge
@@ -530,6 +603,8 @@ FromGateway = (
     | Enrolment
     | Notice
     | Reach
+    | Remind
+    | Escalation
 )
 
 read_from_device: Callable[[bytes], FromDevice] = reader(FromDevice, limit=FRAME_LIMIT)  # type: ignore[arg-type]

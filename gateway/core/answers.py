@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused, denied
+from gateway.core.escalations import escalation
 from gateway.core.session import check_standing
 from gateway.core.view import RENEWAL, CertificateRow, Identity, Stored, View
 from gateway.wire import Refusal
@@ -239,6 +240,7 @@ ANSWERS: Final[Mapping[type, Reading]] = {
     wire.GetCertificates: certificates,
     wire.GetDirectory: directory,
     wire.GetEnrolments: enrolments,
+    wire.GetEscalation: escalation,
 }
 
 

@@ -16,6 +16,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Final, Protocol
 
+from gateway.wire import NoticeState
 from keys.canonical import encode
 from keys.identity import ChannelId, PersonId
 from keys.ladder import Why
@@ -118,15 +119,6 @@ class Firing:
     unreached: int
 
 
-class NoticeState(IntEnum):
-    """How far a notice is."""
-
-    QUEUED = 1
-    SENT = 2  # the road has taken it
-    FAILED = 3  # the road will not take it, or has no way to this person
-    WITHDRAWN = 4  # the person answered, or the alert ended or stopped, before it was sent
-
-
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One person to be woken by one road. `detail` is a word for officers: never an address, never content."""
@@ -225,6 +217,10 @@ class Broadcasts(Protocol):
 
     def notices_next(self, road: str) -> int | None:
         """When the next of this road's is to be tried, in ms."""
+        ...
+
+    def reminders_after(self, number: int, now: int, limit: int) -> Sequence[Notice]:
+        """What waits on the platform's own road for anybody, by number."""
         ...
 
     def reminders(self, person: bytes, now: int, limit: int) -> Sequence[Notice]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, NoticeState, Placing, Position
+from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position
 from gateway.core.view import CertificateRow, Invitation, Member, Stored, Stream
-from gateway.wire import Refusal
+from gateway.wire import NoticeState, Refusal
 from keys.authority import RevocationList
 from keys.identity import PersonId
 

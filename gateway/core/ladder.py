@@ -28,7 +28,6 @@ from gateway.core.broadcast import (
     Fallback,
     Firing,
     Notice,
-    NoticeState,
     Placing,
     Position,
     Waiting,
@@ -47,7 +46,7 @@ from gateway.core.effects import (
 )
 from gateway.core.errors import Refused, denied
 from gateway.core.view import View
-from gateway.wire import Refusal
+from gateway.wire import NoticeState, Refusal
 from keys.canonical import encode
 from keys.envelope import Kind
 from keys.errors import Malformed

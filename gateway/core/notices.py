@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from gateway.core.broadcast import Notice, NoticeState
+from gateway.core.broadcast import Notice
 from gateway.core.effects import Outcome, SettleNotice
 from gateway.core.view import View
+from gateway.wire import NoticeState
 
 FIRST_PAUSE: Final = 5_000  # ms after the first try that failed; doubled after each
 LONGEST_PAUSE: Final = 5 * 60_000  # ms

@@ -14,11 +14,11 @@ from gateway.core.broadcast import (
     Fallback,
     Firing,
     Notice,
-    NoticeState,
     Placing,
     Position,
     Waiting,
 )
+from gateway.wire import NoticeState
 from keys.identity import ChannelId, PersonId
 from keys.ladder import APP, Why
 
@@ -160,6 +160,10 @@ class BroadcastRows:
     def notices_next(self, road: str) -> int | None:
         row = self._row("SELECT min(due) FROM notices WHERE state = 1 AND road = ?", road)
         return row[0] if row else None
+
+    def reminders_after(self, number: int, now: int, limit: int) -> Sequence[Notice]:
+        sql = _NOTICE + _OPEN + "AND n.n > ?2 AND n.road = ?3 ORDER BY n.n LIMIT ?4"
+        return [_notice(row) for row in self._rows(sql, now, number, APP, limit)]
 
     def reminders(self, person: bytes, now: int, limit: int) -> Sequence[Notice]:
         sql = _NOTICE + _OPEN + "AND n.person = ?2 AND n.road = ?3 AND n.due <= ?1 ORDER BY n.n LIMIT ?4"

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 
 from gateway.core import ladder
-from gateway.core.broadcast import Ending, NoticeState, notice_id
+from gateway.core.broadcast import Ending, notice_id
 from gateway.core.effects import PutStream
 from gateway.core.errors import Refused
 from gateway.core.notices import FIRST_PAUSE, LONGEST_PAUSE, TRIES, Result, Tried
-from gateway.wire import Refusal
+from gateway.wire import NoticeState, Refusal
 from keys.identity import PersonId
 from keys.ladder import APP, Ladder, Rung, Stop, Why
 from tests.gateway.core.escalation import APPROVER, CHANNELS, DEPUTY, DESK, HOUR, PEOPLE, WRITER, Scene

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.core.broadcast import Ending, NoticeState
+from gateway.core.broadcast import Ending
 from gateway.core.notices import Result, Tried
+from gateway.wire import NoticeState
 from keys.identity import PersonId
 from keys.ladder import APP, Ladder, Rung, Stop
 from tests.gateway.core.escalation import CHANNELS, DEPUTY, PEOPLE, ROADS, Process, Scene

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.broadcast import Ending, Notice, NoticeState
+from gateway.core.broadcast import Ending, Notice
 from gateway.core.notices import Result, Tried
+from gateway.wire import NoticeState
 from keys.identity import PersonId
 from keys.ladder import APP, Ladder, Rung, Stop, Why
 from tests.gateway.core.escalation import CHANNELS, DEPUTY, HOUR, PEOPLE, ROADS, Scene
