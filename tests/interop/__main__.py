@@ -67,7 +67,7 @@ def play_all(suites: Sequence[int], names: Sequence[str], only: str) -> list[Cel
 
 def show(cell: Cell) -> Cell:
     """A line as it happens."""
-    print(f"suite {cell.suite:<5} {cell.peer:30} {cell.scenario:68} {cell.result}", flush=True)
+    print(f"suite {cell.suite:<5} {cell.peer:30} {cell.scenario:84} {cell.result}", flush=True)
     if cell.reason and cell.result == "FAIL":
         print(f"    {cell.reason}", flush=True)
     return cell
@@ -80,10 +80,10 @@ def table(cells: Sequence[Cell]) -> None:
     marks = {"pass": "pass", "FAIL": "FAIL", "cannot": " -  "}
     by = {(cell.scenario, cell.suite, cell.peer): cell for cell in cells}
     for peer in peers:
-        print(f"\n{peer}\n{'':70}" + " ".join(f"{suite if suite < 256 else hex(suite):>6}" for suite in suites))
+        print(f"\n{peer}\n{'':86}" + " ".join(f"{suite if suite < 256 else hex(suite):>6}" for suite in suites))
         for scenario in dict.fromkeys(cell.scenario for cell in cells if cell.peer == peer):
             row = [by.get((scenario, suite, peer)) for suite in suites]
-            print(f"{scenario:70}" + " ".join(f"{marks[cell.result] if cell else '':>6}" for cell in row))
+            print(f"{scenario:86}" + " ".join(f"{marks[cell.result] if cell else '':>6}" for cell in row))
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for cell in cells:
         if cell.reason:

@@ -10,6 +10,7 @@ const cc = await load();
 const clients = new Map();
 
 const NO_PROPOSALS = "core-crypto has no call that makes a proposal (propose_add_member and propose_remove_member are private in 10.3)";
+const NO_SUCCESSOR = "core-crypto has no ReInit and no branches";
 const NO_PSK = "core-crypto has no call for pre-shared keys";
 
 const idOf = (request) => new cc.ConversationId(bytes(request.group));
@@ -103,7 +104,8 @@ await serve({
     const id = idOf(request);
     const { add = [], remove = [], psks = [] } = request;
     if (request.sealed) throw new Cannot("core-crypto's handshakes are PublicMessages, by its configuration");
-    if (psks.length > 0) throw new Cannot(NO_PSK);
+    if (request.reinit !== undefined) throw new Cannot(NO_SUCCESSOR);
+    if (psks.length > 0 || request.epoch !== undefined) throw new Cannot(NO_PSK);
     if (request.required !== undefined) throw new Cannot("core-crypto has no call that changes the group's extensions");
     if (add.length > 0 && remove.length > 0) throw new Cannot("core-crypto has no call that adds and removes in one commit");
     const bundle = await begin(client, async (context) => {
@@ -128,6 +130,10 @@ await serve({
   async discard(request) {
     await end(clientOf(request), false);
     return {};
+  },
+
+  found() {
+    throw new Cannot(NO_SUCCESSOR);
   },
 
   propose() {

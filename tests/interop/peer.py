@@ -5,12 +5,9 @@ MLSMessages. An answer is the request's `id` with a result, with `error` where t
 where it has no such thing. Needs the core install alone: `python tests/interop/peer.py`.
 """
 
-import base64
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,32 +22,32 @@ from keys.mls import (
     CommitReceived,
     Credential,
     Extension,
+    Founder,
     Group,
     GroupContextExtensions,
     GroupInfo,
     KeyPackage,
     KeyPackageSecrets,
-    MLSError,
     MLSMessage,
     PendingCommit,
     PreSharedKey,
+    PreSharedKeys,
     Proposal,
     PublicGroup,
+    ReInit,
     Remove,
-    Unsupported,
+    branch,
     cipher_suite,
+    external_proposal,
+    external_senders_extension,
     new_key_package,
     new_member_proposal,
+    reinitialize,
 )
-from keys.mls.nodes import RATCHET_TREE
-
-Json = dict[str, object]
+from keys.mls.nodes import RATCHET_TREE, ExternalSender
+from tests.interop.lines import Cannot, Json, Request, b64, serve
 
 DAY = 86_400
-
-
-class Cannot(Exception):
-    """Something this peer has no way to do; the text says why."""
 
 
 class Anybody:
@@ -63,39 +60,11 @@ class Anybody:
         return old == new
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One line, read strictly."""
-
-    values: Mapping[str, object]
-
-    def text(self, name: str) -> str:
-        value = self.values[name]
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is not a string")
-        return value
-
-    def number(self, name: str) -> int:
-        value = self.values[name]
-        if type(value) is not int:
-            raise TypeError(f"{name} is not a number")
-        return value
-
-    def bytes(self, name: str) -> bytes:
-        return base64.b64decode(self.text(name), validate=True)
-
-    def many(self, name: str) -> list[bytes]:
-        values = self.values.get(name, [])
-        if not isinstance(values, list):
-            raise TypeError(f"{name} is not a list")
-        return [base64.b64decode(value, validate=True) for value in values]
-
-    def flag(self, name: str) -> bool:
-        return self.values.get(name) is True
-
-
-def b64(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
+def _package(data: bytes) -> KeyPackage:
+    package = MLSMessage.unwrap(data)
+    if not isinstance(package, KeyPackage):
+        raise TypeError("not a KeyPackage")
+    return package
 
 
 def now() -> int:
@@ -175,9 +144,18 @@ class Peer:
             not_before=now() - DAY,
             not_after=now() + 27 * DAY,
             random=os.urandom,
+            extensions=self._external_senders(request),
             capabilities=client.capabilities(),
         )
         return {}
+
+    def _external_senders(self, request: Request) -> tuple[Extension, ...]:
+        """The client that the new group lists as an external sender, if one is named."""
+        if "external_sender" not in request.values:
+            return ()
+        sender = self._clients[request.text("external_sender")]
+        key = sender.suite.signature_public_key(sender.signature_private_key)
+        return (external_senders_extension([ExternalSender(key, sender.credential)]),)
 
     def join(self, request: Request) -> Json:
         client = self._client(request)
@@ -191,7 +169,7 @@ class Peer:
                     secrets,
                     client.signature_private_key,
                     Anybody(),
-                    psks=client.psks,
+                    psks=PreSharedKeys(client.psks, groups=client.groups),
                     now_seconds=now(),
                 )
                 del client.packages[place]
@@ -208,7 +186,7 @@ class Peer:
         pending = group.commit(
             self._proposals(client, group, request),
             random=os.urandom,
-            by_reference=[one.reference for one in group.pending_proposals] if request.flag("pending") else None,
+            by_reference=self._all_pending(group) if request.flag("pending") else None,
             psks=client.psks,
             with_tree=True,
             now_seconds=now(),
@@ -218,15 +196,20 @@ class Peer:
 
     def _proposals(self, client: Client, group: Group, request: Request) -> list[Proposal]:
         proposals: list[Proposal] = []
-        for data in request.many("add"):
-            package = MLSMessage.unwrap(data)
-            assert isinstance(package, KeyPackage)
-            proposals.append(Add(package))
+        proposals += [Add(_package(data)) for data in request.many("add")]
         proposals += [Remove(self._leaf(group, identity)) for identity in request.many("remove")]
         proposals += [PreSharedKey.external(client.suite, psk_id, os.urandom) for psk_id in request.many("psks")]
+        if "reinit" in request.values:
+            proposals.append(ReInit(request.bytes("reinit"), 1, client.suite.id, ()))
+        if "epoch" in request.values:
+            epoch = request.number("epoch")
+            proposals.append(PreSharedKey.resumption(client.suite, group.group_id, epoch, os.urandom))
         if "required" in request.values:
             proposals.append(GroupContextExtensions((Extension(3, request.bytes("required")),)))
         return proposals
+
+    def _all_pending(self, group: Group) -> list[bytes]:
+        return [one.reference for one in group.pending_proposals if one.reference is not None]
 
     def _refuse_sealed(self, request: Request) -> None:
         if request.flag("sealed"):
@@ -283,6 +266,19 @@ class Peer:
         public = PublicGroup.create(client.suite, group_info, tree, Anybody())
         return next(one.leaf_index for one in public.members if one.credential == client.credential)
 
+    def external_remove(self, request: Request) -> Json:
+        """A Remove by this client, which is the group's external sender."""
+        client, group = self._client(request), self._clients[request.text("seen_by")].group(request)
+        message = external_proposal(
+            client.suite,
+            group.group_id,
+            group.epoch,
+            0,
+            client.signature_private_key,
+            Remove(self._leaf(group, request.bytes("remove"))),
+        )
+        return {"message": b64(message)}
+
     def external_add(self, request: Request) -> Json:
         client = self._client(request)
         info = MLSMessage.unwrap(request.bytes("group_info"))
@@ -304,6 +300,22 @@ class Peer:
             group, message = group.propose(proposal, random=os.urandom)
         client.groups[group.group_id] = group
         return {"message": b64(message)}
+
+    # A group from another
+
+    def found(self, request: Request) -> Json:
+        """The group that follows a ReInit, or a branch named `branch`, with these KeyPackages."""
+        client = self._client(request)
+        old, packages = client.group(request), [_package(data) for data in request.many("add")]
+        founder = Founder(now() - DAY, now() + 27 * DAY)
+        if "branch" in request.values:
+            made = branch(
+                old, request.bytes("branch"), packages, founder, random=os.urandom, with_tree=True, now_seconds=now()
+            )
+        else:
+            made = reinitialize(old, packages, founder, random=os.urandom, with_tree=True, now_seconds=now())
+        client.groups[made.group.group_id] = made.group
+        return {"welcome": b64(made.welcome)}
 
     # Messages
 
@@ -337,31 +349,5 @@ class Peer:
         }
 
 
-def answer(peer: Peer, line: str) -> Json:
-    """The answer to one line; a mistake in the request is an answer too."""
-    number: object = None
-    try:
-        values = json.loads(line)
-        number = values["id"]
-        name = values["op"]
-        method: Callable[[Request], Json] | None = None if name.startswith("_") else getattr(peer, name, None)
-        if method is None:
-            raise Cannot(f"no such request here: {name}")
-        return {"id": number, **method(Request(values))}
-    except (Cannot, Unsupported) as error:
-        return {"id": number, "cannot": str(error)}
-    except MLSError as error:
-        return {"id": number, "error": f"{type(error).__name__}: {error}"}
-    except (KeyError, TypeError, ValueError) as error:
-        return {"id": number, "error": f"a bad request: {error!r}"}
-
-
-def main() -> None:
-    """Answer until the input ends."""
-    peer = Peer()
-    for line in sys.stdin:
-        print(json.dumps(answer(peer, line)), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Peer())

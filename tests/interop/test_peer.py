@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.interop.inside import theirs_seals_handshakes
 from tests.interop.process import HERE, Process, Refused
-from tests.interop.scenarios import PAIRS, Scenario, theirs_seals_handshakes, walk
+from tests.interop.scenarios import PAIRS, Scenario, walk
 from tests.interop.world import World
 
 OURS = (sys.executable, "-I", str(HERE / "peer.py"))

@@ -15,6 +15,8 @@ const VERSION = JSON.parse(readFileSync(new URL("./node_modules/ts-mls/package.j
 const NO_EXTENSIONS =
   "ts-mls leaves the path out of a commit of GroupContextExtensions (against section 12.4), and where there is one seals it under the old extensions (against section 12.4.1)";
 
+const ONE_SENDER = "ts-mls reads external_senders as one sender, where section 12.1.8.1 has a vector of them";
+
 const clients = new Map();
 
 const message = (value) => b64(mls.encodeMlsMessage(value));
@@ -60,8 +62,17 @@ function proposalsOf(client, group, request) {
   const extensions = request.required === undefined ? [] : [
     { proposalType: "group_context_extensions", groupContextExtensions: { extensions: [{ extensionType: "required_capabilities", extensionData: bytes(request.required) }] } },
   ];
-  return [...adds, ...removes, ...psks, ...extensions];
+  const reinits = request.reinit === undefined ? [] : [
+    { proposalType: "reinit", reinit: { groupId: bytes(request.reinit), version: "mls10", cipherSuite: client.cs.name, extensions: [] } },
+  ];
+  const resumptions = request.epoch === undefined ? [] : [resumption(client, "application", group.groupContext.groupId, BigInt(request.epoch))];
+  return [...adds, ...removes, ...psks, ...resumptions, ...extensions, ...reinits];
 }
+
+const resumption = (client, usage, pskGroupId, pskEpoch) => ({
+  proposalType: "psk",
+  psk: { preSharedKeyId: { psktype: "resumption", usage, pskGroupId, pskEpoch, pskNonce: client.cs.rng.randomBytes(client.cs.kdf.size) } },
+});
 
 async function newPackage(client) {
   const now = BigInt(Math.floor(Date.now() / 1000));
@@ -182,6 +193,20 @@ await serve({
     return { message: message(made.message) };
   },
 
+  // As branchGroup and reinitCreateNewGroup do it, but with the tree inside the Welcome.
+  async found(request) {
+    const client = clientOf(request);
+    const old = groupOf(client, request);
+    const [usage, id] = request.branch === undefined ? ["reinit", old.groupActiveState.reinit.groupId] : ["branch", bytes(request.branch)];
+    const made = await newPackage(client);
+    const fresh = await mls.createGroup(id, made.publicPackage, made.privatePackage, old.groupContext.extensions, client.cs, config());
+    const link = resumption(client, usage, old.groupContext.groupId, old.groupContext.epoch);
+    const context = { state: fresh, pskIndex: mls.makePskIndex(old, {}), cipherSuite: client.cs };
+    const { newState, welcome } = await mls.createCommit(context, { extraProposals: [...proposalsOf(client, fresh, request), link], ratchetTreeExtension: true });
+    moved(client, newState);
+    return { welcome: framed("mls_welcome", "welcome", welcome) };
+  },
+
   async protect(request) {
     const client = clientOf(request);
     const made = await mls.createApplicationMessage(groupOf(client, request), bytes(request.content), client.cs);
@@ -192,7 +217,9 @@ await serve({
   async process(request) {
     const client = clientOf(request);
     const group = groupOf(client, request);
-    const result = await follow(client, group, decoded(bytes(request.message)));
+    const result = await follow(client, group, decoded(bytes(request.message))).catch((error) => {
+      throw error.message === "Could not decode ExternalSender" ? new Cannot(ONE_SENDER) : error;
+    });
     const after = result.newState;
     client.groups.set(request.group, after);
     if (result.kind === "applicationMessage") return { kind: "application", content: b64(result.message) };

@@ -6,7 +6,7 @@ peer shows it. A step that a peer refuses, or a difference, ends the scenario.
 
 import base64
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.interop.process import Process
@@ -59,9 +59,9 @@ class World:
 
     # Beginning and coming in
 
-    def found(self, peer: Process) -> Member:
+    def found(self, peer: Process, **values: object) -> Member:
         founder = self.client(peer)
-        founder.ask("create", group=self.group)
+        founder.ask("create", group=self.group, **values)
         self.members.append(founder)
         return founder
 
@@ -132,6 +132,17 @@ class World:
                 if got["kind"] != "proposal":
                     raise Differs(f"{member} took a proposal for {got['kind']}")
 
+    def succeed(self, by: Member, group: bytes, joiners: Sequence[Member], **values: object) -> "World":
+        """The group that `by` founds from this one, a branch or after a ReInit, with all in it."""
+        packages = [joiner.ask("key_package")["key_package"] for joiner in joiners]
+        made = by.ask("found", group=self.group, add=packages, **values)
+        after = World(self.suite, group, [by])
+        for joiner in joiners:
+            joiner.ask("join", welcome=made["welcome"], **{"from": self.group})
+            after.members.append(joiner)
+        after.agree()
+        return after
+
     # Messages
 
     def say(self, by: Member, content: bytes) -> str:
@@ -159,11 +170,23 @@ class World:
         for name, of in (("epoch", states), ("members", states), ("exported", states), ("authenticator", states)):
             values: dict[str, Member] = {}
             for member, state in of:
-                value = sorted(state[name]) if isinstance(state[name], list) else state[name]
+                value = state[name]
                 if value is not None:
-                    values.setdefault(str(value), member)
+                    values.setdefault(str(sorted(value) if isinstance(value, list) else value), member)
             if len(values) > 1:
                 raise Differs(f"{name}: " + " and ".join(str(member) for member in values.values()) + " differ")
 
-    def pairs(self) -> Iterator[tuple[Member, Member]]:
-        return itertools.permutations(self.members, 2)
+
+def pair(suite: int, ours: Process, theirs: Process) -> tuple[World, Member, Member]:
+    """A group of two, founded by ours."""
+    world = World(suite)
+    one = world.found(ours)
+    (other,) = world.add(one, theirs)
+    return world, one, other
+
+
+def four(suite: int, ours: Process, theirs: Process) -> tuple[World, Member, Member, Member, Member]:
+    """A group of two of ours and two of theirs."""
+    world, one, other = pair(suite, ours, theirs)
+    third, fourth = world.add(one, ours, theirs)
+    return world, one, other, third, fourth
