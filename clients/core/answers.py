@@ -89,7 +89,8 @@ def _channels(s: Session, turn: Turn, frame: wire.Channels) -> None:
         elif listed.seq > state.head:
             records.CHANNELS.put(turn.draft, listed.channel, replace(state, head=listed.seq))
     after = bytes(16)
-    s.send(Errand("directory", b""), lambda i: wire.GetDirectory(i, after))
+    if not s.narrow:  # it may be long, and who is in the channels is known without
+        s.send(Errand("directory", b""), lambda i: wire.GetDirectory(i, after))
 
 
 def _joined(s: Session, turn: Turn, frame: wire.Joined) -> None:
@@ -221,7 +222,7 @@ def _to_shell(s: Session, turn: Turn, errand: Errand | None, request: int, frame
         turn.events.append(Answered(request, frame))
 
 
-def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment) -> None:
+def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment | wire.Reach) -> None:
     _to_shell(s, turn, s.errands.close(frame.id), frame.id, frame)
 
 
@@ -255,7 +256,7 @@ def _submit_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused)
         s.newest_charter = s.charter.policy.version + 1
     if outbox.refused(turn, run, frame):
         return
-    if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > wire.CHUNK for _, item in run):
+    if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
         s.held.clear()  # a long body is not there after all: it is put again
     wait = max(frame.retry_after, RETRY)
     s.quiet[errand.key] = turn.now + wait if frame.refusal in LATER else _NEXT_SESSION
@@ -340,6 +341,7 @@ TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {
     wire.CharterNote: _charter_note,
     wire.Directory: _directory,
     wire.Enrolments: _for_shell,
+    wire.Reach: _for_shell,
     wire.Enrolment: _for_shell,
     wire.Notice: _notice,
 }
