@@ -6,6 +6,7 @@ fails drops its values with the whole machine, so what is used next is again wha
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from clients.core import records
 from clients.core.ledger import Draft, View
@@ -16,7 +17,11 @@ from keys.body import TERMS_EXTENSION, ChannelTerms, read_terms
 from keys.envelope import Marking
 from keys.errors import KeysError, NotPermitted
 from keys.mls.group import Group
+from keys.mls.secrettree import Limits
 from keys.policy import ChannelClass, Policy
+
+LIMITS: Final = Limits(resumption_epochs=0)
+"""MLS's own, but for resumption PSKs of past epochs (RFC 9420 section 8.6): nothing here uses one, so none is kept."""
 
 
 @dataclass(slots=True)
@@ -34,7 +39,7 @@ class Groups:
             parts = {key[16:].decode(): data for key, data in view.scan(records.GROUPS, channel, b"")}
             if not parts:
                 return None
-            self._loaded[channel] = Group.load(parts, self.trust)
+            self._loaded[channel] = Group.load(parts, self.trust, limits=LIMITS)
             self._written[channel] = parts
         return self._loaded[channel]
 

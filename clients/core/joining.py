@@ -8,7 +8,7 @@ leaves no trace but an alarm.
 from clients.core import outbox, records
 from clients.core.commits import Wanting, Work, begin
 from clients.core.content import Cards, encode_content
-from clients.core.groups import check_terms, may_join, seats, terms_of
+from clients.core.groups import LIMITS, check_terms, may_join, seats, terms_of
 from clients.core.ledger import at
 from clients.core.outbox import Kept
 from clients.core.packages import used
@@ -97,6 +97,7 @@ def _open(work: Work, welcome: bytes, tree: bytes, package: Package) -> Group:
         work.turn.key_of(package.certificate).seed,
         work.trust,
         ratchet_tree=tree,
+        limits=LIMITS,
     )
 
 

@@ -10,7 +10,8 @@ from hashlib import sha256
 
 import pytest
 
-from clients.core.records import AlarmKind
+from clients.core import records
+from clients.core.records import AlarmKind, Intent
 from keys import body
 from keys.canonical import encode
 from keys.envelope import Kind
@@ -57,3 +58,18 @@ def test_a_commit_of_another_kind_is_refused(make: Callable[[Group], Proposal], 
     state = scene.ben.channel(scene.channel)
     assert state.epoch == group.epoch
     assert state.halted
+
+
+def test_keys_of_past_epochs_are_not_kept_since_nothing_may_use_them() -> None:
+    scene = Scene()
+    before = {}
+    for party in (scene.mso, scene.ben):
+        group = party.device.session.groups.get(party.ledger, scene.channel)
+        assert group is not None
+        before[party.id] = group.secrets.resumption_psk
+    scene.world.intend(scene.mso, Intent(scene.channel, [], [], renew=False, rekey=True, automatic=False))
+    scene.world.run()
+    for party in (scene.mso, scene.ben):
+        parts = [data for _, data in party.ledger.scan(records.GROUPS, scene.channel, b"")]
+        assert parts
+        assert not any(before[party.id] in data for data in parts)
