@@ -18,7 +18,7 @@ from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
 from clients.core.content import Cards, Purpose, encode_content
-from clients.core.groups import LIMITS, note_roster, seats
+from clients.core.groups import note_roster, seats
 from clients.core.joining import forget
 from clients.core.ledger import at
 from clients.core.outbox import Kept
@@ -58,7 +58,7 @@ def create(work: Work, channel_class: str, ceiling: int, purpose: str) -> tuple[
         work.trust,
         extensions=(Extension(bodies.TERMS_EXTENSION, terms.encode()),),
         capabilities=capabilities(suite),
-        limits=LIMITS,
+        limits=grouped.LIMITS,
         not_before=start,
         not_after=end,
         random=turn.random,
@@ -240,7 +240,7 @@ def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
     pending = records.PENDING.get(turn.draft, channel)
     if pending is None or pending.item != item:
         return
-    decoded = PendingCommit.decode(pending.commit, work.trust, limits=LIMITS)
+    decoded = PendingCommit.decode(pending.commit, work.trust, limits=grouped.LIMITS)
     records.PENDING.delete(turn.draft, channel)
     if pending.again:
         _came_in_again(work, channel, decoded.group, place)
