@@ -21,7 +21,7 @@ from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
 from clients.core.text import visible, visible_lines
 from clients.moments import iso
-from clients.shell import passphrase, pick, profile, run, tell
+from clients.shell import narrow, passphrase, pick, profile, run, tell
 from clients.station import Station
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
 from keys.alert import AlertType
@@ -36,7 +36,7 @@ SHORT_ID: Final = 8  # digits of an id that people are shown
 @contextmanager
 def device() -> Iterator[Station]:
     """This profile's device. Raises as `Station.open`."""
-    station = Station.open(profile(), passphrase())
+    station = Station.open(profile(), passphrase(), narrow=narrow())
     try:
         yield station
     finally:
@@ -204,7 +204,7 @@ def alert_object(view: AlertView) -> dict[str, object]:
         "references": [root.hex() for root in view.references],
         "standing": view.how or "holds",
         "ended_by": view.ended_by.hex() or None,
-        "play_frozen_by": view.frozen.hex() or None,
+        "play_frozen": view.frozen or None,
         "actionable": view.actionable,
         "options": [{"option": number, "text": text} for number, text in view.options],
     }
@@ -232,7 +232,10 @@ def alert_lines(view: AlertView) -> list[str]:
     kind = "" if view.type is AlertType.ALERT else f" {view.type.name.replace('_', '-')}"
     head = f"ALERT {short(view.root)}{kind} {view.marking.label}, until {iso(view.not_after)}"
     if view.how:
-        return [f"  ({head})", f"  ({alert_standing(view)}: do not act on this one. It said: {alert_headline(view.cap)})"]
+        return [
+            f"  ({head})",
+            f"  ({alert_standing(view)}: do not act on this one. It said: {alert_headline(view.cap)})",
+        ]
     lines = [f"  {head}", f"  {alert_signatures(view)}"]
     lines += [f"  updates {', '.join(short(root) for root in view.references)}"] if view.references else []
     lines += [f"  reason: {visible(view.reason)}"] if view.reason else []
@@ -248,7 +251,7 @@ def alert_lines(view: AlertView) -> list[str]:
             lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
             lines += [f"  {line}" for line in visible_lines(info.instruction) if line.strip()]
     if view.frozen:
-        lines.append(f"  PLAY IS FROZEN: a real alert holds, see {short(view.frozen)}")
+        lines.append(f"  PLAY IS FROZEN: {visible(view.frozen)}")
     else:
         lines += [f"  answer {number}: {visible(text)}" for number, text in view.options]
         lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())

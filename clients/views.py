@@ -24,7 +24,7 @@ from keys.errors import KeysError
 class AlertView:
     """An alert as it was received or sent. `root` is what answers name, `words` are the root read aloud; `options` are (number,
     what it means). `how` is empty while it holds, else "replaced", "cancelled", "cleared" or "over", and `ended_by` the root of
-    what did that. `frozen` is the root of a real alert on account of which play stands still. Times in ms."""
+    what did that. `frozen` says why an exercise stands still, empty while it goes on. Times in ms."""
 
     root: bytes
     words: str
@@ -45,7 +45,7 @@ class AlertView:
     review_due: int
     how: str
     ended_by: bytes
-    frozen: bytes
+    frozen: str
     mine: bool
 
     @property
@@ -208,7 +208,7 @@ def alert_view(work: Work, root: bytes, record: records.Alert) -> AlertView:
         record.writer.time + hours * 3_600_000 if record.alone else 0,
         stands.how,
         stands.by,
-        (alerts.freezes_play(view, now) or b"") if draft.exercise and stands.holds else b"",
+        alerts.freezes_play(view, record, now) if draft.exercise and stands.holds else "",
         record.mine,
     )
 

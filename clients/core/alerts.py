@@ -33,6 +33,8 @@ from keys.envelope import Marking, Verified
 from keys.errors import BadSignature, Expired, NotPermitted, NotTrusted
 
 ALL_CLEAR: Final = "AllClear"
+STOP_WORD: Final = "NO DUFF"  # this is no exercise
+_STOPPED: Final = b"play stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,12 +333,21 @@ def option_text(alert: Alert, option: int) -> str:
     return dict(zip(alert.options, texts, strict=False)).get(option, "")
 
 
-def freezes_play(view: View, now: int) -> bytes | None:
-    """The root of a real alert that holds while an exercise does: play stands still until it has ended."""
+def freezes_play(view: View, play: Alert, now: int) -> str:
+    """Why an exercise stands still, in words; empty while it goes on. A real alert that holds freezes all play; the stop word
+    freezes what was written before it, so play is resumed by another alert of the exercise."""
     for root, record in records.ALERTS.scan(view):
         if not record.draft.exercise and not record.draft.type.ends and standing(view, root, now).holds:
-            return root
-    return None
+            return f"a real alert holds, see {root.hex()[:8]}"
+    stopped = records.COUNTERS.get(view, _STOPPED)
+    return f"{STOP_WORD} was said" if stopped is not None and stopped.value > play.writer.time else ""
+
+
+def heard(turn: Turn, text: str, placed: int) -> None:
+    """A message was said: the stop word in it, by whomever, is never play."""
+    if STOP_WORD in " ".join(text.upper().split()):
+        known = records.COUNTERS.get(turn.draft, _STOPPED)
+        records.COUNTERS.put(turn.draft, _STOPPED, Counter(max(placed, known.value if known else 0)))
 
 
 def jump_reason(salt: bytes, text: str) -> bytes:

@@ -17,7 +17,7 @@ from clients.core import alerts, outbox, records
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
-from clients.core.content import Cards, Purpose, encode_content
+from clients.core.content import Cards, Purpose, Text, encode_content, read_content
 from clients.core.groups import note_roster, seats
 from clients.core.joining import forget
 from clients.core.ledger import at
@@ -312,5 +312,7 @@ def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
         "",
         shown=work.turn.now,
     )
+    if item.kind is Kind.APPLICATION and isinstance(said := read_content(item.content), Text):
+        alerts.heard(work.turn, said.text, place.time)
     records.MESSAGES.put(work.turn.draft, at(channel, place.seq), message)
     records.NAMES.put(work.turn.draft, message.header_hash, Note(at(channel, place.seq)))

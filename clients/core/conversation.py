@@ -147,6 +147,8 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
         if not stands.holds:
             by = f" by {stands.by.hex()[:8]}" if stands.by else ""
             raise NotNow(f"that alert is {stands.how}{by}: answer what holds now")
+        if alert.draft.exercise and (real := alerts.freezes_play(turn.draft, alert, turn.now)):
+            raise NotNow(f"play is frozen: {real}")
         number = _option(alert, option)
     else:
         channel, _, _ = find(work, root)

@@ -210,7 +210,8 @@ class Opener:
                 assert case.alert is not None  # the receiver verifies alerts before they are opened
                 alerts.take(self.turn, self.trust, case.alert, case.envelope, content, case.seq)
                 self._show(case, salt, data, "")
-            case Text():
+            case Text(text):
+                alerts.heard(self.turn, text, case.placed.place.time)
                 self._show(case, salt, data, "")
             case Cards(cards):
                 self._cards(cards)

@@ -30,6 +30,7 @@ AUDITOR: Final = "gita"
 PEOPLE: Final = (CHEN, DARA, AYO, BEA, EMIL)
 OFFICERS: Final = (CHEN, DARA)
 
+DESK_PURPOSE: Final = "The officers' desk, drafts and approvals"
 DETAIL_PURPOSE: Final = "Detail LANCE, ambassador's movements"
 ALERT_PURPOSE: Final = "Alerts for detail LANCE"
 LIAISON_PURPOSE: Final = "Liaison with the host-nation police"
@@ -42,4 +43,3 @@ LIAISON_REPLY: Final = "Two units on their way to Plaza Mayor"
 MISSED_TEXT: Final = "Checkpoint {n} of route BRAVO passed"
 MISSED: Final = 12  # messages that the agent who is cut off misses
 MISSED_REKEYS: Final = 3  # and commits
-ALERT_REASON: Final = "Deputy not reachable, crowd closing in"

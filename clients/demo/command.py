@@ -128,7 +128,8 @@ async def _alert(play: Play, page: Page) -> None:
     page.title("An alert, and who has answered")
     found = await play.alert()
     headline = next((i.headline for i in alert.infos if i.headline), alert.identifier)
-    page.did(f"Chen, alone and with a reason, sent “{visible(headline)}” to two channels")
+    page.did(f"Chen wrote “{visible(headline)}”, Dara compared its words and approved it: {play.words}")
+    page.did("it went to two channels; every device has verified both names, the guest's too")
     for answer in found["answered"]:
         page.line(f"      {visible(answer['name']):<18} {visible(answer['option'])}")
     for name in found["silent"]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from clients.registrar import Registrar
 from clients.station import Shown, Station
 from clients.vault import Cost, Vault
+from keys.alert import root_words
 from keys.envelope import Marking, Precedence
 
 PATIENCE: Final = 20.0  # s that a verb may take before the demo is told what it waits for
@@ -138,9 +139,20 @@ class Device:
                 await asyncio.sleep(PAUSE)
         return {"shown": self._shown}
 
-    async def alert(self, channels: list[str], cap: str, reason: str) -> Said:
-        sent = self._station.alert_alone([bytes.fromhex(c) for c in channels], bytes.fromhex(cap), reason)
-        return {"root": sent.root.hex(), "items": [i.hex() for i in sent.items]}
+    async def submit(self, channels: list[str], cap: str) -> Said:
+        """Freeze an alert and put it before the other officers."""
+        order = self._station.order([bytes.fromhex(c) for c in channels], bytes.fromhex(cap))
+        root = self._station.submit(order)
+        return {"root": root.hex(), "words": root_words(root)}
+
+    async def approve_alert(self, root: str, words: str) -> Said:
+        """Approve the draft that has these words, once it has come; that sends it."""
+        wanted = bytes.fromhex(root)
+        await until(lambda: any(w.root == wanted for w in self._station.waiting()), "the draft has come")
+        if root_words(wanted) != words:
+            raise ValueError("the draft has other words")
+        sent = self._station.approve_alert(wanted)
+        return {"items": [item.hex() for item in sent.items]}
 
     async def ack(self, root: str, option: str) -> Said:
         return {"item": self._station.ack(bytes.fromhex(root), option).hex()}

@@ -46,7 +46,7 @@ class Play:
     devices: dict[str, str] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
     gateway: Process | None = None
-    root: str = ""
+    words: str = ""  # of the alert that two have signed
     started: float = field(default_factory=time.monotonic)
 
     company: Company = field(init=False)
@@ -168,11 +168,12 @@ class Play:
     # --- act three: channels and messages ---
 
     async def form(self) -> None:
-        """A detail, its alert channel; a liaison channel with the police, and theirs for alerts."""
+        """The officers' desk; a detail, its alert channel; a liaison channel with the police, and theirs for alerts."""
         chen = self.people[cast.CHEN.key]
         detail = (cast.DARA, cast.AYO, cast.BEA)
         police = (cast.DARA, cast.EMIL)
         for name, kind, marking, purpose, members in (
+            ("desk", "desk", "TLP:AMBER+STRICT", cast.DESK_PURPOSE, (cast.DARA,)),
             ("detail", "detail", "TLP:AMBER+STRICT", cast.DETAIL_PURPOSE, detail),
             ("alert", "alert", "TLP:AMBER", cast.ALERT_PURPOSE, detail),
             ("liaison", "liaison", "TLP:AMBER", cast.LIAISON_PURPOSE, police),
@@ -227,18 +228,19 @@ class Play:
     # --- act four: the alert ---
 
     async def alert(self) -> Any:
-        """One officer alone, with a reason; everyone answers but the deputy."""
-        chen = self.people[cast.CHEN.key]
+        """Chen writes it, Dara approves it, and that sends it; everyone whom it is for answers."""
+        chen, dara = self.people[cast.CHEN.key], self.people[cast.DARA.key]
         channels = [self.channels["alert"], self.channels["police-alert"]]
-        sent = await chen.do("alert", channels=channels, cap=self.cap.hex(), reason=cast.ALERT_REASON)
-        self.root = sent["root"]
+        draft = await chen.do("submit", channels=channels, cap=self.cap.hex())
+        self.words = draft["words"]
+        await dara.do("approve_alert", root=draft["root"], words=self.words)
         seen = {cast.AYO: 2 + cast.MISSED, cast.BEA: 2, cast.EMIL: 2}
         for n, (person, count) in enumerate(seen.items()):
             shown = (await self.people[person.key].do("read", count=count))["shown"]
             alert = next(s["alert"] for s in shown if s["alert"])
             options = alert["options"] or ["acknowledged"]
             await self.people[person.key].do("ack", root=alert["root"], option=options[n % len(options)])
-        return await chen.do("answers", root=self.root, count=len(seen))
+        return await chen.do("answers", root=draft["root"], count=len(seen))
 
     # --- act five: the search, and the auditor ---
 
@@ -258,7 +260,7 @@ class Play:
         """Everything that the gateway must not hold: texts, names, call signs, purposes, and what the alert says."""
         alert = open_alert(self.cap)
         infos = [t for i in alert.infos for t in (i.headline, i.description, i.instruction) if t]
-        said = [cast.FIRST_TEXT, cast.REPLY_TEXT, cast.LIAISON_TEXT, cast.LIAISON_REPLY, cast.ALERT_REASON, *texts]
+        said = [cast.FIRST_TEXT, cast.REPLY_TEXT, cast.LIAISON_TEXT, cast.LIAISON_REPLY, cast.DESK_PURPOSE, *texts]
         people = [t for p in cast.PEOPLE for t in (p.name, p.call_sign)]
         purposes = [cast.DETAIL_PURPOSE, cast.ALERT_PURPOSE, cast.LIAISON_PURPOSE, cast.POLICE_ALERT_PURPOSE]
         lines = [line.strip() for info in infos for line in info.split("\n") if len(line.strip()) >= 12]
