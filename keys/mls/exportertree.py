@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from keys.mls import treemath
 from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint32
-from keys.mls.errors import Misuse
+from keys.mls.errors import DecodeError, Misuse
 from keys.mls.suites import CipherSuite
 
 COMPONENTS: Final = 1 << 16
@@ -77,4 +77,11 @@ class ExporterTree:
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> "ExporterTree":
         """The tree of these parts; raises `DecodeError`."""
-        return cls({one.node: one.secret for one in decode_all(_exporter_nodes, parts.get("exporter-tree", b"\0"))})
+        if "exporter-tree" not in parts:
+            return cls.spent()
+        tree = cls({one.node: one.secret for one in decode_all(_exporter_nodes, parts["exporter-tree"])})
+        if tree.part().get("exporter-tree") != parts["exporter-tree"]:
+            raise DecodeError("the exporter tree is not in its one form")
+        if max(tree.nodes) >= treemath.node_width(COMPONENTS):
+            raise DecodeError("a node outside the exporter tree")
+        return tree

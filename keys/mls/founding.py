@@ -1,13 +1,18 @@
 """Founding a group from another (RFC 9420 sections 11.2 and 11.3); what ties the two is checked in `lineage.py`.
 
-    closed = group.commit([ReInit(new_id, 1, 0xF001, ())], random=random)        # everybody follows: the group is shut
-    founded = reinitialize(closed.group, key_packages, ...)                      # one of them goes on; the others
+    pending = old.commit([ReInit(new_id, 1, 0xF001, ())], random=random)      # everybody follows: the group is shut
+    old = old.merge(pending)
+    founded = reinitialize(old, key_packages, Founder(...), random=random)    # any of them goes on, the others join:
     group = Group.join(founded.welcome, ..., psks=PreSharedKeys(groups={old.group_id: old}))
 
-    founded = branch(group, new_id, key_packages, ...)                           # and here the old group lives on
+    founded = branch(old, new_id, key_packages, Founder(...), random=random)  # and here the old group lives on
 
-Both give a `PendingCommit`: its group is the new one at epoch 1, its message the founder's first Commit, which nobody
-else needs. Who founds, where several could, is the Delivery Service's to settle.
+Both give a `PendingCommit` whose group is the new one at epoch 1, taken as it is; its message is the founder's first
+Commit, which nobody else needs. Who founds, where several could, is the Delivery Service's to settle. Drop a group that
+was closed once its successor is joined: its resumption PSK is in there.
+
+A Welcome to a branch should be opened before the old group has gone on for longer than it keeps past epochs: who was a
+member in an epoch that is forgotten can't be told, and the branch is refused then.
 """
 
 from collections.abc import Sequence

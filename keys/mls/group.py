@@ -137,8 +137,8 @@ class Group(Membership):
 
         `psks` should list the groups that this client is in (`PreSharedKeys.groups`): the new one may not have the id of
         one of them, and one that continues or branches another is held against it (sections 11.2 and 11.3). With
-        `now_seconds` a leaf whose KeyPackage has run out is refused, which a member of long standing may be. Raises
-        `MLSError` and below.
+        `now_seconds` a leaf whose KeyPackage has run out is refused, which a member of long standing may be. What may be
+        kept of `secrets` once this has gone well, `secrets_after_welcome` says. Raises `MLSError` and below.
         """
         own, advance = beginning.join(
             welcome, key_package, secrets, signature_private_key, auth, ratchet_tree, psks or {}, now_seconds, suites

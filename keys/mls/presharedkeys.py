@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
 from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint64
-from keys.mls.errors import Invalid, InvalidProposal, MissingPreSharedKey
+from keys.mls.errors import DecodeError, Invalid, InvalidProposal, MissingPreSharedKey
 from keys.mls.messages import ApplicationPsk, ExternalPsk, PreSharedKeyID, Psk, ResumptionPsk
 from keys.mls.schedule import HeldKeys
 from keys.mls.suites import CipherSuite
@@ -180,4 +180,9 @@ def resumption_part(kept: Mapping[int, bytes]) -> dict[str, bytes]:
 
 def load_resumption(parts: Mapping[str, bytes]) -> Mapping[int, bytes]:
     """The same back; raises `DecodeError`."""
-    return {one.epoch: one.psk for one in decode_all(_kept_psks, parts.get("resumption", b"\0"))}
+    if "resumption" not in parts:
+        return {}
+    kept = {one.epoch: one.psk for one in decode_all(_kept_psks, parts["resumption"])}
+    if resumption_part(kept).get("resumption") != parts["resumption"]:
+        raise DecodeError("the resumption PSKs are not in their one form")
+    return kept

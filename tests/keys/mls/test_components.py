@@ -1,8 +1,11 @@
 """The safe application interface: labels by component, the data dictionary, and what marks a last resort."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys.mls import (
     LAST_RESORT,
@@ -122,6 +125,16 @@ def test_dictionaries_that_are_none(content: bytes) -> None:
     with pytest.raises(DecodeError):
         component_data(extensions, 4)
     assert not marks_last_resort(extensions)
+
+
+@given(st.binary(max_size=80))
+def test_arbitrary_bytes(data: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        assert AppDataDictionary.decode(data).encode() == data
+    extensions = (Extension(APP_DATA_DICTIONARY, data),)
+    with contextlib.suppress(DecodeError):
+        component_data(extensions, 4)
+    marks_last_resort(extensions)
 
 
 # Last resort

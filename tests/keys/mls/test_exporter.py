@@ -1,6 +1,10 @@
 """Secrets for the application: MLS-Exporter, and the safe exporter that gives each component its own once an epoch."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys.mls import (
     DecodeError,
@@ -13,6 +17,7 @@ from keys.mls import (
     Removed,
     cipher_suite,
 )
+from keys.mls.codec import Vector, encode_with
 from keys.mls.exportertree import ExporterNode, ExporterTree
 from keys.mls.parts import join_parts
 from tests.keys.mls.people import Names, World
@@ -68,9 +73,21 @@ def test_the_tree_at_rest_has_one_form() -> None:
             ExporterTree.load({"exporter-tree": content[:cut]})
     with pytest.raises(DecodeError):
         ExporterTree.load({"exporter-tree": content + b"\0"})
+    for odd in ((ExporterNode(3, b"x"), ExporterNode(1, b"y")), (ExporterNode(1, b"x"), ExporterNode(1, b"x")), ()):
+        with pytest.raises(DecodeError, match="one form"):
+            ExporterTree.load({"exporter-tree": encode_with(Vector(ExporterNode), odd)})
+    ExporterTree.load(ExporterTree({0x1FFFE: b"x"}).part())
+    with pytest.raises(DecodeError, match="outside"):
+        ExporterTree.load(ExporterTree({0x1FFFF: b"x"}).part())
     assert ExporterTree.spent().part() == {}
     assert ExporterTree.load({}) == ExporterTree.spent()
     assert ExporterNode.decode(ExporterNode(3, b"x").encode()) == ExporterNode(3, b"x")
+
+
+@given(st.binary(max_size=80))
+def test_arbitrary_bytes(data: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        assert ExporterTree.load({"exporter-tree": data}).part() == {"exporter-tree": data}
 
 
 def test_members_agree_and_each_epoch_has_others() -> None:

@@ -1,9 +1,12 @@
 """Pre-shared keys of all kinds: found where they are, mixed in by everybody, kept no longer than said, named by the rules."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys.mls import (
     DEFAULT_LIMITS,
@@ -22,6 +25,7 @@ from keys.mls import (
     ResumptionPsk,
     cipher_suite,
 )
+from keys.mls.codec import Vector, encode_with
 from keys.mls.framing import ProposalContent
 from keys.mls.messages import ApplicationPsk, ExternalPsk
 from keys.mls.parts import join_parts
@@ -186,9 +190,43 @@ def test_kept_psks_at_rest() -> None:
             load_resumption({"resumption": content[:cut]})
     with pytest.raises(DecodeError):
         load_resumption({"resumption": content + b"\0"})
+    for odd in ((KeptPsk(4, b"four"), KeptPsk(3, b"three")), (KeptPsk(3, b"x"), KeptPsk(3, b"x")), ()):
+        with pytest.raises(DecodeError, match="one form"):
+            load_resumption({"resumption": encode_with(Vector(KeptPsk), odd)})
     assert KeptPsk.decode(KeptPsk(3, b"x").encode()) == KeptPsk(3, b"x")
     assert kept_with(kept, 5, b"five", 2) == {4: b"four", 5: b"five"}
     assert kept_with(kept, 5, b"five", 0) == {}
+
+
+@given(st.binary(max_size=80))
+def test_arbitrary_bytes(data: bytes) -> None:
+    """Whatever is read is written again as it was; else only our own error comes out."""
+    with contextlib.suppress(DecodeError):
+        assert resumption_part(load_resumption({"resumption": data})) == {"resumption": data}
+    with contextlib.suppress(DecodeError):
+        assert PreSharedKeyID.decode(data).encode() == data
+
+
+@pytest.mark.parametrize(
+    ("psk", "encoding"),
+    [
+        pytest.param(ExternalPsk(b"id"), "01 02 6964", id="external"),
+        pytest.param(ResumptionPsk(3, b"g", 7), "02 03 01 67 0000000000000007", id="resumption"),
+        pytest.param(ApplicationPsk(0x8001, b"id"), "03 8001 02 6964", id="application"),
+    ],
+)
+def test_names_have_one_form(psk: object, encoding: str) -> None:
+    name = PreSharedKeyID(psk, b"nonce")  # type: ignore[arg-type]
+    encoded = bytes.fromhex(encoding) + b"\x05nonce"
+    assert name.encode() == encoded
+    assert PreSharedKeyID.decode(encoded) == name
+    for cut in range(len(encoded)):
+        with pytest.raises(DecodeError):
+            PreSharedKeyID.decode(encoded[:cut])
+    with pytest.raises(DecodeError):
+        PreSharedKeyID.decode(encoded + b"\0")
+    with pytest.raises(DecodeError, match="unknown tag 4"):
+        PreSharedKeyID.decode(b"\x04" + encoded[1:])
 
 
 # Which may be named
