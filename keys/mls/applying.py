@@ -66,12 +66,17 @@ class Applied:
 
 def apply(checker: Checker, proposals: Sequence[SentProposal], committer: Sender) -> Applied:
     """Judge the proposals and apply them in the order of section 12.3. Raises as `Checker.check` does."""
+    for sent in proposals:
+        checker.check(sent)
+    return apply_together(checker, proposals, committer)
+
+
+def apply_together(checker: Checker, proposals: Sequence[SentProposal], committer: Sender) -> Applied:
+    """The same for proposals each of which is known to be valid by itself. Raises `InvalidProposal`."""
     if isinstance(committer, MemberSender):
         check_list(proposals, committer.leaf_index)
     else:
         check_external_list(proposals)
-    for sent in proposals:
-        checker.check(sent)
     before, edit = checker.tree, checker.tree.edit()
     new_extensions = [one.extensions for one in _of(GroupContextExtensions, proposals)]
     updated = _update(edit, before, proposals)

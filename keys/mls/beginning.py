@@ -28,10 +28,13 @@ def found(
     lifetime: Lifetime,
     extensions: tuple[Extension, ...],
     capabilities: Capabilities,
+    leaf_extensions: tuple[Extension, ...],
     random: Random,
 ) -> Advance:
     """A group of one at epoch 0, its founder at leaf 0 (section 11). Raises `Invalid` and below."""
-    leaf, leaf_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
+    leaf, leaf_private = new_leaf(
+        suite, credential, signature_private_key, lifetime, capabilities, leaf_extensions, random
+    )
     check_group_extensions(extensions, auth)
     verify_leaf(suite, leaf, Place(group_id, 0), None)
     fits_us(leaf, extensions)

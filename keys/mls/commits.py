@@ -15,9 +15,9 @@ from keys.mls.evolution import Evolution
 from keys.mls.externalinit import open_external_init
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, MemberSender, Sender
 from keys.mls.hpke import Random
-from keys.mls.leaves import Place, fits_us, renewed
+from keys.mls.leaves import Place, fits_us, renewed, reshaped
 from keys.mls.messages import ByReference, ByValue, Commit, GroupContext, KeyPackage, ProposalOrRef
-from keys.mls.nodes import Credential, FromCommit, LeafNode
+from keys.mls.nodes import Capabilities, Credential, Extension, FromCommit, LeafNode
 from keys.mls.presharedkeys import Psks, ResumptionPsks, look_up
 from keys.mls.public import PublicGroup
 from keys.mls.rules import SentProposal
@@ -182,21 +182,32 @@ class Participant:
         path: bool,
         now_seconds: int | None,
         random: Random,
+        capabilities: Capabilities | None = None,
+        leaf_extensions: tuple[Extension, ...] | None = None,
     ) -> MadeCommit:
         """Make a Commit of these proposals. Raises `Invalid` and below, `MissingPreSharedKey`."""
         public = self.public
         applied = apply(public.checker(now_seconds), sent, MemberSender(self.own))
         held = look_up(applied.psks, psks, self.resumption_psks)
-        with_path = path or applied.path_required or identity is not None
-        draft = Draft.begin(public, applied, self._leaf_maker(identity) if with_path else None, random)
+        make_leaf = None
+        changed = (identity, capabilities, leaf_extensions) != (None, None, None)
+        if path or applied.path_required or changed:
+            make_leaf = self._leaf_maker(identity, capabilities, leaf_extensions)
+        draft = Draft.begin(public, applied, make_leaf, random)
         signed = self.sign(draft.commit(sent), authenticated_data)
         key = identity.signature_private_key if identity else self.signature_private_key
         return draft.complete(signed, self.secrets.init_secret, held, self.private, key)
 
-    def _leaf_maker(self, identity: Identity | None) -> Callable[[bytes, bytes], LeafNode]:
+    def _leaf_maker(
+        self,
+        identity: Identity | None,
+        capabilities: Capabilities | None,
+        leaf_extensions: tuple[Extension, ...] | None,
+    ) -> Callable[[bytes, bytes], LeafNode]:
         public = self.public
-        old = public.tree.leaf(self.own)
-        assert old is not None
+        leaf = public.tree.leaf(self.own)
+        assert leaf is not None
+        old = reshaped(leaf, capabilities, leaf_extensions)
         place = Place(public.group_id, self.own)
         credential, key = identity or Identity(old.credential, self.signature_private_key)
 

@@ -30,7 +30,7 @@ from keys.mls.framing import (
     Sender,
 )
 from keys.mls.hpke import Random
-from keys.mls.leaves import AuthenticationService, Place, new_capabilities, renewed
+from keys.mls.leaves import AuthenticationService, Place, new_capabilities, renewed, reshaped
 from keys.mls.lineage import check_new
 from keys.mls.messages import Add, KeyPackage, PreSharedKey, Proposal, Remove
 from keys.mls.nodes import (
@@ -87,6 +87,7 @@ class Entrance(NamedTuple):
         psks: Psks,
         self_removes: Sequence[bytes],
         capabilities: Capabilities | None,
+        leaf_extensions: tuple[Extension, ...] | None,
         authenticated_data: bytes,
         now_seconds: int | None,
         random: Random,
@@ -104,7 +105,7 @@ class Entrance(NamedTuple):
         applied = apply(public.checker(now_seconds), sent, NewMemberCommit())
         keys = look_up(applied.psks, psks)
         place = Place(public.group_id, applied.committer)
-        before = _without_keys(suite, identity, capabilities, applied.replaced)
+        before = _without_keys(suite, identity, applied.replaced, capabilities, leaf_extensions)
 
         def make_leaf(encryption_key: bytes, parent_hash: bytes) -> LeafNode:
             return renewed(suite, before, encryption_key, FromCommit(parent_hash), place, *identity)
@@ -116,13 +117,17 @@ class Entrance(NamedTuple):
 
 
 def _without_keys(
-    suite: CipherSuite, identity: Identity, capabilities: Capabilities | None, before: LeafNode | None
+    suite: CipherSuite,
+    identity: Identity,
+    before: LeafNode | None,
+    capabilities: Capabilities | None,
+    leaf_extensions: tuple[Extension, ...] | None,
 ) -> LeafNode:
     """What of our leaf does not depend on its place: as in our prior appearance, if nothing else is said."""
-    if capabilities is None:
-        capabilities = before.capabilities if before else new_capabilities(suite, identity.credential)
-    extensions = before.extensions if before else ()
-    return LeafNode(b"", b"", identity.credential, capabilities, FromCommit(b""), extensions, b"")
+    if before is None:
+        least = new_capabilities(suite, identity.credential, tuple(one.extension_type for one in leaf_extensions or ()))
+        before = LeafNode(b"", b"", identity.credential, least, FromCommit(b""), (), b"")
+    return reshaped(before, capabilities, leaf_extensions)
 
 
 def from_outside(signed: AuthenticatedContent) -> bytes:

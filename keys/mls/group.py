@@ -32,6 +32,7 @@ from keys.mls.leaves import (
     Place,
     new_capabilities,
     renewed,
+    reshaped,
 )
 from keys.mls.membership import Membership
 from keys.mls.messages import KeyPackage, PreSharedKey, Proposal, SelfRemove, Update
@@ -48,7 +49,7 @@ from keys.mls.public import read_group_info
 from keys.mls.received import Received
 from keys.mls.rules import SentProposal
 from keys.mls.secrettree import DEFAULT_LIMITS, Limits
-from keys.mls.selection import select
+from keys.mls.selection import Chooser
 from keys.mls.state import KeptCommit
 from keys.mls.suites import SUITES, CipherSuite, SuiteTable
 from keys.mls.welcoming import make_welcome
@@ -105,16 +106,29 @@ class Group(Membership):
         not_after: int,
         random: Random,
         extensions: tuple[Extension, ...] = (),
+        leaf_extensions: tuple[Extension, ...] = (),
         capabilities: Capabilities | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> "Group":
-        """A new group with one member (section 11), at epoch 0. Raises `Invalid` and below."""
+        """A new group with one member (section 11), at epoch 0. Raises `Invalid` and below.
+
+        Without `capabilities` the leaf lists its own extensions and those of the group.
+        """
         if capabilities is None:
-            types = tuple(extension.extension_type for extension in extensions)
+            types = tuple(extension.extension_type for extension in (*extensions, *leaf_extensions))
             capabilities = new_capabilities(suite, credential, types)
         lifetime = Lifetime(not_before, not_after)
         advance = beginning.found(
-            suite, group_id, credential, signature_private_key, auth, lifetime, extensions, capabilities, random
+            suite,
+            group_id,
+            credential,
+            signature_private_key,
+            auth,
+            lifetime,
+            extensions,
+            capabilities,
+            leaf_extensions,
+            random,
         )
         return cls.in_epoch(advance, 0, (), limits)
 
@@ -160,6 +174,7 @@ class Group(Membership):
         psks: Psks | None = None,
         self_removes: Sequence[bytes] = (),
         capabilities: Capabilities | None = None,
+        leaf_extensions: tuple[Extension, ...] | None = None,
         authenticated_data: bytes = b"",
         now_seconds: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -182,6 +197,7 @@ class Group(Membership):
             psks=psks or {},
             self_removes=self_removes,
             capabilities=capabilities,
+            leaf_extensions=leaf_extensions,
             authenticated_data=authenticated_data,
             now_seconds=now_seconds,
             random=random,
@@ -231,14 +247,18 @@ class Group(Membership):
         *,
         authenticated_data: bytes = b"",
         new_credential_and_signature_key: tuple[Credential, bytes] | None = None,
+        capabilities: Capabilities | None = None,
+        leaf_extensions: tuple[Extension, ...] | None = None,
         random: Random,
     ) -> "tuple[Group, bytes]":
-        """Propose a fresh leaf for ourselves, with a new credential and signature key where they are given."""
+        """Propose a fresh leaf for ourselves, with a new credential and signature key, capabilities or extensions where
+        they are given."""
         suite, old = self.suite, self.own_leaf
         private, public = suite.derive_key_pair(random(suite.hash_length))
         credential, key = new_credential_and_signature_key or (old.credential, self.signature_private_key)
         place = Place(self.group_id, self.own_leaf_index)
-        leaf = renewed(suite, old, public, FromUpdate(), place, credential, key)
+        shape = reshaped(old, capabilities, leaf_extensions)
+        leaf = renewed(suite, shape, public, FromUpdate(), place, credential, key)
         group, message = self._propose(Update(leaf), authenticated_data)
         updates = {**self.own_updates, public: OwnUpdate(private, key)}
         return replace(group, own_updates=updates), message
@@ -256,6 +276,8 @@ class Group(Membership):
         by_reference: Sequence[bytes] | None = None,
         authenticated_data: bytes = b"",
         new_credential_and_signature_key: tuple[Credential, bytes] | None = None,
+        capabilities: Capabilities | None = None,
+        leaf_extensions: tuple[Extension, ...] | None = None,
         psks: Psks | None = None,
         path: bool = True,
         with_tree: bool = False,
@@ -263,12 +285,13 @@ class Group(Membership):
     ) -> PendingCommit:
         """End this epoch (section 12.4.1) with proposals by value, and pending ones by reference.
 
-        `by_reference` lists references of pending proposals; None takes all that can stand together with `proposals`.
-        A new credential and signature key take effect with this Commit's leaf. `psks` are the pre-shared keys at hand,
+        `by_reference` lists references of pending proposals; None takes all that can stand together with `proposals`,
+        but for clients that ask to be added: those are let in only by name. A new credential and signature key,
+        capabilities and leaf extensions take effect with this Commit's leaf. `psks` are the pre-shared keys at hand,
         but for this group's own resumption PSKs. Without `path` the path is left out where the RFC lets it be, which
         saves bytes and heals nothing. Raises `Invalid` and below, `MissingPreSharedKey`.
         """
-        sent = self._gather(proposals, by_reference, now_seconds)
+        sent = self._gather(proposals, by_reference, now_seconds, psks or {})
         identity = Identity(*new_credential_and_signature_key) if new_credential_and_signature_key else None
         made = self.participant().commit(
             sent,
@@ -278,6 +301,8 @@ class Group(Membership):
             path=path,
             now_seconds=now_seconds,
             random=random,
+            capabilities=capabilities,
+            leaf_extensions=leaf_extensions,
         )
         group = Group.in_epoch(made.advance, self.own_leaf_index, (), self.limits)
         info = group.group_info()
@@ -288,15 +313,21 @@ class Group(Membership):
         return PendingCommit(self.tagged(made.signed), welcome, info, group)
 
     def _gather(
-        self, proposals: Sequence[Proposal], by_reference: Sequence[bytes] | None, now_seconds: int | None = None
+        self,
+        proposals: Sequence[Proposal],
+        by_reference: Sequence[bytes] | None,
+        now_seconds: int | None = None,
+        psks: Psks | None = None,
     ) -> list[SentProposal]:
         """The proposals of a Commit: pending ones first, then those by value."""
         own = [SentProposal(proposal, MemberSender(self.own_leaf_index), None) for proposal in proposals]
         if any(isinstance(proposal, Update) for proposal in proposals):
             raise Misuse("a Commit updates its own leaf by its path")
         if by_reference is None:
-            checker = self.public.checker(now_seconds)
-            return [*select(checker, self.pending_proposals, own, self.own_leaf_index), *own]
+            chooser = Chooser(
+                self.public.checker(now_seconds), self.own_leaf_index, psks or {}, self.resumption_psks, own
+            )
+            return [*chooser.select(self.pending_proposals), *own]
         missing = [reference for reference in by_reference if reference not in self.public.proposals]
         if missing:
             raise Misuse(f"no pending proposal {missing[0].hex()}")

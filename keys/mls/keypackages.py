@@ -42,6 +42,7 @@ def new_leaf(
     signature_private_key: bytes,
     lifetime: Lifetime,
     capabilities: Capabilities,
+    extensions: tuple[Extension, ...],
     random: Random,
 ) -> NewLeaf:
     """A signed leaf that belongs to no group yet (leaf_node_source key_package). Raises `InvalidLeafNode`."""
@@ -49,7 +50,7 @@ def new_leaf(
         raise InvalidLeafNode("the leaf does not list the group's cipher suite (section 7.2)")
     private, public = suite.derive_key_pair(random(suite.hash_length))
     signature_key = suite.signature_public_key(signature_private_key)
-    unsigned = LeafNode(public, signature_key, credential, capabilities, lifetime, (), b"")
+    unsigned = LeafNode(public, signature_key, credential, capabilities, lifetime, extensions, b"")
     return NewLeaf(sign_leaf(suite, unsigned, signature_private_key, NOWHERE), private)
 
 
@@ -63,6 +64,7 @@ def new_key_package(
     random: Random,
     last_resort: bool = False,
     extensions: tuple[Extension, ...] = (),
+    leaf_extensions: tuple[Extension, ...] = (),
     capabilities: Capabilities | None = None,
 ) -> tuple[KeyPackage, KeyPackageSecrets]:
     """A KeyPackage that counts from `not_before` to `not_after` (seconds since 1970), and its secrets.
@@ -70,18 +72,21 @@ def new_key_package(
     With `last_resort` it is marked as one that may be handed out more than once, by the extension that is in use; the
     draft's present form is `extensions=(components.LAST_RESORT_COMPONENT,)`.
 
-    Without `capabilities` the leaf lists this suite, its credential type and the types of `extensions`: a group
-    whose GroupContext has an extension of its own will refuse it, so name that type in `capabilities`.
+    Without `capabilities` the leaf lists this suite, its credential type and the types of the extensions, beside it
+    and in it: a group whose GroupContext has an extension of its own will refuse it, so name that type in
+    `capabilities`.
     """
     if last_resort:
         extensions = (*extensions, Extension(LAST_RESORT, b""))
     if capabilities is None:
-        types = tuple(extension.extension_type for extension in extensions)
+        types = tuple(extension.extension_type for extension in (*extensions, *leaf_extensions))
         capabilities = new_capabilities(suite, credential, types)
     if any(extension.extension_type not in capabilities.extensions for extension in extensions):
         raise Misuse("capabilities must list the extensions of the KeyPackage (section 10)")
     lifetime = Lifetime(not_before, not_after)
-    leaf, encryption_private = new_leaf(suite, credential, signature_private_key, lifetime, capabilities, random)
+    leaf, encryption_private = new_leaf(
+        suite, credential, signature_private_key, lifetime, capabilities, leaf_extensions, random
+    )
     init_private, init_key = suite.derive_key_pair(random(suite.hash_length))
     unsigned = KeyPackage(MLS10, suite.id, init_key, leaf, extensions, b"")
     signature = suite.sign_with_label(signature_private_key, b"KeyPackageTBS", unsigned.to_be_signed())

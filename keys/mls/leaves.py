@@ -116,6 +116,17 @@ def renewed(
     return sign_leaf(suite, unsigned, signature_private_key, place)
 
 
+def reshaped(
+    old: LeafNode, capabilities: Capabilities | None, leaf_extensions: tuple[Extension, ...] | None
+) -> LeafNode:
+    """The leaf with other capabilities or extensions where they are given; its signature no longer holds."""
+    return replace(
+        old,
+        capabilities=old.capabilities if capabilities is None else capabilities,
+        extensions=old.extensions if leaf_extensions is None else leaf_extensions,
+    )
+
+
 def check_extensions(among: tuple[Extension, ...]) -> None:
     """No two of one type (section 13.4)."""
     types = [extension.extension_type for extension in among]

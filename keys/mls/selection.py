@@ -5,42 +5,63 @@ nobody's proposal can keep a group from committing.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from keys.mls.applying import apply, check_result
+from keys.mls.applying import apply_together, check_result
 from keys.mls.errors import MLSError
 from keys.mls.framing import MemberSender, NewMemberProposal
 from keys.mls.messages import Add, GroupContextExtensions, Proposal, ReInit, Remove, SelfRemove, Update
+from keys.mls.presharedkeys import Psks, ResumptionPsks, look_up
 from keys.mls.rules import Checker, SentProposal
 
 
-def select(
-    checker: Checker, pending: Iterable[SentProposal], by_value: Sequence[SentProposal], committer: int
-) -> list[SentProposal]:
-    """Those of the pending proposals that this member can commit together with its own ones by value.
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """A member about to commit: what it can, and what it commits by value in any case."""
 
-    A client that asks for its own Add is let in only by who names that proposal: it is nobody the group knows.
-    """
-    known = [sent for sent in pending if not isinstance(sent.sender, NewMemberProposal)]
-    if not known:
-        return []
-    preferred = [sent for sent in prefer([*known, *by_value], committer) if sent.reference is not None]
-    if _stand(checker, [*preferred, *by_value], committer):
-        return preferred
-    chosen: list[SentProposal] = []
-    for sent in preferred:
-        if _stand(checker, [*chosen, sent, *by_value], committer):
-            chosen.append(sent)
-    return chosen
+    checker: Checker
+    committer: int
+    psks: Psks
+    resumption_psks: ResumptionPsks
+    by_value: Sequence[SentProposal]
 
+    def select(self, pending: Iterable[SentProposal]) -> list[SentProposal]:
+        """Those of the pending proposals that can be committed together with the ones by value.
 
-def _stand(checker: Checker, proposals: Sequence[SentProposal], committer: int) -> bool:
-    """Whether a Commit of these would be valid, its path aside."""
-    try:
-        applied = apply(checker, proposals, MemberSender(committer))
-        check_result(applied.tree, applied)
-    except MLSError:
-        return False
-    return True
+        A client that asks for its own Add is let in only by who names that proposal: it is nobody the group knows.
+        """
+        known = [sent for sent in pending if not isinstance(sent.sender, NewMemberProposal)]
+        if not known:
+            return []
+        together = prefer([*known, *self.by_value], self.committer)
+        return self._grow([], [sent for sent in together if sent.reference is not None and self._holds(sent)])
+
+    def _grow(self, chosen: list[SentProposal], more: list[SentProposal]) -> list[SentProposal]:
+        """Those chosen, and of some more all that stand with them; the earlier go before the later."""
+        if not more or self._stand([*chosen, *more]):
+            return [*chosen, *more]
+        if len(more) == 1:
+            return chosen
+        half = len(more) // 2
+        return self._grow(self._grow(chosen, more[:half]), more[half:])
+
+    def _holds(self, sent: SentProposal) -> bool:
+        """Whether it is still valid by itself: a KeyPackage may have run out since it came."""
+        try:
+            self.checker.check(sent)
+        except MLSError:
+            return False
+        return True
+
+    def _stand(self, chosen: Sequence[SentProposal]) -> bool:
+        """Whether a Commit of these would be valid, its path aside, and its pre-shared keys are at hand."""
+        try:
+            applied = apply_together(self.checker, [*chosen, *self.by_value], MemberSender(self.committer))
+            check_result(applied.tree, applied)
+            look_up(applied.psks, self.psks, self.resumption_psks)
+        except MLSError:
+            return False
+        return True
 
 
 def prefer(pending: Iterable[SentProposal], committer: int) -> list[SentProposal]:

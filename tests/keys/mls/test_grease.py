@@ -135,6 +135,70 @@ def test_a_group_info_with_grease_lets_in() -> None:
     world.say(b"guest")
 
 
+# What a leaf says beside its keys
+
+
+def test_a_leaf_has_extensions_from_the_start_or_later() -> None:
+    nick, other = Extension(0x0001, b"application id"), Extension(0xF0B0, b"more")
+    package, secrets = new_key_package(
+        SUITE,
+        GUEST.credential,
+        GUEST.signature_private_key,
+        not_before=NOW - DAY,
+        not_after=NOW + DAY,
+        random=seeded(1),
+        leaf_extensions=(nick, other),
+    )
+    assert package.leaf_node.capabilities.extensions == (0xF0B0,)
+    world = World(SUITE, 2)
+    pending = world[b"member 0"].commit([Add(package)], random=world.random)
+    world.accept(b"member 0", pending)
+    world.welcome(pending, GUEST, package, secrets)
+    world.accept(b"guest", world[b"guest"].commit(random=world.random))
+    assert world[b"guest"].own_leaf.extensions == (nick, other)
+    world.accept(b"guest", world[b"guest"].commit(random=world.random, leaf_extensions=(nick,), path=False))
+    assert world[b"guest"].own_leaf.extensions == (nick,)
+    pending = Group.join_externally(
+        world[b"member 0"].group_info(external=True, with_tree=True),
+        GUEST.credential,
+        GUEST.signature_private_key,
+        world.auth,
+        random=world.random,
+        remove=2,
+        leaf_extensions=(other,),
+    )
+    come_in(world, GUEST, pending)
+    assert world[b"guest"].own_leaf.extensions == (other,)
+    founder = Group.create(
+        SUITE,
+        b"g",
+        GUEST.credential,
+        GUEST.signature_private_key,
+        world.auth,
+        not_before=NOW,
+        not_after=NOW + DAY,
+        random=world.random,
+        leaf_extensions=(other,),
+    )
+    assert founder.own_leaf.extensions == (other,)
+
+
+def test_members_learn_something_and_then_the_group_uses_it() -> None:
+    """Capabilities change with a leaf, by Update or Commit; only then may a GroupContext ask for them."""
+    world = World(SUITE, 2)
+    change = GroupContextExtensions((CHARTER,))
+    able = new_capabilities(SUITE, GUEST.credential, (0xF0A0,))
+    world.propose(b"member 1", world[b"member 1"].propose_update(capabilities=able, random=world.random))
+    world.accept(b"member 0", world[b"member 0"].commit(random=world.random))
+    assert world[b"member 1"].own_leaf.capabilities == able
+    with pytest.raises(InvalidLeafNode, match=UNABLE):
+        world[b"member 0"].commit([change], random=world.random)
+    world.accept(b"member 0", world[b"member 0"].commit([change], capabilities=able, random=world.random))
+    assert world.public.context.extensions == (CHARTER,)
+    with pytest.raises(InvalidLeafNode, match=UNABLE):
+        world[b"member 1"].commit(capabilities=LEAST, random=world.random)
+
+
 # What we take for unknown
 
 

@@ -43,7 +43,7 @@ from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, Fram
 from keys.mls.messages import Commit, ExternalInit, ReInit
 from tests.keys.mls.insider import commit_to
 from tests.keys.mls.outsiders import enter
-from tests.keys.mls.people import NOW, Person, World, seeded
+from tests.keys.mls.people import DAY, NOW, Person, World, seeded
 
 suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
 SUITE = cipher_suite(1)
@@ -286,6 +286,40 @@ def test_no_proposal_can_keep_a_member_from_committing() -> None:
     assert sorted(staged.proposal_types) == [1, 3]
     assert [package.leaf_node.credential.identity for package in staged.adds] == [b"guest"]
     world.accept(b"member 0", pending)
+
+
+def test_a_key_that_is_not_at_hand_is_left_to_others() -> None:
+    world = watched(SUITE, 3)
+    hear(world, propose(world, PreSharedKey.external(SUITE, b"words", world.random)))
+    hear(world, propose(world, Remove(2)))
+    without = world[b"member 0"].commit(random=world.random)
+    assert world.public.stage(without.message, NOW).proposal_types == (3,)
+    held = {b"words": b"six of them"}
+    whole = world[b"member 0"].commit(random=world.random, psks=held)
+    assert sorted(world.public.stage(whole.message, NOW).proposal_types) == [3, 4]
+    world.accept(b"member 0", whole, psks=held)
+
+
+def test_a_key_package_that_ran_out_since_is_left_out() -> None:
+    world = watched(SUITE, 3)
+    hear(world, propose(world, Add(GUEST.key_package()[0])))
+    hear(world, propose(world, Remove(2)))
+    later = world[b"member 0"].commit(random=world.random, now_seconds=NOW + 60 * DAY)
+    assert world.public.stage(later.message, NOW).proposal_types == (3,)
+    assert sorted(world.public.stage(world[b"member 0"].commit(random=world.random).message, NOW).proposal_types) == [
+        1,
+        3,
+    ]
+
+
+def test_of_many_that_contradict_each_other_as_many_as_can_are_taken() -> None:
+    world = watched(SUITE, 4)
+    twins = [Add(world.people[number].key_package("again")[0]) for number in (1, 2)]
+    guests = [Add(Person.named(SUITE, b"guest %d" % number).key_package()[0]) for number in range(5)]
+    for proposal in (guests[0], twins[0], *guests[1:3], twins[1], *guests[3:]):
+        hear(world, propose(world, proposal))
+    staged = world.public.stage(world[b"member 0"].commit(random=world.random).message, NOW)
+    assert [Add(package) for package in staged.adds] == guests
 
 
 def test_a_re_init_waits_until_nothing_else_does() -> None:
