@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, outbox, records
+from clients.core import alerts, outbox, playbook, records
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
@@ -35,7 +35,7 @@ from keys.mls.group import Group, PendingCommit
 from keys.mls.messages import Add, KeyPackage, Proposal, Remove
 from keys.mls.nodes import Credential, Extension
 from keys.mls.suites import cipher_suite
-from keys.policy import Verb
+from keys.policy import DESK, Verb
 
 NO_INTENT: Final = bytes(16)
 ADDED_AT_ONCE: Final = 100  # devices in one commit; a Welcome of the hybrid suite grows by 1.2 kB for each
@@ -288,6 +288,8 @@ def introduce(work: Work, channel: bytes) -> None:
         contents.append(encode_content(Purpose(state.purpose)))
     cards = [note.data for s in present.seats if (note := records.CARDS.get(turn.draft, s.device))]
     contents += [encode_content(Cards(cards[n : n + 64])) for n in range(0, len(cards), 64)]
+    if state.channel_class == DESK:
+        playbook.share(turn, channel, playbook.newest(turn.draft))
     for content in contents:
         outbox.keep(turn, Kept(channel, Kind.APPLICATION, content, Precedence.PRIORITY, state.ceiling))
 

@@ -11,6 +11,7 @@ and in the desk channel, among officers:
     DraftContent  a frozen alert that waits for its approval: everything to show, check and seal
     DraftVoid     its writer has taken it back
     JumpReason    why an officer jumped to a rung of a ladder
+    TemplatePage  a template of the mission's playbook
 
 MLS seals salt[16] ‖ content, padded to multiples of `PADDING` bytes (ARCHITECTURE section 5), so lengths tell little.
 """
@@ -28,6 +29,7 @@ from keys.envelope import Marking, Precedence
 PADDING: Final = 128
 TEXT_LIMIT: Final = 16_000  # characters
 CAP_LIMIT: Final = 1024 * 1024  # bytes, as `alert check` takes
+TEMPLATE_LIMIT: Final = 16 * 1024
 CONTENT_LIMIT: Final = 2 * 1024 * 1024
 Options = Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(max_length=OPTIONS)]
 Reason = Annotated[str, Meta(max_length=400)]
@@ -110,7 +112,13 @@ class JumpReason(Form, frozen=True, tag=8):
     text: Reason
 
 
-Content = Text | Cards | Purpose | AlertContent | AckText | DraftContent | DraftVoid | JumpReason
+class TemplatePage(Form, frozen=True, tag=9):
+    """A version of a template, as its file (clients.core.template_file)."""
+
+    source: Annotated[bytes, Meta(min_length=1, max_length=TEMPLATE_LIMIT)]
+
+
+Content = Text | Cards | Purpose | AlertContent | AckText | DraftContent | DraftVoid | JumpReason | TemplatePage
 
 read_content: Callable[[bytes], Content] = reader(Content, limit=CONTENT_LIMIT)  # type: ignore[arg-type]
 """The content that these bytes are; raises `keys.errors.Malformed`."""

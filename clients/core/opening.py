@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from clients.core import alerts, issuing, outbox, records
+from clients.core import alerts, issuing, outbox, playbook, records
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
@@ -22,6 +22,7 @@ from clients.core.content import (
     DraftVoid,
     JumpReason,
     Purpose,
+    TemplatePage,
     Text,
     encode_content,
     read_content,
@@ -31,6 +32,7 @@ from clients.core.ledger import at
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind, Channel, Counter, Fate, Message, Note
 from clients.core.roster import author_in
+from clients.core.templates import TemplateRefused
 from clients.core.trust import Trust, certificate_of
 from clients.core.turn import NewMessage, Turn
 from gateway.wire import Placed
@@ -217,12 +219,12 @@ class Opener:
                 self._cards(cards)
             case Purpose(text):
                 self._purpose(case, text)
-            case DraftContent() | DraftVoid() | JumpReason():
+            case DraftContent() | DraftVoid() | JumpReason() | TemplatePage():
                 self._at_the_desk(case, content)
             case AckText(root, text):
                 alerts.words(self.turn, root, case.author.device, text, case.channel, case.placed.place.time)
 
-    def _at_the_desk(self, case: Case, content: DraftContent | DraftVoid | JumpReason) -> None:
+    def _at_the_desk(self, case: Case, content: DraftContent | DraftVoid | JumpReason | TemplatePage) -> None:
         """What officers keep among themselves: elsewhere it is nothing."""
         policy = self.turn.charter.policy
         if case.state.channel_class != DESK or not policy.permits(case.author.roles, Verb.ALERT):
@@ -237,6 +239,11 @@ class Opener:
                     issuing.settle(self.turn, root, "withdrawn")
             case JumpReason(root, salt, text):
                 records.REASONS.put(self.turn.draft, alerts.jump_reason(salt, text), Note(text.encode()))
+            case TemplatePage(source):
+                try:
+                    playbook.put(self.turn.draft, source, case.author.device, case.placed.place.time)
+                except TemplateRefused as error:
+                    raise Rejected(AlarmKind.UNREADABLE, f"no template: {error}", Fate.HIDDEN) from None
 
     def _cards(self, cards: Sequence[bytes]) -> None:
         """Names count by their registrar's signature and only for a device whose certificate says the same."""

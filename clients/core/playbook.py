@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from clients.core import outbox, records
+from clients.core.content import TemplatePage, encode_content
 from clients.core.errors import NotNow, Unknown
 from clients.core.ledger import Draft, Shelf, View
+from clients.core.outbox import Kept
 from clients.core.template_file import read
 from clients.core.templates import Template, TemplateRefused
+from clients.core.turn import Turn
 from keys.canonical import Id, Millis, Record
+from keys.envelope import Kind, Precedence
+from keys.policy import DESK
 
 
 class Page(Record, frozen=True, array_like=True):
@@ -66,6 +72,25 @@ def add(draft: Draft, source: bytes, device: bytes, now: int) -> Template:
             f"version {newest} of {template.name} stands here already: make this one version = {newest + 1}"
         )
     return put(draft, source, device, now)
+
+
+def share(turn: Turn, channel: bytes, templates: Sequence[Template]) -> None:
+    """Send templates to everybody at a desk."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    assert state is not None
+    for template in templates:
+        page = encode_content(TemplatePage(template.source))
+        outbox.keep(turn, Kept(channel, Kind.APPLICATION, page, Precedence.ROUTINE, state.ceiling))
+
+
+def desks(turn: Turn) -> list[bytes]:
+    """The channels in which this device's officers keep what is theirs."""
+    return [c for c, state in turn.channels() if state.channel_class == DESK and not state.left and not state.halted]
+
+
+def newest(view: View) -> list[Template]:
+    """The newest version of each template of the mission's own."""
+    return list({entry.template.name: entry.template for entry in entries(view)}.values())
 
 
 def entries(view: View, examples: Sequence[Template] = ()) -> list[Entry]:

@@ -28,6 +28,7 @@ ENDING: Final = 7 * DAY  # ms before its end at which a certificate is told of
 class Lack(StrEnum):
     """What stands between an alert and a person; the codes are stable."""
 
+    REVOKED = "all-revoked"
     NO_DEVICE = "no-device"
     NO_CHANNEL = "no-alert-channel"
     NEVER_SEEN = "never-seen"
@@ -37,7 +38,7 @@ class Lack(StrEnum):
     NO_SECOND_ROAD = "no-second-road"
 
 
-BARS: Final = frozenset({Lack.NO_DEVICE, Lack.NO_CHANNEL, Lack.NEVER_SEEN, Lack.SILENT})
+BARS: Final = frozenset({Lack.REVOKED, Lack.NO_DEVICE, Lack.NO_CHANNEL, Lack.NEVER_SEEN, Lack.SILENT})
 """With one of these the platform doesn't reach a person."""
 
 
@@ -70,6 +71,11 @@ class Reach:
     def reachable(self) -> bool:
         """Whether an alert gets to them by the platform."""
         return not BARS & set(self.lacks)
+
+    @property
+    def gone(self) -> bool:
+        """Whether every device of theirs was revoked: somebody who left, or who lost the only one and has no other yet."""
+        return Lack.REVOKED in self.lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,32 +136,33 @@ class _Facts:
         """How the person with these devices can be reached."""
         fit = {device: peer for device, peer in devices if not peer.revoked and peer.not_after > self.now}
         told = [self.sightings[device] for device in fit if device in self.sightings] if self.sightings else []
-        connected = any(sighting.connected for sighting in told)
         signs = [*(self.signs.get(device, 0) for device in fit), *(sighting.seen for sighting in told)]
+        connected = any(sighting.connected for sighting in told)
         seen = self.now if connected else min(self.now, max(signs, default=0))
-        roads = None if self.sightings is None else self._roads(self.sightings, devices)
         ends = max((peer.not_after for peer in fit.values()), default=0)
+        roads = None if self.sightings is None else self._roads(self.sightings, devices)
+        lacks = [*self._bars(fit, seen)] if fit else [Lack.REVOKED if self._all_revoked(devices) else Lack.NO_DEVICE]
+        if fit and ends - self.now < self.limits.ending:
+            lacks.append(Lack.ENDING)
+        if len(fit) == 1:
+            lacks.append(Lack.ONE_DEVICE)
+        if roads == ():
+            lacks.append(Lack.NO_SECOND_ROAD)
         device, organisation = next(((d, p.organisation) for d, p in devices), (person, ""))
-        lacks = tuple(self._lacks(fit, seen, ends, roads))
-        return Reach(person, device, organisation, len(fit), connected, seen, ends, roads, lacks)
+        return Reach(person, device, organisation, len(fit), connected, seen, ends, roads, tuple(lacks))
+
+    def _bars(self, fit: Collection[bytes], seen: int) -> Iterator[Lack]:
+        if not any(device in self.alerted for device in fit):
+            yield Lack.NO_CHANNEL
+        if not seen:
+            yield Lack.NEVER_SEEN
+        elif self.now - seen > self.limits.silent:
+            yield Lack.SILENT
+
+    @staticmethod
+    def _all_revoked(devices: list[tuple[bytes, Peer]]) -> bool:
+        return bool(devices) and all(peer.revoked for _, peer in devices)
 
     @staticmethod
     def _roads(sightings: Mapping[bytes, Sighting], devices: list[tuple[bytes, Peer]]) -> tuple[str, ...]:
         return tuple(sorted({road for device, _ in devices if device in sightings for road in sightings[device].roads}))
-
-    def _lacks(self, fit: Mapping[bytes, Peer], seen: int, ends: int, roads: tuple[str, ...] | None) -> Iterator[Lack]:
-        if not fit:
-            yield Lack.NO_DEVICE
-        else:
-            if not any(device in self.alerted for device in fit):
-                yield Lack.NO_CHANNEL
-            if not seen:
-                yield Lack.NEVER_SEEN
-            elif self.now - seen > self.limits.silent:
-                yield Lack.SILENT
-            if ends - self.now < self.limits.ending:
-                yield Lack.ENDING
-            if len(fit) == 1:
-                yield Lack.ONE_DEVICE
-        if roads == ():
-            yield Lack.NO_SECOND_ROAD

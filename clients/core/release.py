@@ -74,13 +74,14 @@ def check(work: Work, channels: Sequence[bytes], marking: Marking) -> None:
         raise NotAllowed(
             "TLP:RED is for people named one by one, never for a channel: lower the marking, or tell them yourself"
         )
-    for channel in channels:
-        state = channel_of(work, channel)
-        name = state.purpose or channel.hex()[:8]
-        _check_channel(work, state, name, marking)
+    states = [(channel, channel_of(work, channel)) for channel in channels]
+    for channel, state in states:
         for organisation in organisations(work, channel):
             if reason := withheld(work, organisation, marking):
+                name = state.purpose or channel.hex()[:8]
                 raise NotAllowed(f"{reason}. Leave {name} out, or write those people a text that may be shown to them.")
+    for channel, state in states:
+        _check_channel(work, state, state.purpose or channel.hex()[:8], marking)
 
 
 def _check_channel(work: Work, state: Channel, name: str, marking: Marking) -> None:

@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 from unicodedata import normalize
 
 from clients.core.cap import schema, values
+from clients.core.content import TEMPLATE_LIMIT
 from clients.core.templates import ABOUT, OPTIONS, SLOT, TRANSLATED, Slot, Template, TemplateRefused, Wording
 from clients.core.text import hidden
 from keys.envelope import Marking
 from keys.errors import KeysError
 
 T = TypeVar("T")
-TEMPLATE_LIMIT: Final = 16 * 1024  # bytes of a file
 NAME_FORM: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 LASTS_FORM: Final = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 MINUTES: Final = {"m": 1, "h": 60, "d": 24 * 60}

@@ -72,7 +72,7 @@ def mixes_scripts(text: str) -> bool:
 
 def _scripts(word: str) -> set[str]:
     letters = (unicodedata.name(character, "").partition(" ")[0] for character in word if character.isalpha())
-    return LOOK_ALIKE & set(letters)
+    return set(letters) & LOOK_ALIKE
 
 
 def hidden(text: str, *, lines: bool = False) -> str:

@@ -117,9 +117,8 @@ def drafted(
     draft = station.act(lambda work: composing.compose(work, wish))
     if draft.ladder:
         _check_ladder(station, draft)
-    if wish.template is not None and not wish.languages:
-        for left_out in speaking(wish.template, wish.values)[1]:
-            tell(f"outrider: left out {visible(left_out)}")
+    if wish.template is not None and not wish.languages and (left_out := speaking(wish.template, wish.values)[1]):
+        tell(f"outrider: not in every language of the template: {visible('; '.join(left_out))}")
     return station.act(lambda work: composing.keep(work, draft)), draft
 
 
@@ -263,7 +262,7 @@ def present(station: Station, key: bytes, draft: AlertDraft) -> None:
     found, roads = look(station, people)
     if roads is None:
         tell("outrider: gateway not reached; who is out of reach is as this device knows it")
-    lines = [_title(key, draft), *preview.lines(shown), *warnings(station, found)]
+    lines = [_title(key, draft), *preview.lines(shown), *warnings(station, found, roads)]
     if shown.ladder is None:
         lines.append("  no ladder: nobody is woken who does not answer (--ladder FILE)")
     elif shown.ladder.fallback is None:

@@ -53,9 +53,10 @@ def lines(preview: Preview) -> list[str]:
     """The whole of it for people."""
     found = [*_head(preview), *_texts(preview.alert), *_where(preview.alert), *_people(preview)]
     if preview.release:
-        found += _wrapped("  released to them because: ", preview.release)
+        found += wrapped("  released to them because: ", preview.release)
     if preview.ladder is not None:
-        found += [f"  {line}" for line in ladders.words(preview.ladder, lambda p: visible_name(preview.name(p)))]
+        for line in ladders.words(preview.ladder, preview.name):
+            found += wrapped("    " if line.startswith(" ") else "  ", line.strip())
     return found
 
 
@@ -71,7 +72,7 @@ def _head(preview: Preview) -> list[str]:
 def _texts(alert: Alert) -> list[str]:
     found: list[str] = []
     if not alert.infos and alert.note:
-        found += _wrapped("  note: ", alert.note)
+        found += wrapped("  note: ", alert.note)
     for info in alert.infos:
         found += _block(info)
     return found
@@ -79,14 +80,14 @@ def _texts(alert: Alert) -> list[str]:
 
 def _block(info: Info) -> list[str]:
     translated = f" ({info.translation} translation)" if info.translation else ""
-    found = _wrapped(f"  [{visible(info.language, 20)}]{visible(translated, 40)} ", info.headline or info.event)
+    found = wrapped(f"  [{visible(info.language, 20)}]{visible(translated, 40)} ", info.headline or info.event)
     if len(info.headline) > SHORT_DISPLAY:
         found.append(f"    ! the headline has {len(info.headline)} characters: small screens cut it at {SHORT_DISPLAY}")
     for text in (info.description, info.instruction, info.contact):
         for line in text.split("\n") if text else ():
-            found += _wrapped("    ", line)
+            found += wrapped("    ", line)
     if info.response_options:
-        found += _wrapped("    answers: ", " / ".join(info.response_options))
+        found += wrapped("    answers: ", " / ".join(info.response_options))
     return found
 
 
@@ -96,7 +97,7 @@ def _where(alert: Alert) -> list[str]:
 
 
 def _area(area: Area) -> list[str]:
-    found = _wrapped("  where: ", area.description)
+    found = wrapped("  where: ", area.description)
     for shape in area.circles:
         found.append(f"    circle of {shape.radius_km:g} km around {point(shape.centre)}")
     found += [f"    polygon, {len(p) - 1} corners, {extent(p)}, first {point(p[0])}" for p in area.polygons]
@@ -125,11 +126,11 @@ def _people(preview: Preview) -> list[str]:
     channels = {channel for r in preview.receivers for channel in r.channels}
     outside = f", {len(preview.outsiders)} OUTSIDE {visible(preview.home, 40)}" if preview.outsiders else ""
     found = [f"  to {_count(len(preview.receivers), 'person')} in {_count(len(channels), 'channel')}{outside}"]
-    found += _wrapped(f"    {visible(preview.home, 40)} ({len(inside)}): ", ", ".join(map(_called, inside)) or "nobody")
+    found += wrapped(f"    {visible(preview.home, 40)} ({len(inside)}): ", ", ".join(map(_called, inside)) or "nobody")
     for organisation in dict.fromkeys(r.organisation for r in preview.outsiders):
         theirs = [r for r in preview.outsiders if r.organisation == organisation]
         name = visible(organisation, 40) or "organisation not known"
-        found += map(loud, _wrapped(f"  {OUTSIDE} {name} ({len(theirs)}): ", ", ".join(map(_called, theirs))))
+        found += map(loud, wrapped(f"  {OUTSIDE} {name} ({len(theirs)}): ", ", ".join(map(_called, theirs))))
     return found
 
 
@@ -147,11 +148,15 @@ def loud(line: str) -> str:
     return line if os.environ.get("NO_COLOR") else click.style(line, fg="red", bold=True)
 
 
-def _wrapped(label: str, text: str) -> list[str]:
-    """A text after its label, broken at the terminal's width; what follows the first line is indented."""
-    width = max(NARROW, min(WIDE, shutil.get_terminal_size((80, 24)).columns - 1))
+def columns() -> int:
+    """How many characters a line has here."""
+    return max(NARROW, min(WIDE, shutil.get_terminal_size((80, 24)).columns - 1))
+
+
+def wrapped(label: str, text: str) -> list[str]:
+    """A text of somebody else's after our label, made visible, broken at the terminal's width; what follows the first line is indented."""
     further = " " * (len(label) if not label.strip() else 6)
-    parts = textwrap.wrap(text, width, initial_indent=label, subsequent_indent=further, break_on_hyphens=False)
+    parts = textwrap.wrap(text, columns(), initial_indent=label, subsequent_indent=further, break_on_hyphens=False)
     first, *others = parts or [label]
     return [label + visible(first.removeprefix(label)), *(further + visible(part.lstrip()) for part in others)]
 

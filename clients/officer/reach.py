@@ -3,26 +3,28 @@
 Asked here, it is about everybody this device knows of; `alert new` asks the same of those an alert is for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import click
 
 from clients.approving import error_of
-from clients.core.errors import NotReached
+from clients.core.errors import NotAllowed, NotReached
 from clients.core.reaching import Lack, Limits, Reach, Sighting, reach
 from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached
 from clients.moments import Duration, iso, now
-from clients.officer.preview import loud
-from clients.shell import Verb, run, show, table
+from clients.officer.preview import loud, wrapped
+from clients.shell import Verb, run, show
 from clients.station import Station
 from gateway import wire
+from keys.policy import Verb as Permission
 
 NOT_ALL: Final = 1
 DEFAULT: Final = Limits()
 LATENESS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
 WORDS: Final[Mapping[Lack, str]] = {
+    Lack.REVOKED: "every device revoked",
     Lack.NO_DEVICE: "no device with a valid certificate",
     Lack.NO_CHANNEL: "in no alert channel",
     Lack.NEVER_SEEN: "never seen",
@@ -51,12 +53,20 @@ def reach_command(silent: int, ending: int, timeout: float) -> int:
     Example: outrider reach --silent 12h
     """
     with device() as station:
+        check_may_ask(station)
         report = run(station.sync(timeout))
         found, roads = look(station, None, Limits(silent, ending))
         show(as_object(station, found, roads), *lines(station, found, roads))
     if roads is None:
         return not_reached(report.error, "shown is what this device knows: nobody's roads, nobody's presence")
-    return NOT_ALL if any(not one.reachable for one in found) else 0
+    return NOT_ALL if any(not one.reachable and not one.gone for one in found) else 0
+
+
+def check_may_ask(station: Station) -> None:
+    """Raises NotAllowed, as the gateway would."""
+    policy, roles = station.charter.policy, station.identity.roles
+    if not any(policy.permits(roles, verb) for verb in (Permission.ALERT, Permission.APPROVE_ALERT)):
+        raise NotAllowed("who can be reached is shown to officers who alert")
 
 
 def look(
@@ -92,26 +102,42 @@ async def _sightings(station: Station) -> tuple[dict[bytes, Sighting], list[str]
 
 def lines(station: Station, found: list[Reach], roads: list[str] | None) -> list[str]:
     """Who can't be reached, first and marked; then what is thin about the others; those without a lack are only counted."""
-    reachable = sum(1 for one in found if one.reachable)
-    shown = [f"{reachable} of {len(found)} reachable on the platform"]
-    if roads is not None:
-        shown.append(f"roads off the platform: {', '.join(map(visible, roads)) or 'none set up at the gateway'}")
-    rows = [
-        (_mark(one), _name(station, one), visible(one.organisation, 24), reasons(one)) for one in found if one.lacks
-    ]
-    for one, line in zip((one for one in found if one.lacks), table(rows), strict=True):
-        shown.append(line if one.reachable else loud(line))
+    here = [one for one in found if not one.gone]
+    shown = [f"{sum(1 for one in here if one.reachable)} of {len(here)} reachable on the platform"]
+    if roads == []:
+        shown.append("no road off the platform is set up at the gateway: nobody has a second one")
+    elif roads is not None:
+        shown.append(f"roads off the platform: {', '.join(map(visible, roads))}")
+    shown += [line for one in sorted(here, key=_order(station)) for line in _line(station, one, roads)]
+    gone = ", ".join(_name(station, one) for one in found if one.gone)
+    return [*shown, *(wrapped("no longer with a device, every one was revoked: ", gone) if gone else [])]
+
+
+def warnings(station: Station, found: list[Reach], roads: list[str] | None) -> list[str]:
+    """Those of an alert's receivers whom the platform doesn't reach, or only just, a line each."""
+    shown = [line for one in sorted(found, key=_order(station)) for line in _line(station, one, roads)]
+    if roads == [] and found:
+        shown.append("  no road off the platform is set up at the gateway: nobody has a second one")
     return shown
 
 
-def _mark(one: Reach) -> str:
-    return "  thin" if one.reachable else "! OUT OF REACH"
+def _order(station: Station) -> Callable[[Reach], tuple[bool, str]]:
+    return lambda one: (one.reachable, station.name(one.device).casefold())
 
 
-def reasons(one: Reach) -> str:
+def _line(station: Station, one: Reach, roads: list[str] | None) -> list[str]:
+    said = reasons(one, without={Lack.NO_SECOND_ROAD} if roads == [] else set())
+    if not said:
+        return []
+    label = "  thin: " if one.reachable else "  ! OUT OF REACH: "
+    line = wrapped(label, f"{_name(station, one)}, {visible(one.organisation, 24)}: {said}")
+    return line if one.reachable else list(map(loud, line))
+
+
+def reasons(one: Reach, without: Collection[Lack] = ()) -> str:
     """Why a person can't be reached, or what is thin, in words."""
-    ago = _ago(now() - one.seen)
-    return "; ".join(WORDS[lack].format(ago=ago, ends=iso(one.ends)) for lack in one.lacks)
+    ago, ends = _ago(now() - one.seen), iso(one.ends)
+    return "; ".join(WORDS[lack].format(ago=ago, ends=ends) for lack in one.lacks if lack not in without)
 
 
 def _ago(millis: int) -> str:
@@ -122,19 +148,10 @@ def _name(station: Station, one: Reach) -> str:
     return visible_name(station.name(one.device), 32)
 
 
-def warnings(station: Station, found: list[Reach]) -> list[str]:
-    """Those of an alert's receivers whom the platform doesn't reach, or who have no other way, a line each."""
-    shown = [one for one in found if not one.reachable or Lack.NO_SECOND_ROAD in one.lacks]
-    return [
-        f"  {'! OUT OF REACH' if not one.reachable else '  thin'} {_name(station, one)}: {reasons(one)}"
-        for one in shown
-    ]
-
-
 def as_object(station: Station, found: list[Reach], roads: list[str] | None) -> dict[str, object]:
     """The same as `--json` prints it; `roads` is null where the gateway wasn't reached."""
     return {
-        "people": len(found),
+        "people": sum(1 for one in found if not one.gone),
         "reachable": sum(1 for one in found if one.reachable),
         "roads": roads,
         "lacking": [reach_object(station, one) for one in found if one.lacks],

@@ -8,15 +8,17 @@ from typing import Final
 import click
 
 from clients.core import playbook
+from clients.core.commits import Work
+from clients.core.content import TEMPLATE_LIMIT
 from clients.core.errors import NotAllowed
-from clients.core.ledger import Draft
 from clients.core.playbook import Entry
-from clients.core.template_file import TEMPLATE_LIMIT, read
+from clients.core.template_file import read
 from clients.core.templates import Template
 from clients.core.text import visible, visible_lines
 from clients.device import SYNC, device, not_reached
 from clients.moments import now
-from clients.shell import Verb, asked, read_bytes, run, show, table
+from clients.officer.preview import columns
+from clients.shell import Verb, asked, read_bytes, run, show, table, tell
 from clients.station import Station
 from keys.policy import Verb as Permission
 
@@ -43,7 +45,7 @@ def list_templates() -> None:
             return
     newest = {entry.template.name: entry for entry in entries}
     for line in table(_row(entry) for entry in newest.values()):
-        click.echo(line)
+        click.echo(line if len(line) <= columns() else line[: columns() - 1] + "…")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -51,10 +53,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (
         f"{template.name} {template.version}",
         "FLASH" if template.is_flash else "",
-        ", ".join(template.languages),
-        visible(template.owner, 24),
-        "DISPUTED" if entry.disputed else _tested(template),
-        visible(template.about, 60),
+        " ".join(template.languages),
+        "DISPUTED" if entry.disputed else "example" if entry.example else _tested(template),
+        visible(template.about),
     )
 
 
@@ -113,16 +114,21 @@ def add_template(file: Path, timeout: float) -> int:
         policy = station.charter.policy
         if not policy.permits(station.identity.roles, Permission.ALERT):
             raise NotAllowed("only who may alert adds templates")
-        draft = Draft(station.vault)
-        template = playbook.add(draft, source, station.device, now())
-        station.vault.apply(draft.changes())
+        template, desks = station.act(lambda work: _added(work, source))
         report = run(station.sync(timeout))
+    if not desks:
+        tell("outrider: there is no desk channel yet: the other officers get it with the first desk they are added to")
     show(_fields(template), f"ADDED {template.name} {template.version}", *_slot_lines(template))
-    return (
-        0
-        if report.connected
-        else not_reached(report.error, "it is kept here, and goes to the others with the next verb")
-    )
+    return 0 if report.connected else not_reached(report.error, "it is kept, and goes to the other officers later")
+
+
+def _added(work: Work, source: bytes) -> tuple[Template, int]:
+    """Keep a template and put it on the desk; gives it, and how many desks there are."""
+    template = playbook.add(work.turn.draft, source, work.turn.me.device, work.turn.now)
+    desks = playbook.desks(work.turn)
+    for desk in desks:
+        playbook.share(work.turn, desk, [template])
+    return template, len(desks)
 
 
 def _slot_lines(template: Template) -> list[str]:

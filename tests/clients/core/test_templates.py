@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.core.content import TEMPLATE_LIMIT
 from clients.core.errors import ClientError, Unknown
-from clients.core.template_file import TEMPLATE_LIMIT, read
+from clients.core.template_file import read
 from clients.core.templates import EmptySlots, Template, TemplateRefused, Value, fill, in_languages, missing, speaking
 from keys.envelope import Marking
 
