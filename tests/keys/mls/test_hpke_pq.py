@@ -12,10 +12,24 @@ import pytest
 from cryptography.hazmat.primitives import hpke as library
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from keys.mls import SUPPORTED, BadKey, CipherSuite, DecryptionFailed, Misuse, Unsupported, cipher_suite
+from keys.mls import (
+    SUPPORTED,
+    Add,
+    BadKey,
+    CipherSuite,
+    DecryptionFailed,
+    Group,
+    Misuse,
+    PendingCommit,
+    PublicGroup,
+    Unsupported,
+    cipher_suite,
+    hybrid_suites,
+    new_member_proposal,
+)
 from keys.mls.hpke import MLKEM768_X25519, P256, P384, P521, X25519, Kem
 from keys.mls.hpkesuite import Hpke
-from keys.mls.suites import hybrid_suites
+from tests.keys.mls.people import NOW, Names, Person, seeded
 from tests.shared import shared
 
 KEMS: Final[dict[int, Kem]] = {0x0010: P256, 0x0011: P384, 0x0012: P521, 0x0020: X25519, 0x647A: MLKEM768_X25519}
@@ -200,3 +214,38 @@ def test_the_hybrid_rows_stand_at_other_numbers_where_that_is_agreed() -> None:
 def test_numbers_that_are_taken_or_none(first: int, second: int) -> None:
     with pytest.raises(Misuse):
         hybrid_suites(first, second)
+
+
+def test_a_group_lives_at_other_numbers() -> None:
+    """Founding, Welcome, coming in from outside, asking to be added, and every way of keeping it."""
+    suites, auth, random = hybrid_suites(0x004F, 0x004E), Names(), seeded("others")
+    suite = cipher_suite(0x004E, suites)
+    people = [Person.named(suite, b"member %d" % number) for number in range(4)]
+    group = people[0].found(auth)
+    package, secrets = people[1].key_package()
+    pending = PendingCommit.decode(
+        group.commit([Add(package)], random=random, with_tree=True).encode(), auth, suites=suites
+    )
+    group = group.merge(pending)
+    joined = Group.join(pending.welcome or b"", package, secrets, people[1].signature_private_key, auth, suites=suites)
+    with pytest.raises(Unsupported, match="0x004e"):
+        Group.join(pending.welcome or b"", package, secrets, people[1].signature_private_key, auth)
+    outside = Group.join_externally(
+        group.group_info(external=True, with_tree=True),
+        people[2].credential,
+        people[2].signature_private_key,
+        auth,
+        random=random,
+        suites=suites,
+    )
+    joined, _ = joined.process(outside.message, now_seconds=NOW)
+    asked = new_member_proposal(
+        joined.group_id, joined.epoch, people[3].key_package()[0], people[3].signature_private_key, suites=suites
+    )
+    joined, received = joined.process(asked, now_seconds=NOW)
+    loaded = Group.load(joined.parts(), auth, suites=suites)
+    assert loaded.epoch_authenticator == outside.group.epoch_authenticator
+    assert len(PublicGroup.decode(loaded.public.encode(), auth, suites).proposals) == 1
+    assert received.sender_leaf is None
+    with pytest.raises(Unsupported, match="0x004e"):
+        PublicGroup.decode(loaded.public.encode(), auth)
