@@ -5,6 +5,7 @@ import json
 import pytest
 from cryptography.hazmat.bindings._rust import openssl
 from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from keys.mls import (
     SUPPORTED,
@@ -18,7 +19,7 @@ from keys.mls import (
     sign_with_label,
     verify_with_label,
 )
-from keys.mls.hpke import LOW_ORDER, MLKEM768_X25519
+from keys.mls.hpke import LOW_ORDER, MLKEM768_X25519, NistKem
 from keys.mls.suites import HPKECiphertext
 from tests.keys.mls.people import seeded
 from tests.shared import shared
@@ -138,3 +139,9 @@ def test_a_published_hybrid_ciphertext_opens() -> None:
         bytes.fromhex(sealed["aad"]),
     )
     assert opened == bytes.fromhex(sealed["pt"])
+
+
+def test_an_input_from_which_no_scalar_follows_is_given_up() -> None:
+    """RFC 9180 section 7.1.3: 256 candidates, and then no key; here all are far above the curve's order."""
+    with pytest.raises(BadKey, match="no key follows"):
+        NistKem(0x0010, ec.SECP256R1(), "sha256", 40, 0xFF).derive_key_pair(b"secret")
