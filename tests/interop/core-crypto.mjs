@@ -10,8 +10,14 @@ const cc = await load();
 const clients = new Map();
 
 const NO_PROPOSALS = "core-crypto has no call that makes a proposal (propose_add_member and propose_remove_member are private in 10.3)";
-const NO_SUCCESSOR = "core-crypto has no ReInit and no branches";
+const NO_SUCCESSOR = "core-crypto has no ReInit and no branches, and a Welcome to one finds its PSK in no group";
+const ONE_EPOCH = "core-crypto keeps one resumption PSK, that of the present epoch";
 const NO_PSK = "core-crypto has no call for pre-shared keys";
+
+// What OpenMLS says of any PSK that it does not have.
+const missingPsk = (reason) => (error) => {
+  throw error?.inner?.mlsError?.inner?.msg === "The PSK could not be found in the key store." ? new Cannot(reason) : error;
+};
 
 const idOf = (request) => new cc.ConversationId(bytes(request.group));
 const clientOf = (request) => clients.get(request.client);
@@ -95,7 +101,8 @@ await serve({
 
   async join(request) {
     const client = clientOf(request);
-    const id = await client.core.transaction((context) => context.processWelcomeMessage(new cc.Welcome(bytes(request.welcome))));
+    const welcome = new cc.Welcome(bytes(request.welcome));
+    const id = await client.core.transaction((context) => context.processWelcomeMessage(welcome)).catch(missingPsk(NO_SUCCESSOR));
     return { group: b64(id.copyBytes()) };
   },
 
@@ -147,7 +154,8 @@ await serve({
 
   async process(request) {
     const client = clientOf(request);
-    const got = await client.core.transaction((context) => context.decryptMessage(idOf(request), bytes(request.message)));
+    const read = (context) => context.decryptMessage(idOf(request), bytes(request.message));
+    const got = await client.core.transaction(read).catch(missingPsk(ONE_EPOCH));
     if (cc.DecryptedMessage.Text.instanceOf(got)) return { kind: "application", content: b64(got.inner.plaintext) };
     if (cc.DecryptedMessage.Proposal.instanceOf(got)) return { kind: "proposal" };
     client.groupInfos.delete(request.group);

@@ -30,19 +30,29 @@ def _psk(suite: int, committer: Process, follower: Process) -> None:
 
 
 def ours_resumes(suite: int, ours: Process, theirs: Process) -> None:
-    """we commit the resumption PSK of a past epoch"""
-    _resumes(suite, ours, theirs)
+    """we commit the resumption PSK of the epoch that ends"""
+    _resumes(suite, ours, theirs, back=0)
 
 
 def theirs_resumes(suite: int, ours: Process, theirs: Process) -> None:
-    """the peer commits the resumption PSK of a past epoch"""
-    _resumes(suite, theirs, ours)
+    """the peer commits the resumption PSK of the epoch that ends"""
+    _resumes(suite, theirs, ours, back=0)
 
 
-def _resumes(suite: int, committer: Process, follower: Process) -> None:
-    world, one, *_ = four(suite, committer, follower)
+def ours_resumes_past(suite: int, ours: Process, theirs: Process) -> None:
+    """we commit the resumption PSK of an earlier epoch"""
+    _resumes(suite, ours, theirs, back=1)
+
+
+def theirs_resumes_past(suite: int, ours: Process, theirs: Process) -> None:
+    """the peer commits the resumption PSK of an earlier epoch"""
+    _resumes(suite, theirs, ours, back=1)
+
+
+def _resumes(suite: int, committer: Process, follower: Process, back: int) -> None:
+    world, one, *_ = four(suite, committer, follower)  # all four are in since epoch 2
     world.commit(one)
-    world.commit(one, epoch=2)  # all four are in since then
+    world.commit(one, epoch=3 - back)
     world.talk()
 
 

@@ -92,6 +92,10 @@ class Client:
     def group(self, request: Request) -> Group:
         return self.groups[request.bytes("group")]
 
+    def keep(self, group: Group) -> None:
+        """Save and load it, so that nothing rests on what is not in its state."""
+        self.groups[group.group_id] = Group.load(group.parts(), Anybody())
+
 
 class Peer:
     """All clients of this process, and what can be asked of them: each method without underscore is a request."""
@@ -135,7 +139,7 @@ class Peer:
     def create(self, request: Request) -> Json:
         client = self._client(request)
         group_id = request.bytes("group")
-        client.groups[group_id] = Group.create(
+        group = Group.create(
             client.suite,
             group_id,
             client.credential,
@@ -147,6 +151,7 @@ class Peer:
             extensions=self._external_senders(request),
             capabilities=client.capabilities(),
         )
+        client.keep(group)
         return {}
 
     def _external_senders(self, request: Request) -> tuple[Extension, ...]:
@@ -173,7 +178,7 @@ class Peer:
                     now_seconds=now(),
                 )
                 del client.packages[place]
-                client.groups[group.group_id] = group
+                client.keep(group)
                 return {"group": b64(group.group_id)}
         raise KeyError("the Welcome is for no KeyPackage of this client")
 
@@ -225,7 +230,7 @@ class Peer:
         if group.group_id not in client.entering:
             group = client.group(request).merge(pending, now_seconds=now())
         client.entering.discard(group.group_id)
-        client.groups[group.group_id] = group
+        client.keep(group)
         return {}
 
     def discard(self, request: Request) -> Json:
@@ -298,7 +303,7 @@ class Peer:
         else:
             (proposal,) = self._proposals(client, group, request)
             group, message = group.propose(proposal, random=os.urandom)
-        client.groups[group.group_id] = group
+        client.keep(group)
         return {"message": b64(message)}
 
     # A group from another
@@ -314,7 +319,7 @@ class Peer:
             )
         else:
             made = reinitialize(old, packages, founder, random=os.urandom, with_tree=True, now_seconds=now())
-        client.groups[made.group.group_id] = made.group
+        client.keep(made.group)
         return {"welcome": b64(made.welcome)}
 
     # Messages
@@ -322,14 +327,14 @@ class Peer:
     def protect(self, request: Request) -> Json:
         client = self._client(request)
         group, message = client.group(request).protect(request.bytes("content"), padding=64, random=os.urandom)
-        client.groups[group.group_id] = group
+        client.keep(group)
         return {"message": b64(message)}
 
     def process(self, request: Request) -> Json:
         client = self._client(request)
         message, psks = request.bytes("message"), client.psks
         group, received = client.group(request).process(message, now_seconds=now(), psks=psks)
-        client.groups[group.group_id] = group
+        client.keep(group)
         match received:
             case ApplicationReceived(content=content):
                 return {"kind": "application", "content": b64(content)}

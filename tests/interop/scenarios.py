@@ -58,6 +58,8 @@ PAIRS: tuple[Scenario, ...] = (
     lineage.theirs_commits_psk,
     lineage.ours_resumes,
     lineage.theirs_resumes,
+    lineage.ours_resumes_past,
+    lineage.theirs_resumes_past,
     lineage.ours_branches,
     lineage.theirs_branches,
     lineage.ours_reinitialises,
