@@ -34,6 +34,7 @@ class Asked:
     json: bool = False
     profile: Path | None = None
     passphrase_file: Path | None = None
+    narrow: bool = False
     secret: str = ""  # the profile's passphrase, once it has been asked for
 
 
@@ -65,6 +66,13 @@ def shared_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_keep,
             help="Read the profile's passphrase from the first line of FILE.",
+        ),
+        click.Option(
+            ["--narrow"],
+            is_flag=True,
+            expose_value=False,
+            callback=_keep,
+            help="For a link of a few kbit/s: small pieces, what is urgent first (or OUTRIDER_LINK=narrow).",
         ),
     ]
 
@@ -129,8 +137,8 @@ class Verbs(click.Group):
 def _first_word(args: list[str]) -> int:
     """The place of the first argument after the shared options."""
     at = 0
-    while at < len(args) and args[at].split("=")[0] in ("--json", "--profile", "--passphrase-file"):
-        at += 1 if args[at] == "--json" or "=" in args[at] else 2
+    while at < len(args) and args[at].split("=")[0] in ("--json", "--narrow", "--profile", "--passphrase-file"):
+        at += 1 if args[at] in ("--json", "--narrow") or "=" in args[at] else 2
     return min(at, len(args))
 
 
@@ -181,6 +189,11 @@ def profile() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "outrider"
+
+
+def narrow() -> bool:
+    """Whether the link is said to be narrow."""
+    return asked().narrow or os.environ.get("OUTRIDER_LINK") == "narrow"
 
 
 def passphrase(*, new: bool = False) -> str:

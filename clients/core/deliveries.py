@@ -39,6 +39,17 @@ def drain(s: Session, turn: Turn, stream: bytes) -> None:
         _drain_sparse(s, turn, stream, inbox, _take_receipt)
 
 
+def take_urgent(s: Session, turn: Turn) -> None:
+    """What has overtaken is opened before anything is asked for that can wait: of an alert, its body."""
+    for channel in list(s.inboxes):
+        if records.CHANNELS.get(turn.draft, channel) is None:
+            continue
+        try:
+            _ahead(s, turn, channel, s.inboxes[channel], Receiver(turn, s.trust, s.groups, s.given_up))
+        except Wanting as wanting:
+            s.wanted.update(dict.fromkeys(wanting.certificates))
+
+
 def receipt_streams(turn: Turn) -> dict[bytes, bytes]:
     return {stream_of_receipts(channel): channel for channel, _ in turn.channels()}
 
@@ -203,7 +214,7 @@ def blob(s: Session, turn: Turn, blob: bytes, length: int) -> bytes | None:
         return held.data
     if blob not in s.given_up:
         offset = len(held.data)
-        s.send(Errand("body", blob, length), lambda i: wire.GetBody(i, blob, offset))
+        s.send(Errand("body", blob, length), lambda i: wire.GetBody(i, blob, offset, s.piece))
     return None
 
 

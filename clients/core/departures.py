@@ -5,6 +5,7 @@ answer; the others go on.
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,7 +16,6 @@ from clients.core.errands import Errand
 from clients.core.outbox import stream_of_receipts
 from clients.core.records import AlarmKind, Channel, Item
 from clients.core.session import Session
-from clients.core.timeline import claim
 from clients.core.turn import Turn
 from gateway import wire
 from keys.body import read_resync_approval
@@ -43,18 +43,48 @@ def give_receipts(s: Session, turn: Turn) -> None:
 
 def put_uploads(s: Session, turn: Turn) -> None:
     for blob, note in records.BLOBS.scan(turn.draft):
-        held = s.held.get(blob)
-        data = note.data
-        if held == len(data):
-            continue
-        offset = held or 0
-        chunk = b"" if held is None and len(data) > wire.CHUNK else data[offset : offset + wire.CHUNK]
-        put = wire.PutChunk(0, blob, len(data), offset, chunk)
-        s.send(Errand("upload", blob), lambda i, f=put: replace(f, id=i))  # type: ignore[misc]
+        _put(s, blob, note.data)
+    if s.narrow:
+        for _, item in outbox.queued(turn.draft):
+            if s.piece < len(item.body) <= wire.CHUNK:  # longer ones are among the blobs
+                _put(s, sha256(item.body).digest(), item.body)
 
 
-def submit_runs(s: Session, turn: Turn) -> None:
-    streams: dict[bytes, None] = dict.fromkeys(item.stream for _, item in outbox.queued(turn.draft))
+def _put(s: Session, blob: bytes, data: bytes) -> None:
+    held = s.held.get(blob)
+    if held == len(data):
+        return
+    offset = held or 0
+    chunk = b"" if held is None and len(data) > s.piece else data[offset : offset + s.piece]
+    put = wire.PutChunk(0, blob, len(data), offset, chunk)
+    s.send(Errand("upload", blob), lambda i: replace(put, id=i))
+
+
+def submit_urgent(s: Session, turn: Turn) -> None:
+    """What is urgent is handed over before anything else is put or asked; a run that is still being put makes way for it."""
+    waiting = [item for _, item in outbox.queued(turn.draft) if item.precedence <= Precedence.IMMEDIATE]
+    for stream in dict.fromkeys(item.stream for item in sorted(waiting, key=lambda item: item.precedence)):
+        items = outbox.queued(turn.draft, stream)
+        sealed = outbox.sealed_run(items)
+        most = min(item.precedence for _, item in items)
+        if sealed and min(item.precedence for _, item in sealed) > most and _unfinished(s, stream, sealed):
+            outbox.withdraw(turn, sealed)
+        submit_runs(s, turn, (stream,))
+        for _, item in outbox.sealed_run(outbox.queued(turn.draft, stream)):
+            if len(item.body) > s.piece:
+                _put(s, sha256(item.body).digest(), item.body)
+
+
+def _unfinished(s: Session, stream: bytes, run: Sequence[tuple[bytes, Item]]) -> bool:
+    """Whether the gateway has said that it does not hold all of a run's bodies: then it was never submitted."""
+    if s.errands.covers("submit", stream) or any(item.kind is Kind.COMMIT for _, item in run):
+        return False
+    held = [(len(i.body), s.held.get(sha256(i.body).digest())) for _, i in run if len(i.body) > s.piece]
+    return any(have is not None and have < length for length, have in held)
+
+
+def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
+    streams: dict[bytes, None] = dict.fromkeys(only or (item.stream for _, item in outbox.queued(turn.draft)))
     by_receipts = deliveries.receipt_streams(turn)
     for stream in streams:
         if s.errands.covers("submit", stream) or turn.now < s.quiet.get(stream, 0):
@@ -66,19 +96,18 @@ def submit_runs(s: Session, turn: Turn) -> None:
         if not run:
             run = _seal(s, turn, stream, channel, state, items)
         if run and _uploaded(s, turn, run):
-            s.send(Errand("submit", stream), lambda i, r=run: outbox.frame_of(i, r))  # type: ignore[misc]
+            s.send(Errand("submit", stream), lambda i, r=run: outbox.frame_of(i, r, s.piece))  # type: ignore[misc]
 
 
 def _uploaded(s: Session, turn: Turn, run: Sequence[tuple[bytes, Item]]) -> bool:
     for _, item in run:
         blobs = list(item.uploads)
-        if len(item.body) > wire.CHUNK:
-            known = claim(wire.Placed(item.stream, _NOWHERE, item.header, item.signature, None))
-            blobs += [known.header.body_hash] if known else []
         for blob in blobs:
             note = records.BLOBS.get(turn.draft, blob)
             if note is not None and s.held.get(blob) != len(note.data):
                 return False
+        if len(item.body) > s.piece and s.held.get(sha256(item.body).digest()) != len(item.body):
+            return False
     return True
 
 
@@ -97,7 +126,7 @@ def _seal(
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
     if state is not None and state.since == 0 and state.seq == 0:
         allowed = [(k, i) for k, i in allowed if i.kind is Kind.CHANNEL_CREATED]
-    run = outbox.next_run(turn, allowed)
+    run = outbox.next_run(turn, allowed, s.piece)
     if not run:
         return []
     return outbox.seal_run(turn, s.groups, run, outbox.stand(turn, stream, channel, state))
@@ -158,7 +187,7 @@ def restock_packages(s: Session, turn: Turn) -> None:
         errand = Errand("packages", suite.to_bytes(2, "big"))
         if s.errands.is_open(errand) or turn.now < s.quiet.get(errand.key, 0):
             continue
-        frame = packages.restock(turn, suite)
+        frame = packages.restock(turn, suite, most=s.at_once(packages.AT_ONCE))
         if frame is None:
             s.restock.discard(suite)
         else:

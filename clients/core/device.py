@@ -21,7 +21,7 @@ of answers will do, and none may be lost for good.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from clients.core import answers, deliveries, departures, membership, proof, records
+from clients.core import answers, beside, deliveries, departures, membership, proof, records
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -118,13 +118,16 @@ class Device:
     def _follow(self, turn: Turn) -> None:
         positions = [wire.Position(c, state.seq) for c, state in turn.channels() if not state.left and state.seq]
         positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
-        self.session.send(Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT]))
+        self.session.send(Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT], self.session.window))
         if not turn.me.registrar:
             self.session.wanted[turn.me.certificate_hash] = None
 
     def _go_on(self, turn: Turn) -> None:
         """Everything that can. Deliveries come first, since all else rests on what is known by them."""
         session = self.session
+        if session.narrow:
+            departures.submit_urgent(session, turn)
+            deliveries.take_urgent(session, turn)
         for stream in list(session.inboxes):
             deliveries.drain(session, turn, stream)
         deliveries.let_go(session, turn)
@@ -135,6 +138,7 @@ class Device:
         departures.put_uploads(session, turn)
         if session.listed:
             membership.remove_the_unfit(session, turn)
+            beside.keep_in_step(session, turn)
             membership.pursue_intents(session, turn)
             membership.rejoin_channels(session, turn)
             departures.give_receipts(session, turn)

@@ -81,8 +81,9 @@ def fetch_certificates(s: Session, turn: Turn) -> None:
         if s.trust.certified(certificate) is not None or certificate in s.given_up:
             del s.wanted[certificate]
     known = [c for c in s.wanted if records.CERTIFICATES.get(turn.draft, c) is None]
-    for start in range(0, len(known), CERTIFICATES_AT_ONCE):
-        batch = known[start : start + CERTIFICATES_AT_ONCE]
+    most = s.at_once(CERTIFICATES_AT_ONCE)
+    for start in range(0, len(known), most):
+        batch = known[start : start + most]
         _ask_certificates(s, batch)
 
 
@@ -95,7 +96,7 @@ def _ask_certificates(s: Session, batch: list[bytes]) -> None:
 def ask_for_proofs(s: Session, turn: Turn) -> None:
     if turn.now < s.prove_after:
         return
-    if indices := proof.waiting(turn.draft)[: s.prove_most]:
+    if indices := proof.waiting(turn.draft)[: s.at_once(s.prove_most)]:
         held = proof.held(turn.draft, turn.charter)
         size = held.size if held else 0
         key = b"".join(i.to_bytes(8, "big") for i in indices)
@@ -173,7 +174,7 @@ def _admit(s: Session, work: Work, channel: bytes, state: Channel, devices: Sequ
     """KeyPackages of those to be added; None while some are still to be claimed or their certificates fetched."""
     missing = [d for d in devices if (state.suite, d) not in s.claims]
     if missing:
-        batch = missing[:CLAIMED_AT_ONCE]
+        batch = missing[: s.at_once(CLAIMED_AT_ONCE)]
         errand = Errand("claim", b"".join(batch), state.suite)
         s.send(errand, lambda i: wire.ClaimKeyPackages(i, state.suite, batch))
         return None

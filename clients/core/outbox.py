@@ -117,10 +117,10 @@ def sealed_run(items: Sequence[tuple[bytes, Item]]) -> list[tuple[bytes, Item]]:
     return sorted(((k, i) for k, i in items if i.number and i.run == first.run), key=lambda pair: pair[1].number)
 
 
-def frame_of(request: int, run: Sequence[tuple[bytes, Item]]) -> wire.Submit:
-    """The frame that submits a run. A body above a chunk was put in chunks before."""
+def frame_of(request: int, run: Sequence[tuple[bytes, Item]], piece: int) -> wire.Submit:
+    """The frame that submits a run. A body longer than a piece was put in chunks before."""
     return wire.Submit(
-        request, [Sealed(i.header, i.signature, i.body if len(i.body) <= CHUNK else None) for _, i in run]
+        request, [Sealed(i.header, i.signature, i.body if len(i.body) <= piece else None) for _, i in run]
     )
 
 
@@ -133,8 +133,8 @@ def _attempt(view: View, stream: bytes, number: int) -> int:
     return counter.value if counter else 0
 
 
-def next_run(turn: Turn, items: Sequence[tuple[bytes, Item]]) -> list[tuple[bytes, Item]]:
-    """What is handed over next: one item, or as many chained ones of its kind as fit a frame.
+def next_run(turn: Turn, items: Sequence[tuple[bytes, Item]], most: int) -> list[tuple[bytes, Item]]:
+    """What is handed over next: one item, or as many chained ones of its kind as fit a frame of `most` bytes.
 
     All envelopes of a run have the same attempt, so that one signed refusal speaks for each of them alike.
     """
@@ -150,7 +150,7 @@ def next_run(turn: Turn, items: Sequence[tuple[bytes, Item]]) -> list[tuple[byte
     for key, item in fresh:
         size += OVERHEAD + len(item.content)
         number = own.number + 1 + len(run)
-        fits = size <= RUN_BYTES and len(run) < RUN_LIMIT and item.kind is first.kind
+        fits = size <= min(RUN_BYTES, most) and len(run) < RUN_LIMIT and item.kind is first.kind
         if run and (not fits or _attempt(turn.draft, first.stream, number) != attempt):
             break
         run.append((key, item))
@@ -393,6 +393,17 @@ def _take_back(turn: Turn, key: bytes, item: Item) -> None:
         return
     blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
     records.OUTBOX.put(turn.draft, key, blank)
+
+
+def withdraw(turn: Turn, run: Sequence[tuple[bytes, Item]]) -> None:
+    """Take back a run that was sealed and has not been handed over: its numbers are free for what is more urgent."""
+    first = run[0][1]
+    for key, item in run:
+        records.OWNED.delete(turn.draft, sha256(item.header).digest())
+        records.BLOBS.delete(turn.draft, sha256(item.body).digest())
+        blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
+        records.OUTBOX.put(turn.draft, key, blank)
+    records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, _previous(first)))
 
 
 def overtaken(turn: Turn, key: bytes) -> None:

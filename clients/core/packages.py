@@ -41,8 +41,9 @@ def lifetime(turn: Turn) -> tuple[int, int]:
     return now - MARGIN, min(now + LIFE, turn.me.not_after // 1000)
 
 
-def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK) -> wire.PutKeyPackages | None:
-    """Make what is missing of a suite, and the frame (its id still 0) that puts what is not put yet; None where all is."""
+def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK, most: int = AT_ONCE) -> wire.PutKeyPackages | None:
+    """Make what is missing of a suite, and the frame (its id still 0) that puts what is not put yet, at most `most` of them;
+    None where all is."""
     now = turn.now // 1000
     held = [(k, p) for k, p in records.PACKAGES.scan(turn.draft) if p.suite == suite_id]
     for key, package in held:
@@ -54,13 +55,13 @@ def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK) -> wire.PutKeyPac
         if p.not_after > now + DAY // 1000 and p.certificate == turn.me.certificate_hash and not p.used
     ]
     missing = wanted - sum(not p.last_resort for _, p in alive)
-    alive += [_make(turn, suite_id, last_resort=False) for _ in range(min(AT_ONCE, missing))]
+    alive += [_make(turn, suite_id, last_resort=False) for _ in range(min(most, missing))]
     if not any(p.last_resort for _, p in alive):
         alive.append(_make(turn, suite_id, last_resort=True))
     fresh = [p for _, p in alive if not p.put]
     if not fresh:
         return None
-    one_time = [p.package for p in fresh if not p.last_resort][:AT_ONCE]
+    one_time = [p.package for p in fresh if not p.last_resort][:most]
     last = next((p.package for p in fresh if p.last_resort), None)
     return wire.PutKeyPackages(0, suite_id, one_time, last)
 

@@ -23,7 +23,11 @@ OPEN_ERRANDS: Final = 64
 
 @dataclass(slots=True)
 class Session:
-    """The memory of a session. `narrow` lets one question be open at a time."""
+    """The memory of a session.
+
+    On a `narrow` link one question is open at a time, in either direction one small piece is under way, and what is urgent goes
+    before all else: so a FLASH waits for that piece at most.
+    """
 
     charter: Charter
     trust: Trust
@@ -47,9 +51,24 @@ class Session:
     receipt_at: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
     cursors: dict[bytes, int] = field(default_factory=dict)
+    step_at: dict[bytes, int] = field(default_factory=dict)  # when an alert channel is brought in step with its talk channel
     remove_at: dict[bytes, int] = field(default_factory=dict)
     restock: set[int] = field(default_factory=set)  # suites whose stock of KeyPackages is to be looked at
     frames: list[wire.FromDevice] = field(default_factory=list)
+
+    @property
+    def piece(self) -> int:
+        """The longest body that travels in a frame, and the longest chunk of one (bytes)."""
+        return wire.WINDOW_LEAST if self.narrow else wire.CHUNK
+
+    @property
+    def window(self) -> int:
+        """How many bytes of deliveries may be under way."""
+        return wire.WINDOW_LEAST if self.narrow else wire.WINDOW_MOST
+
+    def at_once(self, many: int) -> int:
+        """How many of something go into one question: on a narrow link one."""
+        return 1 if self.narrow else many
 
     def forget(self) -> None:
         """The session is over."""

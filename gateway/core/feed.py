@@ -42,6 +42,11 @@ class Recipient:
     alerting: bool = False
     window: int = WINDOW_MOST
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it has asked for less at a time than one frame holds."""
+        return self.window < CHUNK
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:

@@ -86,6 +86,8 @@ class Hub:
         self._head: SignedHead | None = None
         self._wake = asyncio.Event()
         self._slice_ends = 0.0
+        self.on_begin: Callable[[Peer], None] = lambda _: None
+        """Called when a session begins to follow."""
 
     # ------------------------------------------------------------------ who is there
 
@@ -143,6 +145,7 @@ class Hub:
         for channel in feed.channels:
             self._followers.setdefault(channel, {})[peer] = None
         self.ready(peer)
+        self.on_begin(peer)
 
     def ready(self, peer: Peer) -> None:
         """There may be something to send to it, and room to send it."""
@@ -250,6 +253,8 @@ class Hub:
         """The checkpoint to those who wait for entries that it covers."""
         framed = server_frame(encode(wire.Logged(head.bare)))
         for n, peer in enumerate(self.peers()):
+            if peer.feed is not None and peer.feed.recipient.narrow:
+                continue  # it asks for proofs when its link has room for them
             if peer.logged <= peer.newest and peer.writable:
                 peer.write(framed)
                 peer.logged = head.size
