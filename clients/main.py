@@ -118,9 +118,9 @@ DRAFT: Final = Branch(
     "Drafts of alerts, as `alert new` keeps them.",
     "outrider alert draft list",
     {
-        "list": Leaf(f"{OFFICER}.compose:list_drafts", "List the drafts kept here."),
-        "show": Leaf(f"{OFFICER}.compose:show_draft", "Show a draft, and whom it would reach now."),
-        "drop": Leaf(f"{OFFICER}.compose:drop_draft", "Throw a draft away."),
+        "list": Leaf(f"{OFFICER}.drafts:list_drafts", "List the drafts kept here."),
+        "show": Leaf(f"{OFFICER}.drafts:show_draft", "Show a draft, and whom it would reach now."),
+        "drop": Leaf(f"{OFFICER}.drafts:drop_draft", "Throw a draft away."),
     },
 )
 ALERT: Final = Branch(

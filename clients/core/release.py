@@ -147,4 +147,6 @@ def _name(work: Work, device: bytes) -> str:
         card = None
     if card is None:
         return device.hex()[:8]
-    return f"{card.name} ({card.call_sign})" if card.call_sign and card.call_sign != card.name else card.name
+    return (
+        f"{card.name} ({card.call_sign})" if card.call_sign.casefold() not in ("", card.name.casefold()) else card.name
+    )

@@ -1,7 +1,7 @@
 """`outrider alert new`, and the drafts it keeps: composed and checked on this device, shown with everybody who would get it.
 
 Nothing leaves here. `alert submit` freezes a draft and asks a second officer; update, cancel and all-clear are composed with the same
-options (`composing_options`, `drafted`).
+options (`composing_options`, `drafted`), and shown by `present`.
 """
 
 import re
@@ -15,7 +15,7 @@ import click
 from clients.core import cap, composing, playbook, release
 from clients.core.cap.schema import CERTAINTY, RESPONSE_TYPE, SEVERITY, URGENCY
 from clients.core.cap.values import Simple
-from clients.core.composing import Frozen, Wish
+from clients.core.composing import Wish
 from clients.core.composition import shape
 from clients.core.ladder_file import FILE_LIMIT
 from clients.core.ladder_file import read as read_ladder_file
@@ -23,27 +23,21 @@ from clients.core.records import AlertDraft
 from clients.core.templates import Template, Value, in_languages, missing, speaking
 from clients.core.text import visible
 from clients.device import SYNC, device, directory, marking, sync_for_channel
-from clients.moments import Duration, Moment, iso, now
-from clients.officer import preview
-from clients.officer.preview import Preview
-from clients.officer.reach import look, reach_object, warnings
+from clients.moments import Duration, Moment, now
+from clients.officer.drafts import present, rungs_of
+from clients.officer.reach import look
 from clients.officer.template import examples
-from clients.shell import Verb, ask, asked, interactive, pick, read_bytes, run, show, table, tell
+from clients.shell import Verb, ask, asked, interactive, pick, read_bytes, run, tell
 from clients.station import Station
 from keys.alert import AlertType
 from keys.canonical import encode
-from keys.envelope import Marking
 from keys.ladder import APP, read_ladder
 from keys.ladder import check as check_ladder
 
+__all__ = ["composing_options", "drafted", "new", "present"]
+
 C = TypeVar("C", bound=Callable[..., Any])
 IN_LANGUAGE: Final = re.compile(r"([A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*):(.*)", re.DOTALL)
-NAMES: Final = {
-    AlertType.ALERT: "new alert",
-    AlertType.UPDATE: "update",
-    AlertType.CANCEL: "cancel",
-    AlertType.ALL_CLEAR: "all-clear",
-}
 
 
 def _words(type_: Simple) -> Any:
@@ -228,127 +222,9 @@ def _ladder(station: Station, file: Path) -> bytes:
 
 
 def _check_ladder(station: Station, draft: AlertDraft) -> None:
-    """Whether every rung can be reached. Which roads there are the gateway knows: it refuses one that it hasn't."""
+    """Whether every rung can be reached, and its road is one of the gateway's; where that isn't reached, it refuses later."""
     ladder, frozen = read_ladder(draft.ladder), composing.freeze(draft, now())
-    roads = {APP, *(rung.road for rung in (*ladder.rungs, *([ladder.fallback] if ladder.fallback else [])))}
+    known = look(station, [])[1]
+    roads = {APP, *((rung.road for rung in rungs_of(ladder)) if known is None else known)}
     people = station.act(lambda work: release.receivers(work, draft.channels))
     check_ladder(ladder, now(), frozen.not_after, roads, sum(1 for one in people if not one.you))
-
-
-# --- showing ---
-
-
-def previewed(station: Station, draft: AlertDraft, frozen: Frozen) -> Preview:
-    """A draft as it would go out now."""
-    receivers = station.act(lambda work: release.receivers(work, draft.channels))
-    names = {p.person: p.name or p.call_sign for p in directory(station) if p.name or p.call_sign}
-    return Preview(
-        frozen.alert,
-        receivers,
-        station.identity.organisation,
-        Marking(draft.marking),
-        draft.release,
-        read_ladder(draft.ladder) if draft.ladder else None,
-        frozen.not_after,
-        lambda person: names.get(person, person.hex()[:8]),
-    )
-
-
-def present(station: Station, key: bytes, draft: AlertDraft) -> None:
-    """Show a kept draft: the preview, who is out of reach, and what comes next."""
-    frozen = composing.freeze(draft, now())
-    shown = previewed(station, draft, frozen)
-    people = [one.person for one in shown.receivers if not one.you]
-    found, roads = look(station, people)
-    if roads is None:
-        tell("outrider: gateway not reached; who is out of reach is as this device knows it")
-    lines = [_title(key, draft), *preview.lines(shown), *warnings(station, found, roads)]
-    if shown.ladder is None:
-        lines.append("  no ladder: nobody is woken who does not answer (--ladder FILE)")
-    elif shown.ladder.fallback is None:
-        lines.append("  the ladder has no fallback: after its last rung nobody else is woken")
-    lines += [f"  ! the document: {warning}" for warning in cap.check(frozen.cap).warnings]
-    lines.append(f"next: outrider alert submit {composing.name_of(key)}")
-    reached = {"reach": [reach_object(station, one) for one in found if one.lacks]}
-    show(draft_object(key, draft) | preview.as_object(shown) | reached, *lines)
-
-
-def _title(key: bytes, draft: AlertDraft) -> str:
-    made = f"template {draft.template} version {draft.version}" if draft.template else "from a CAP file"
-    return f"DRAFT {composing.name_of(key)}  {NAMES[AlertType(draft.type)]}, {made}"
-
-
-def draft_object(key: bytes, draft: AlertDraft) -> dict[str, object]:
-    """A draft as `--json` prints it."""
-    return {
-        "draft": composing.name_of(key),
-        "type": NAMES[AlertType(draft.type)],
-        "template": draft.template,
-        "version": draft.version,
-        "marking": Marking(draft.marking).label,
-        "channels": [channel.hex() for channel in draft.channels],
-        "references": [root.hex() for root in draft.references],
-        "composed": iso(draft.composed),
-        "root": draft.root.hex(),
-    }
-
-
-# --- drafts ---
-
-
-@click.command("list", cls=Verb)
-def list_drafts() -> None:
-    """List the drafts kept here. Needs no gateway.
-
-    Example: outrider alert draft list
-    """
-    with device() as station:
-        kept = composing.drafts(station.vault)
-        if asked().json:
-            for key, draft in kept:
-                show(draft_object(key, draft))
-            return
-        rows = [_row(key, draft) for key, draft in kept]
-    for line in table(rows):
-        click.echo(line)
-    if not rows:
-        tell("no drafts: `outrider alert new` makes one")
-
-
-def _row(key: bytes, draft: AlertDraft) -> tuple[str, ...]:
-    alert = cap.open_alert(draft.cap)
-    headline = next((info.headline or info.event for info in alert.infos), alert.note)
-    state = f"submitted as {draft.root.hex()[:8]}" if draft.root else "not submitted"
-    return (
-        composing.name_of(key)[:8],
-        iso(draft.composed),
-        NAMES[AlertType(draft.type)],
-        Marking(draft.marking).label,
-        state,
-        visible(headline, 48),
-    )
-
-
-@click.command("show", cls=Verb)
-@click.argument("draft", metavar="DRAFT")
-def show_draft(draft: str) -> None:
-    """Show DRAFT, named by the beginning of its id: what it would say and whom it would reach, as things stand now.
-
-    Example: outrider alert draft show 4f2a
-    """
-    with device() as station:
-        key, kept = composing.find(station.vault, draft)
-        present(station, key, kept)
-
-
-@click.command("drop", cls=Verb)
-@click.argument("draft", metavar="DRAFT")
-def drop_draft(draft: str) -> None:
-    """Throw DRAFT away. Needs no gateway; a draft that was submitted is withdrawn with `alert withdraw`.
-
-    Example: outrider alert draft drop 4f2a
-    """
-    with device() as station:
-        key, kept = composing.find(station.vault, draft)
-        station.act(lambda work: composing.drop(work, key))
-    show(draft_object(key, kept), f"DROPPED draft {composing.name_of(key)}")
