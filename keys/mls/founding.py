@@ -39,6 +39,8 @@ class Founder:
     """None takes those that we have in the old group; another signature scheme needs others."""
     capabilities: Capabilities | None = None
     """None takes those of our leaf in the old group, with the new cipher suite."""
+    leaf_extensions: tuple[Extension, ...] | None = None
+    """None takes those of our leaf in the old group."""
 
 
 def reinitialize(
@@ -112,6 +114,7 @@ def _create(
         random=random,
         extensions=extensions,
         capabilities=capabilities,
+        leaf_extensions=leaf.extensions if founder.leaf_extensions is None else founder.leaf_extensions,
         limits=old.limits,
     )
 

@@ -7,7 +7,6 @@ import pytest
 
 from keys.mls import (
     Add,
-    Capabilities,
     Extension,
     ExternalPsk,
     Founder,
@@ -470,9 +469,17 @@ def test_a_link_is_named_once_and_in_the_first_commit_only(old: World) -> None:
     founder_alone.commit([again], random=seeded(1), psks=held)
 
 
-def test_capabilities_of_the_old_leaf_come_along(old: World) -> None:
-    others = ready(HYBRID, 1, 2)
-    founded = reinitialize(old[b"member 0"], [one.package for one in others], FOUNDER, random=old.random)
-    own = founded.group.own_leaf.capabilities
-    assert isinstance(own, Capabilities)
-    assert {1, 0xF001} <= set(own.cipher_suites)
+def test_what_the_old_leaf_says_of_itself_comes_along() -> None:
+    here = World(SUITE, 2)
+    can = new_capabilities(SUITE, here.people[0].credential, (0xF0A0,))
+    here.accept(b"member 0", here[b"member 0"].commit(random=here.random, capabilities=can, leaf_extensions=(FOREIGN,)))
+    closed(here, NEXT)
+    packages = [one.package for one in ready(HYBRID, 1)]
+    own = reinitialize(here[b"member 0"], packages, FOUNDER, random=here.random).group.own_leaf
+    assert own.extensions == (FOREIGN,)
+    assert own.capabilities.extensions == can.extensions
+    assert own.capabilities.cipher_suites == (*can.cipher_suites, 0xF001)
+    plain = replace(FOUNDER, leaf_extensions=(), capabilities=new_capabilities(HYBRID, own.credential))
+    own = reinitialize(here[b"member 0"], packages, plain, random=here.random).group.own_leaf
+    assert own.extensions == ()
+    assert own.capabilities.cipher_suites == (0xF001,)
