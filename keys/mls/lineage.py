@@ -83,7 +83,9 @@ def _check_branch(public: "PublicGroup", link: ResumptionPsk, old: "Group") -> N
         raise InvalidGroupInfo("a branch with another cipher suite than the old group's (section 11.3)")
     leaves = old.leaves_in(link.psk_epoch)
     if leaves is None:
-        raise MissingPreSharedKey(f"the members of epoch {link.psk_epoch} of the old group are forgotten")
+        raise MissingPreSharedKey(
+            f"the members of epoch {link.psk_epoch} of the old group are forgotten (section 11.3)"
+        )
     before = [leaf.credential for leaf in leaves if leaf is not None]
     after = [leaf.credential for _, leaf in public.tree.members()]
     if _newcomers(public.auth, before, after):

@@ -1,29 +1,22 @@
 """The safe application interface: labels by component, the data dictionary, and what marks a last resort."""
 
 import contextlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.mls import (
-    LAST_RESORT,
     SUPPORTED,
-    Add,
     BadSignature,
     CipherSuite,
     DecodeError,
     DecryptionFailed,
     Extension,
-    Misuse,
     cipher_suite,
-    new_key_package,
-    secrets_after_welcome,
 )
 from keys.mls.components import (
     APP_DATA_DICTIONARY,
-    LAST_RESORT_COMPONENT,
     AppDataDictionary,
     ComponentData,
     component_data,
@@ -34,8 +27,7 @@ from keys.mls.components import (
     safe_sign_with_label,
     safe_verify_with_label,
 )
-from tests.keys.mls.insider import key_package
-from tests.keys.mls.people import NOW, Names, Person, World, seeded
+from tests.keys.mls.people import Person, World, seeded
 
 suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
 SUITE = cipher_suite(1)
@@ -135,66 +127,3 @@ def test_arbitrary_bytes(data: bytes) -> None:
     with contextlib.suppress(DecodeError):
         component_data(extensions, 4)
     marks_last_resort(extensions)
-
-
-# Last resort
-
-
-@pytest.mark.parametrize(
-    ("extensions", "marked"),
-    [
-        pytest.param((), False, id="no mark"),
-        pytest.param((Extension(LAST_RESORT, b""),), True, id="the extension"),
-        pytest.param((LAST_RESORT_COMPONENT,), True, id="the component"),
-        pytest.param((Extension(0xF0A0, b""), LAST_RESORT_COMPONENT), True, id="the component among others"),
-        pytest.param((AppDataDictionary(ENTRIES).extension(),), True, id="the component in a fuller dictionary"),
-        pytest.param(
-            (AppDataDictionary((ComponentData(4, b"\0"),)).extension(),),
-            False,
-            id="the component with data that it has not",
-        ),
-    ],
-)
-def test_what_marks_a_last_resort(extensions: tuple[Extension, ...], marked: bool) -> None:
-    listed = tuple({one.extension_type for one in extensions})
-    capabilities = replace(GUEST.key_package()[0].leaf_node.capabilities, extensions=listed)
-    package = key_package(GUEST, leaf={"capabilities": capabilities}, extensions=extensions)
-    package.verify(SUITE, Names(), NOW)
-    assert package.last_resort is marked
-    assert type(package).decode(package.encode()).last_resort is marked
-
-
-def test_only_a_last_resort_keeps_its_secrets_after_a_welcome() -> None:
-    """One is used for two groups, as it may be; what an ordinary one had is gone after the first."""
-    ordinary, its_secrets = GUEST.key_package("once")
-    assert not ordinary.last_resort
-    assert secrets_after_welcome(ordinary, its_secrets) is None
-    package, secrets = GUEST.key_package("again", last_resort=True)
-    assert package.last_resort
-    kept = secrets_after_welcome(package, secrets)
-    assert kept == secrets
-    for seed in (1, 2):
-        here = World(SUITE, 2, seed=seed)
-        pending = here[b"member 0"].commit([Add(package)], random=here.random)
-        here.accept(b"member 0", pending)
-        here.welcome(pending, GUEST, package, kept)
-        here.say(b"guest")
-        here.accept(b"guest", here[b"guest"].commit(random=here.random))
-        here.say(b"member 1")
-
-
-def test_an_extension_that_nobody_knows_is_ignored_whether_the_leaf_lists_it_or_not() -> None:
-    """Section 13.5: what makes a KeyPackage invalid is not an extension that somebody put in to see it ignored."""
-    foreign = (Extension(0xF0A0, b""), Extension(0x0A0A, b"grease"))
-    key_package(GUEST, extensions=foreign).verify(SUITE, Names(), NOW)
-    with pytest.raises(Misuse, match="section 10"):
-        new_key_package(
-            SUITE,
-            GUEST.credential,
-            GUEST.signature_private_key,
-            not_before=NOW,
-            not_after=NOW + 1,
-            random=seeded(0),
-            extensions=foreign,
-            capabilities=GUEST.key_package()[0].leaf_node.capabilities,
-        )
