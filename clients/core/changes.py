@@ -41,11 +41,12 @@ NO_INTENT: Final = bytes(16)
 ADDED_AT_ONCE: Final = 100  # devices in one commit; a Welcome of the hybrid suite grows by 1.2 kB for each
 
 
-def create(work: Work, channel_class: str, ceiling: int, purpose: str) -> tuple[bytes, bytes]:
-    """Found a channel with this device alone in it; gives its id and the item of its CHANNEL_CREATED."""
+def create(work: Work, channel_class: str, ceiling: int, purpose: str, beside: bytes = b"") -> tuple[bytes, bytes]:
+    """Found a channel with this device alone in it, perhaps an alert channel beside a talk channel; gives its id and the item of
+    its CHANNEL_CREATED."""
     turn, policy = work.turn, work.turn.charter.policy
     kind = policy.channel_class(channel_class)
-    terms = bodies.ChannelTerms(policy.version, channel_class, Marking(ceiling))
+    terms = bodies.ChannelTerms(policy.version, channel_class, Marking(ceiling), beside or None)
     channel = turn.random(16)
     suite = cipher_suite(kind.suite)
     credential = Credential.x509([turn.me.certificate])
@@ -75,6 +76,7 @@ def create(work: Work, channel_class: str, ceiling: int, purpose: str) -> tuple[
         left=0,
         halted="",
         purpose=purpose,
+        beside=beside,
     )
     records.CHANNELS.put(turn.draft, channel, state)
     work.groups.put(channel, group)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from clients.core import alerts, changes, outbox, receipts, records
+from clients.core import alerts, beside, changes, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Work
 from clients.core.content import AckText, Text, encode_content
@@ -68,6 +68,18 @@ def create_channel(work: Work, channel_class: str, marking: Marking, purpose: st
     return changes.create(work, channel_class, marking, purpose)[0]
 
 
+def create_beside(work: Work, talk: bytes, purpose: str) -> bytes:
+    """Found the alert channel beside a talk channel, under the same ceiling; gives its id. Raises NotAllowed, Unknown, NotNow."""
+    state, policy = channel_of(work, talk), work.turn.charter.policy
+    kind = next((c for c in policy.classes if c.alerts and c.ceiling >= state.ceiling), None)
+    if kind is None:
+        raise NotAllowed(f"no class of the charter carries alerts up to {Marking(state.ceiling).label}")
+    if _class_of(work, state.channel_class).alerts or beside.alert_channel(work.turn.draft, talk) is not None:
+        raise NotAllowed("that channel has its alerts already")
+    need(work, Verb.CREATE_CHANNEL)
+    return changes.create(work, kind.name, state.ceiling, purpose, talk)[0]
+
+
 def change(
     work: Work, channel: bytes, *, add: Sequence[bytes] = (), remove: Sequence[bytes] = (), rekey: bool = False
 ) -> bytes:
@@ -91,6 +103,8 @@ def change(
     key = turn.next_id()
     intent = Intent(channel, list(add), list(remove), renew=False, rekey=rekey, automatic=False)
     records.INTENTS.put(turn.draft, key, intent)
+    if add or remove:
+        beside.follow(turn, channel, add, remove)
     return key
 
 

@@ -120,6 +120,8 @@ def check_terms(policy: Policy, terms: ChannelTerms, suite: int) -> ChannelClass
     kind = policy.channel_class(terms.channel_class)
     if terms.ceiling > kind.ceiling:
         raise NotPermitted(f"channels of class {kind.name} go up to {kind.ceiling.label}")
+    if terms.beside is not None and not kind.alerts:
+        raise NotPermitted("an alert channel alone stands beside another")
     if kind.suite != suite:
         raise NotPermitted(f"channels of class {kind.name} use cipher suite {kind.suite:#06x}, not {suite:#06x}")
     return kind

@@ -125,6 +125,7 @@ def _checked(work: Work, channel: bytes, joining: Joining, group: Group) -> Chan
         left=0,
         halted="",
         purpose=before.purpose if before else "",
+        beside=terms.beside or b"",
     )
 
 

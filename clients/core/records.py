@@ -58,7 +58,8 @@ class Channel(Record, frozen=True, array_like=True):
 
     `since` is the seq of the commit that added this device (0 for its creator); `seq` and `rolling` stand for everything up
     to there; `head` is the highest seq it has heard of. `epoch` is that of its group, which a FLASH may have carried beyond
-    `seq`. `halted` says in words why nothing goes on here. `left` is the seq of the commit that removed this device.
+    `seq`. `halted` says in words why nothing goes on here. `left` is the seq of the commit that removed this device. `beside` is
+    the talk channel that an alert channel stands beside, else empty.
     """
 
     channel_class: str
@@ -72,6 +73,7 @@ class Channel(Record, frozen=True, array_like=True):
     left: Uint
     halted: str
     purpose: str
+    beside: Chained = b""
 
 
 class Joining(Record, frozen=True, array_like=True):

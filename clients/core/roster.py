@@ -156,7 +156,11 @@ def _check_extensions(group: Group, proposal: GroupContextExtensions) -> None:
         raise BadCommit(str(error)) from None
     others = [e for e in proposal.extensions if e.extension_type != TERMS_EXTENSION]
     kept = [e for e in group.context.extensions if e.extension_type != TERMS_EXTENSION]
-    same = after is not None and (after.channel_class, after.ceiling) == (before.channel_class, before.ceiling)
+    same = after is not None and (after.channel_class, after.ceiling, after.beside) == (
+        before.channel_class,
+        before.ceiling,
+        before.beside,
+    )
     if not same or others != kept or after is None or after.charter_version < before.charter_version:
         raise BadCommit("a channel's terms can't be changed")
 

@@ -79,6 +79,7 @@ class Session:
         for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors):
             memory.clear()
         self.remove_at.clear()
+        self.step_at.clear()
         self.proofs_asked.clear()
 
     def send(self, errand: Errand, make: Callable[[int], wire.FromDevice]) -> bool:

@@ -93,6 +93,7 @@ def channel_created(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         ceiling=int(terms.ceiling),
         suite=group.suite.id,
         expires=row.not_after,
+        beside=terms.beside or b"",
     )
     member = Member(run.stream.id, run.who.device, leaf.leaf_index, row.hash, 0, 0)
     # Its receipt stream begins with it, so that nobody can found another channel under that stream's id.
@@ -135,6 +136,8 @@ def _check_terms(run: Run, terms: body.ChannelTerms, suite: int) -> None:
         raise Refused(Refusal.SCHEMA, str(error)) from None
     if suite != kind.suite:
         raise Refused(Refusal.SCHEMA, f"channels of class {kind.name} use cipher suite {kind.suite}")
+    if terms.beside is not None and not kind.alerts:
+        raise Refused(Refusal.SCHEMA, "an alert channel alone stands beside another")
     if terms.ceiling > kind.ceiling or not policy.may_see(run.who.organisation, terms.ceiling, run.now):
         raise Refused(Refusal.TLP, f"channels of class {kind.name} go up to {kind.ceiling.label}")
 
@@ -281,12 +284,16 @@ def _check_leaves(view: View, run: Run, staged: StagedPublicCommit) -> None:
 
 
 def _check_extensions(run: Run, staged: StagedPublicCommit) -> None:
-    """The terms may follow the charter to its newest version; class and ceiling stay for the channel's life."""
+    """The terms may follow the charter to its newest version; the rest stays for the channel's life."""
     if staged.extensions is None:
         return
     terms = terms_of(staged.extensions)
     check_verb(run, Verb.CREATE_CHANNEL)
-    if (terms.channel_class, terms.ceiling) != (run.stream.channel_class, run.stream.ceiling):
+    if (terms.channel_class, terms.ceiling, terms.beside or b"") != (
+        run.stream.channel_class,
+        run.stream.ceiling,
+        run.stream.beside,
+    ):
         raise Refused(Refusal.TLP, "a channel keeps its class and ceiling: create another")
     _check_terms(run, terms, run.stream.suite)
 

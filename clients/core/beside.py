@@ -1,0 +1,110 @@
+"""The alert channel beside a talk channel, kept in step with it: who is in the one is in the other, and all officers are in it.
+
+Whoever changes the talk channel wants the same of the alert channel at once (`follow`). What is left undone (another's change, an
+officer enrolled since, a device that had no KeyPackages) is a duty of those who are in both and may add and remove
+(`keep_in_step`); they take turns by their leaf, so that not all commit at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from clients.core import records
+from clients.core.groups import may_join, roster_at
+from clients.core.ledger import View
+from clients.core.records import Channel, Intent, Peer
+from clients.core.session import Session
+from clients.core.turn import Turn
+from keys.policy import Verb
+
+STEP: Final = 2_000  # ms between the turns of two members
+AGAIN: Final = 30_000  # ms before what could not be done is tried again
+
+
+def alert_channel(view: View, talk: bytes) -> bytes | None:
+    """The channel that carries the alerts for a talk channel, as far as this device is in it."""
+    for channel, state in records.CHANNELS.scan(view):
+        if state.beside == talk and not state.left:
+            return channel
+    return None
+
+
+def follow(turn: Turn, talk: bytes, add: Sequence[bytes], remove: Sequence[bytes]) -> None:
+    """Want in the alert channel what somebody here wants in the talk channel. Officers stay in it."""
+    channel = alert_channel(turn.draft, talk)
+    if channel is None:
+        return
+    gone = [d for d in remove if d not in officers(turn)]
+    if add or gone:
+        _want(turn, channel, add, gone)
+
+
+def officers(turn: Turn) -> set[bytes]:
+    """The devices of the mission's own who write or approve alerts, as far as this device knows of them."""
+    return {device for device, peer in records.PEERS.scan(turn.draft) if _is_officer(turn, peer)}
+
+
+def _is_officer(turn: Turn, peer: Peer) -> bool:
+    policy = turn.charter.policy
+    alerting = policy.verbs(peer.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
+    return bool(alerting) and peer.organisation == policy.home.name and not peer.revoked and turn.now <= peer.not_after
+
+
+def keep_in_step(s: Session, turn: Turn) -> None:
+    """Bring every alert channel in step with its talk channel, where this device is in both and may."""
+    verbs = turn.charter.policy.verbs(turn.me.roles)
+    if not {Verb.ADD, Verb.REMOVE} <= verbs:
+        return
+    for channel, state in turn.channels():
+        talk = records.CHANNELS.get(turn.draft, state.beside) if state.beside else None
+        if talk is None or not (_settled(state) and _settled(talk)):
+            continue
+        add, remove = _difference(turn, channel, state, talk)
+        if not (add or remove):
+            s.step_at.pop(channel, None)
+            continue
+        if any(i.channel in (channel, state.beside) for _, i in records.INTENTS.scan(turn.draft)):
+            continue
+        due = s.step_at.setdefault(channel, turn.now + _my_turn(turn, channel, state))
+        if turn.now >= due:
+            s.step_at[channel] = turn.now + AGAIN
+            if remove:
+                _want(turn, channel, [], remove)
+            for device in add:  # one at a time: who has left no KeyPackages keeps nobody else out
+                _want(turn, channel, [device], [])
+
+
+def _settled(state: Channel) -> bool:
+    """Known to the gateway, and processed as far as it goes."""
+    begun = bool(state.since or state.seq)
+    return begun and not state.left and not state.halted and state.seq >= state.head
+
+
+def _difference(turn: Turn, channel: bytes, state: Channel, talk: Channel) -> tuple[list[bytes], list[bytes]]:
+    """(missing, too many) in the alert channel."""
+    present, wanted = _devices(turn, channel, state), _devices(turn, state.beside, talk)
+    known = officers(turn)
+    missing = [d for d in sorted((wanted | known) - present) if _can_come(turn, d, state)]
+    gone = present - wanted - known - {turn.me.device}
+    return missing, sorted(gone)
+
+
+def _devices(turn: Turn, channel: bytes, state: Channel) -> set[bytes]:
+    roster = roster_at(turn.draft, channel, state.epoch)
+    return {seat.device for seat in roster.seats} if roster else set()
+
+
+def _can_come(turn: Turn, device: bytes, state: Channel) -> bool:
+    """It is known and not revoked, and its organisation may see what goes there."""
+    peer = records.PEERS.get(turn.draft, device)
+    return peer is not None and not peer.revoked and may_join(turn, peer.organisation, state.ceiling)
+
+
+def _my_turn(turn: Turn, channel: bytes, state: Channel) -> int:
+    roster = roster_at(turn.draft, channel, state.epoch)
+    order = [seat.device for seat in roster.seats] if roster else []
+    return STEP * order.index(turn.me.device) if turn.me.device in order else STEP
+
+
+def _want(turn: Turn, channel: bytes, add: Iterable[bytes], remove: Iterable[bytes]) -> None:
+    intent = Intent(channel, list(add), list(remove), renew=False, rekey=False, automatic=True)
+    records.INTENTS.put(turn.draft, turn.next_id(), intent)
