@@ -50,6 +50,10 @@ from tests.interop.lines import Cannot, Json, Request, b64, serve
 DAY = 86_400
 
 
+GREASE = Extension(0x2A2A, b"whatever")
+"""In KeyPackages and GroupInfos; capabilities have more such values (section 13.5)."""
+
+
 class Anybody:
     """An Authentication Service that vouches for everyone."""
 
@@ -86,8 +90,8 @@ class Client:
     psks: dict[bytes, bytes] = field(default_factory=dict)
 
     def capabilities(self) -> Capabilities:
-        """What the peers' groups may ask for: one of them requires X.509 credentials of everybody."""
-        return Capabilities((1,), (self.suite.id,), (), (), (1, 2))
+        """What the peers' groups may ask for (one requires X.509 credentials of everybody), and GREASE (13.5)."""
+        return Capabilities((1,), (self.suite.id, 0x1A1A), (0x2A2A,), (0x3A3A,), (1, 2, 0x4A4A))
 
     def group(self, request: Request) -> Group:
         return self.groups[request.bytes("group")]
@@ -125,6 +129,7 @@ class Peer:
             not_before=now() - DAY,
             not_after=now() + 27 * DAY,
             random=os.urandom,
+            extensions=(GREASE,),
             capabilities=client.capabilities(),
         )
         client.packages.append((package, secrets))
@@ -242,7 +247,7 @@ class Peer:
     # From outside
 
     def group_info(self, request: Request) -> Json:
-        info = self._client(request).group(request).group_info(with_tree=True, external=True)
+        info = self._client(request).group(request).group_info(with_tree=True, external=True, extensions=(GREASE,))
         return {"group_info": b64(info)}
 
     def external_commit(self, request: Request) -> Json:

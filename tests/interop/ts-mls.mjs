@@ -122,7 +122,8 @@ await serve({
 
   async client({ client, suite, identity }) {
     const cs = await suiteOf(suite);
-    const capabilities = { versions: ["mls10"], ciphersuites: [cs.name], extensions: [], proposals: [], credentials: ["basic", "x509"] };
+    const grease = { ciphersuites: ["6682"], extensions: [0x2a2a], proposals: [0x3a3a], credentials: ["19018"] }; // section 13.5
+    const capabilities = { ...grease, versions: ["mls10"], ciphersuites: [cs.name, ...grease.ciphersuites], credentials: ["basic", "x509", ...grease.credentials] };
     const credential = { credentialType: "basic", identity: bytes(identity) };
     const keys = await signatureKeys(cs);
     clients.set(client, { cs, credential, capabilities, keys, packages: [], groups: new Map(), pending: new Map(), psks: new Map(), updates: new Map() });

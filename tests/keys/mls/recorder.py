@@ -43,7 +43,7 @@ TOPIC = 0xF0A0
 
 def capabilities(suite: CipherSuite) -> Capabilities:
     """With a few values that mean nothing (GREASE, section 13.5)."""
-    return Capabilities((1, 0x0A0A), (suite.id, 0x1A1A), (TOPIC, 0x2A2A), (0x3A3A,), (1, 0x4A4A))
+    return Capabilities((1,), (suite.id, 0x1A1A), (TOPIC, 0x2A2A), (0x3A3A,), (1, 0x4A4A))
 
 
 @dataclass(frozen=True)
