@@ -12,6 +12,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from gateway.roads.base import LOOK, RoadRefused
+from gateway.roads.settings import RoadSettings, read_roads, read_text
+
 CONFIG_NAME: Final = "gateway.toml"
 CONFIG_LIMIT: Final = 64 * 1024
 
@@ -103,6 +106,9 @@ class Config:
     tokens: Path
     """Hashes of the tokens with which auditors and witnesses read the log."""
 
+    contacts: Path
+    """Who has which address on which road off the platform; readable by the gateway's user alone."""
+
     log_level: str = "info"
     """debug, info, warning or error. No level writes content, names or addresses."""
 
@@ -111,6 +117,12 @@ class Config:
 
     drain_seconds: int = 20
     """How long a SIGTERM waits for requests in flight."""
+
+    notice_text: str = LOOK
+    """What is sent by roads off the platform: a brevity text, never content."""
+
+    roads: tuple[RoadSettings, ...] = ()
+    """Roads off the platform, by name."""
 
 
 PATHS: Final = {
@@ -124,6 +136,7 @@ PATHS: Final = {
     "floor": "log.floor",
     "charter": "charter.note",
     "tokens": "tokens",
+    "contacts": "contacts.toml",
 }
 """Where things lie unless gateway.toml says otherwise."""
 
@@ -177,6 +190,15 @@ _READ: Final[dict[str, Callable[[object, str], object]]] = {
 }
 
 
+def _read(name: str, value: object, key: str, folder: Path) -> object:
+    try:
+        if name == "roads":
+            return read_roads(value, folder)
+        return read_text(value) if name == "notice_text" else _READ[name](value, key)
+    except RoadRefused as refused:
+        raise ConfigRefused(str(refused)) from None
+
+
 def parse(text: bytes, folder: Path) -> Config:
     """Read a gateway.toml that lies in `folder`.
 
@@ -193,7 +215,7 @@ def parse(text: bytes, folder: Path) -> Config:
         name = key.replace("-", "_")
         if name not in known or "_" in key:
             raise ConfigRefused(f"unknown key {key!r}: see deploy/gateway.toml for those that there are")
-        values[name] = folder / _text(value, key) if name in PATHS else _READ[name](value, key)
+        values[name] = folder / _text(value, key) if name in PATHS else _read(name, value, key, folder)
     for name in ("url", "origin", "listen", "metrics", "tls"):
         if name not in values:
             raise ConfigRefused(f"{name} is missing")

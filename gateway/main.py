@@ -22,6 +22,7 @@ from gateway.audit.sequencer import LogRefused
 from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
 from gateway.core.errors import Refused
 from gateway.home import Wish, default_origin, found, open_keys
+from gateway.roads.base import RoadRefused
 from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
 from gateway.store import sqlite
 from gateway.store.base import StoreError, WrongStore
@@ -38,6 +39,7 @@ INTERRUPTED: Final = 130
 EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (ConfigRefused, USAGE),
     (TokensRefused, USAGE),
+    (RoadRefused, USAGE),
     (WrongStore, USAGE),
     (LogRefused, NO),
     (Refused, NO),

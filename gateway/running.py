@@ -1,8 +1,8 @@
 """The gateway as a process: opened in one place, served until it is told to stop, drained, closed.
 
 open     config, secrets, database (and its lock), log, charter: whatever is wrong stops the start
-serve    START act; hub, sequencer and listeners in one TaskGroup
-SIGHUP   the charter's successor in DIR/charter.note, the log level, the TLS certificate
+serve    START act; hub, sequencer, escalations and listeners, each in a task that must not end
+SIGHUP   the charter's successor in DIR/charter.note, the log level, the TLS certificate, the contacts file
 SIGTERM  no more connections, DRAINING to everybody, what is being decided is finished, STOP act, last checkpoint
 """
 
@@ -23,9 +23,12 @@ from gateway.audit.sequencer import Sequencer
 from gateway.audit.tiles import LogFolder, LogFolderError
 from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
-from gateway.core.errors import Refused
 from gateway.core.append import Gateway
-from gateway.home import Keys, open_keys, tls_keys
+from gateway.core.errors import Refused
+from gateway.escalating import Escalating
+from gateway.home import Keys, check_private, open_keys, tls_keys
+from gateway.roads.base import RoadRefused
+from gateway.roads.post import Post
 from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
@@ -63,6 +66,7 @@ class Opened:
     folder: LogFolder
     sequencer: Sequencer
     tokens: Tokens
+    post: Post
 
 
 @asynccontextmanager
@@ -70,11 +74,12 @@ async def opened(config: Config) -> AsyncIterator[Opened]:
     """Open a gateway's folder, and let go of it in the end.
 
     Raises:
-        ConfigRefused, WrongStore, LogRefused, OSError: with a sentence for the operator.
+        ConfigRefused, RoadRefused, WrongStore, LogRefused, OSError: with a sentence for the operator.
     """
     keys = open_keys(config)
     key_seen = tls_keys(config)
     tokens = Tokens(config.tokens)
+    post = _post(config)
     store = SqliteStore(config.database)
     try:
         tokens.check()
@@ -84,9 +89,20 @@ async def opened(config: Config) -> AsyncIterator[Opened]:
             charter = view.charter()
         if charter is not None:
             check_named(charter, keys, key_seen)
-        yield Opened(config, keys, store, folder, sequencer, tokens)
+        yield Opened(config, keys, store, folder, sequencer, tokens, post)
     finally:
+        await post.close()
         await store.close()
+
+
+def _post(config: Config) -> Post:
+    """The roads off the platform; what is secret in them is nobody else's to read."""
+    for settings in config.roads:
+        for secret in settings.secrets:
+            check_private(secret)
+    if config.contacts.exists():
+        check_private(config.contacts)
+    return Post(config.roads, config.contacts, config.notice_text)
 
 
 def _log_folder(config: Config) -> LogFolder:
@@ -152,6 +168,7 @@ class Running:
             lambda: shutil.disk_usage(config.database.parent).free,
         )
         self.hub = Hub(self.service)
+        self._escalating = Escalating(self.service, held.store, self.hub, held.post, random)
         self.app = App(self.service, self.hub, self._read_path())
         self._server = Server(self.app.answer, config.max_connections)
 
@@ -182,13 +199,17 @@ class Running:
         self._watch_metrics()
         held.store.watch(lambda _batch: held.sequencer.wake())
         held.store.watch(self.hub.committed)
+        held.store.watch(self._escalating.committed)
         held.sequencer.listeners.append(self.hub.signed)
         await self._act(Act.START, f"outrider {VERSION}")
+        await self._escalating.publish()
         metrics_server = Server(self.app.answer_metrics, METRICS_CONNECTIONS)
         metrics = await listen(metrics_server, held.config.metrics.host, held.config.metrics.port, None)
         listener = await listen(self._server, held.config.listen.host, held.config.listen.port, self._context)
         beat = asyncio.create_task(self._kept(held.sequencer.run()))
-        tasks = [asyncio.create_task(self._kept(c)) for c in (self.hub.run(), self.hub.sweep())]
+        tasks = [
+            asyncio.create_task(self._kept(c)) for c in (self.hub.run(), self.hub.sweep(), *self._escalating.work())
+        ]
         try:
             scheme = "http" if self._context is None else "https"
             host, metrics_host = held.config.listen.host, held.config.metrics.host
@@ -253,15 +274,18 @@ class Running:
     # ------------------------------------------------------------------ signals
 
     async def reload(self, config: Config) -> None:
-        """SIGHUP: the charter's successor, the log level, the certificate. What is wrong is logged and nothing of it taken."""
+        """SIGHUP: the charter's successor, the log level, the certificate, the contacts. What is wrong is logged and not taken."""
         logging.getLogger().setLevel(config.log_level.upper())
         try:
+            if config.contacts.exists():
+                check_private(config.contacts)
+            await self._escalating.publish(self._held.post.read(config.contacts))
             if config.charter.is_file():
                 _log.info("%s", await install(self._held, config.charter.read_bytes(), self._random))
             if self._context is not None and self.service.charter is not None:
                 check_named(self.service.charter, self._held.keys, tls_keys(config))
                 self._context.load_cert_chain(config.tls_certificate, config.tls_key)
-        except (ConfigRefused, Refused, OSError, ssl.SSLError, DiskFull) as error:
+        except (ConfigRefused, RoadRefused, Refused, OSError, ssl.SSLError, DiskFull) as error:
             _log.error("not reloaded: %s", error)
 
     def _on_hangup(self) -> None:

@@ -450,7 +450,10 @@ def test_every_option_is_in_the_example() -> None:
     config = parse(example.read_bytes(), Path("/var/lib/outrider"))
     plain = example.read_text().replace("# ", "")
     for name in type(config).__slots__:
-        assert re.search(rf"^{name.replace('_', '-')} = ", plain, re.M), name
+        assert re.search(rf"^(\[{name}\.|{name.replace('_', '-')} = )", plain, re.M), name
+    roads = re.sub(r"^# (?=\[|[a-z-]+ = )", "", example.read_text(), flags=re.M)
+    whole = parse(roads.encode(), Path("/var/lib/outrider"))
+    assert [road.name for road in whole.roads] == ["mail", "pager", "sms"]
 
 
 def test_tokens(tmp_path: Path) -> None:

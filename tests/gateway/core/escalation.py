@@ -17,7 +17,7 @@ from gateway.core.broadcast import AlertRow, Ending, Firing, Notice
 from gateway.core.effects import Append, Effect, Outcome, PutCertificate, PutMember, PutRoads, PutStream
 from gateway.core.errors import Refused
 from gateway.core.notices import Result, Tried
-from gateway.core.submit import Gateway
+from gateway.core.append import Gateway
 from gateway.core.view import CertificateRow, Member, Stored, Stream, StreamKind
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
