@@ -160,10 +160,10 @@ class PublicGroup:
     # At rest
 
     def parts(self) -> Parts:
-        """The state in named parts: `public` and `proposals` small, `tree` new with each Commit; no secrets."""
+        """The state in named parts: `public` and `proposals`, and of the tree what changed (`blocks.py`); no secrets."""
         parts = {
             "public": PublicPart(VERSION, self.context, self.confirmation_tag).encode(),
-            "tree": self.tree.encode(),
+            **self.tree.parts(),
         }
         if self.proposals:
             kept = tuple(KeptProposal(sent.sender, ref, sent.proposal) for ref, sent in self.proposals.items())
@@ -180,7 +180,9 @@ class PublicGroup:
             raise DecodeError(f"state of version {kept.version}")
         context, tag = kept.context, kept.confirmation_tag
         suite = cipher_suite(context.cipher_suite, suites)
-        tree = Tree.decode(suite, part(parts, "tree"))
+        tree = Tree.load(suite, parts)
+        if tree.hash() != context.tree_hash:
+            raise DecodeError("the tree is not the one of the context")
         waiting = decode_all(kept_proposals, parts.get("proposals", b"\0"))
         proposals = {one.reference: SentProposal(one.proposal, one.sender, one.reference) for one in waiting}
         interim = interim_transcript_hash(suite, context.confirmed_transcript_hash, tag)

@@ -1,36 +1,51 @@
 """The ratchet tree (RFC 9420 sections 4 and 7): who is in the group and which keys stand for which of them.
 
 A `Tree` is a value. A step that changes it takes an `Edit`, sets and blanks nodes, adds and removes leaves, and makes
-a new tree of it; hashes of untouched subtrees come along, so a commit hashes a path and not the whole.
+a new tree of it; hashes of untouched subtrees come along, so a commit hashes a path and not the whole. So do the
+encodings of untouched blocks (`blocks.py`), and a tree that was loaded decodes a block when something in it is asked
+for: a message needs the leaf of its sender and no more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from keys.mls import treemath
-from keys.mls.codec import decode_all, encode_with, vector_bytes
-from keys.mls.errors import InvalidTree
+from keys.mls.blocks import BLOCK_LEAVES, STRIDE, TreeTop, block_count, block_of, block_root, decode_block, encode_block
+from keys.mls.codec import Reader, decode_all, encode_with, opaque, vector_bytes
+from keys.mls.errors import DecodeError, InvalidTree
 from keys.mls.nodes import LeafNode, Node, ParentNode, ratchet_tree
 from keys.mls.suites import CipherSuite
 from keys.mls.treemath import MAX_LEAVES
 
 
 class Tree:
-    """A full binary tree of `leaves` leaves, blank nodes being None; read-only but for its cache of hashes."""
+    """A full binary tree of `leaves` leaves, blank nodes being None.
 
-    __slots__ = ("_encoding", "_hashes", "leaves", "nodes", "suite")
+    Read-only but for what it remembers: hashes by node, its encoding, and that of its blocks, each None as long as it
+    is not known; and the blocks that were not decoded yet (`_closed`), whose nodes look blank until then.
+    """
 
-    def __init__(self, suite: CipherSuite, nodes: tuple[Node | None, ...], hashes: list[bytes | None]) -> None:
+    __slots__ = ("_blocks", "_closed", "_encoding", "_hashes", "_nodes", "leaves", "suite")
+
+    def __init__(
+        self,
+        suite: CipherSuite,
+        nodes: list[Node | None],
+        hashes: list[bytes | None] | None = None,
+        blocks: list[bytes | None] | None = None,
+    ) -> None:
         self.suite = suite
-        self.nodes = nodes
         self.leaves = (len(nodes) + 1) // 2
-        self._hashes = hashes
+        self._nodes = nodes
+        self._hashes = hashes or [None] * len(nodes)
+        self._blocks = blocks or [None] * block_count(self.leaves)
+        self._closed: set[int] = set()
         self._encoding: bytes | None = None
 
     @classmethod
     def of_one(cls, suite: CipherSuite, leaf: LeafNode) -> "Tree":
         """The tree of a group's founder."""
-        return cls(suite, (leaf,), [None])
+        return cls(suite, [leaf])
 
     @classmethod
     def decode(cls, suite: CipherSuite, data: bytes) -> "Tree":
@@ -48,20 +63,72 @@ class Tree:
             if node is not None and isinstance(node, LeafNode) != (place % 2 == 0):
                 raise InvalidTree(f"node {place} is of the wrong kind (section 12.4.3.3)")
         width = treemath.node_width(leaves)
-        return cls(suite, nodes + (None,) * (width - len(nodes)), [None] * width)
+        return cls(suite, [*nodes, *[None] * (width - len(nodes))])
 
     def encode(self) -> bytes:
         """The ratchet_tree extension: nodes up to the last that is not blank."""
         if self._encoding is None:
-            used = len(self.nodes)
-            while used and self.nodes[used - 1] is None:
+            nodes = self.nodes
+            used = len(nodes)
+            while used and nodes[used - 1] is None:
                 used -= 1
-            self._encoding = encode_with(ratchet_tree, self.nodes[:used])
+            self._encoding = encode_with(ratchet_tree, nodes[:used])
         return self._encoding
 
     def edit(self) -> "Edit":
         """A draft of the next tree."""
-        return Edit(self.suite, list(self.nodes), list(self._hashes))
+        return Edit(self.suite, list(self.nodes), list(self._hashes), list(self._blocks))
+
+    # At rest
+
+    def parts(self) -> dict[str, bytes]:
+        """Parts `tree` and `tree-<block>`."""
+        tops = tuple(self._nodes[STRIDE - 1 :: STRIDE])
+        parts = {"tree": TreeTop(self.leaves, tops).encode()}  # type: ignore[arg-type]  # no leaf stands above a block
+        for block, content in enumerate(self._blocks):
+            if content is None:
+                root_hash = self.node_hash(block_root(block, self.leaves))
+                content = self._blocks[block] = encode_block(root_hash, self._nodes, block)
+            parts[f"tree-{block}"] = content
+        return parts
+
+    @classmethod
+    def load(cls, suite: CipherSuite, parts: Mapping[str, bytes]) -> "Tree":
+        """The tree of these parts. Raises `DecodeError`, for what is inside a block when it is first asked for."""
+        top = TreeTop.decode(_part(parts, "tree"))
+        count = block_count(top.leaves)
+        if treemath.leaves_for(treemath.node_width(top.leaves)) != top.leaves or len(top.nodes) != count - 1:
+            raise DecodeError(f"no tree has {top.leaves} leaves and {len(top.nodes)} nodes above its blocks")
+        nodes: list[Node | None] = [None] * treemath.node_width(top.leaves)
+        nodes[STRIDE - 1 :: STRIDE] = top.nodes
+        tree = cls(suite, nodes)
+        for block in range(count):
+            content = _part(parts, f"tree-{block}")
+            tree._blocks[block] = content
+            tree._hashes[block_root(block, top.leaves)] = opaque.read(Reader(content))
+        tree._closed = set(range(count))
+        return tree
+
+    @property
+    def nodes(self) -> Sequence[Node | None]:
+        """All nodes, in the order of the array."""
+        for block in list(self._closed):
+            self._open(block)
+        return self._nodes
+
+    def _open(self, block: int) -> None:
+        content = self._blocks[block]
+        assert content is not None
+        nodes = decode_block(content, self.leaves)
+        self._nodes[STRIDE * block : STRIDE * block + len(nodes)] = nodes
+        self._closed.discard(block)
+
+    def _node(self, node: int) -> Node | None:
+        """The node at a place, its block decoded."""
+        if self._closed and (block := block_of(node)) in self._closed:
+            assert block is not None
+            self._open(block)
+        return self._nodes[node]
 
     # Who is in
 
@@ -69,25 +136,24 @@ class Tree:
         """The leaf at this index, or None if it is blank or outside the tree."""
         if not 0 <= leaf_index < self.leaves:
             return None
-        node = self.nodes[2 * leaf_index]
+        node = self._node(2 * leaf_index)
         assert node is None or isinstance(node, LeafNode)
         return node
 
     def leaf_nodes(self) -> tuple[LeafNode | None, ...]:
         """All leaves by index, blank ones as None."""
-        return self.nodes[::2]  # type: ignore[return-value]  # even places hold leaves
+        return tuple(self.nodes[::2])  # type: ignore[arg-type]  # even places hold leaves
 
     def members(self) -> Iterator[tuple[int, LeafNode]]:
         """Index and leaf of every member, from the left."""
-        for place in range(0, len(self.nodes), 2):
-            node = self.nodes[place]
+        for leaf_index, node in enumerate(self.nodes[::2]):
             if node is not None:
                 assert isinstance(node, LeafNode)
-                yield place // 2, node
+                yield leaf_index, node
 
     def parent_node(self, node: int) -> ParentNode | None:
         """The parent node at this place, or None if it is blank."""
-        value = self.nodes[node]
+        value = self._node(node)
         assert value is None or isinstance(value, ParentNode)
         return value
 
@@ -95,7 +161,7 @@ class Tree:
 
     def resolution(self, node: int) -> list[int]:
         """The nodes whose keys reach everybody under `node`."""
-        value = self.nodes[node]
+        value = self._node(node)
         if isinstance(value, ParentNode):
             return [node, *(2 * leaf for leaf in value.unmerged_leaves)]
         if value is not None:
@@ -139,7 +205,7 @@ class Tree:
         return self._compute_hash(node, here) if here else self.node_hash(node)
 
     def _compute_hash(self, node: int, blanked: frozenset[int]) -> bytes:
-        value = self.nodes[node]
+        value = self._node(node)
         if node % 2 == 0:
             present = value is not None and node // 2 not in blanked
             content = b"\x01" + value.encode() if present and value is not None else b"\x00"
@@ -219,15 +285,29 @@ class Tree:
         return bool(value.parent_hash) and value.parent_hash == self.parent_hash(node, sibling)
 
 
+def _part(parts: Mapping[str, bytes], name: str) -> bytes:
+    content = parts.get(name)
+    if content is None:
+        raise DecodeError(f"the state has no part {name}")
+    return content
+
+
 class Edit:
     """A tree being changed, inside one step; `finish` makes the value."""
 
-    __slots__ = ("_free", "_joined", "hashes", "nodes", "suite")
+    __slots__ = ("_free", "_joined", "blocks", "hashes", "nodes", "suite")
 
-    def __init__(self, suite: CipherSuite, nodes: list[Node | None], hashes: list[bytes | None]) -> None:
+    def __init__(
+        self,
+        suite: CipherSuite,
+        nodes: list[Node | None],
+        hashes: list[bytes | None],
+        blocks: list[bytes | None],
+    ) -> None:
         self.suite = suite
         self.nodes = nodes
         self.hashes = hashes
+        self.blocks = blocks
         self._free = 0
         self._joined: list[int] = []
 
@@ -236,14 +316,17 @@ class Edit:
         return (len(self.nodes) + 1) // 2
 
     def set(self, node: int, value: Node | None) -> None:
-        """Put a node in its place, or blank it; the hashes above it are no longer known."""
+        """Put a node in its place, or blank it; its block and the hashes above it are no longer known."""
         self.nodes[node] = value
         self.hashes[node] = None
+        if (block := block_of(node)) is not None:
+            self.blocks[block] = None
         for above in treemath.direct_path(node, self.leaves):
             self.hashes[above] = None
 
     def blank_path(self, leaf_index: int) -> None:
         """Blank every parent above a leaf."""
+        self.blocks[2 * leaf_index // STRIDE] = None
         for above in treemath.direct_path(2 * leaf_index, self.leaves):
             self.nodes[above] = None
             self.hashes[above] = None
@@ -264,6 +347,10 @@ class Edit:
             keep = self.leaves - 1
             del self.nodes[keep:]
             del self.hashes[keep:]
+            if len(self.blocks) > 1:
+                del self.blocks[len(self.blocks) // 2 :]
+            else:
+                self.blocks[0] = None
 
     def free_leaf(self) -> int:
         """The leftmost blank leaf; where there is none, the tree is extended to the right (section 7.7)."""
@@ -276,6 +363,7 @@ class Edit:
             grown = len(self.nodes) + 1
             self.nodes += [None] * grown
             self.hashes += [None] * grown
+            self.blocks = [*self.blocks, *[None] * len(self.blocks)] if self.leaves > BLOCK_LEAVES else [None]
         return leaf_index
 
     def add_leaf(self, leaf: LeafNode) -> int:
@@ -301,4 +389,4 @@ class Edit:
     def finish(self) -> Tree:
         """The new tree."""
         self._mark_unmerged()
-        return Tree(self.suite, tuple(self.nodes), self.hashes)
+        return Tree(self.suite, self.nodes, self.hashes, self.blocks)
