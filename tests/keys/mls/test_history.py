@@ -119,7 +119,7 @@ class History(RuleBasedStateMachine):
         assert seen == known
         if group.epoch == self.public.epoch:
             assert seen.names == self.names
-            assert seen.public["tree"] == self.public.tree_bytes()
+            assert group.tree_bytes() == self.public.tree_bytes()
             assert group.context == self.public.context
 
     # What a Commit brings about
