@@ -22,7 +22,7 @@ from keys.envelope import Marking
 from keys.ladder import APP, Ladder, Rung, read_ladder
 
 NAMES: Final = {
-    AlertType.ALERT: "new alert",
+    AlertType.ALERT: "alert",
     AlertType.UPDATE: "update",
     AlertType.CANCEL: "cancel",
     AlertType.ALL_CLEAR: "all-clear",
@@ -147,10 +147,10 @@ def list_drafts() -> None:
 
 def _row(key: bytes, draft: AlertDraft) -> tuple[str, ...]:
     alert = cap.open_alert(draft.cap)
-    state = f"submitted {short(draft.root)}" if draft.root else "kept"
+    state = f"submitted {short(draft.root)}" if draft.root else ""
     return (
         composing.name_of(key)[:8],
-        iso(draft.composed)[:16],
+        iso(draft.composed)[5:16].replace("T", " "),
         NAMES[AlertType(draft.type)],
         Marking(draft.marking).label,
         state,
