@@ -219,6 +219,15 @@ class CipherSuite:
         info = vector_bytes(b"MLS 1.0 " + label) + vector_bytes(context)
         return HPKECiphertext(*self.hpke.seal(public_key, info, plaintext))
 
+    def encrypter_with_label(self, label: bytes, context: bytes) -> Callable[[bytes, bytes], HPKECiphertext]:
+        """EncryptWithLabel to many: takes public key and plaintext, and has read the context once."""
+        seal = self.hpke.sealer(vector_bytes(b"MLS 1.0 " + label) + vector_bytes(context))
+
+        def encrypt(public_key: bytes, plaintext: bytes) -> HPKECiphertext:
+            return HPKECiphertext(*seal(public_key, plaintext))
+
+        return encrypt
+
     def decrypt_with_label(self, private_key: bytes, label: bytes, context: bytes, sealed: HPKECiphertext) -> bytes:
         """The plaintext; raises `DecryptionFailed`."""
         info = vector_bytes(b"MLS 1.0 " + label) + vector_bytes(context)

@@ -51,6 +51,7 @@ def make_welcome(
     """One Welcome (an MLSMessage) for all joiners, each by leaf index and KeyPackage (section 12.4.3.1)."""
     key, nonce = schedule.welcome_key_and_nonce(suite, secrets.member_secret)
     sealed_info = suite.seal(key, nonce, b"", info.encode())
+    encrypt = suite.encrypter_with_label(b"Welcome", sealed_info)
     entries = []
     for leaf_index, package in joiners:
         path_secret = None
@@ -58,8 +59,7 @@ def make_welcome(
             ancestor = treemath.common_ancestor(2 * info.signer, 2 * leaf_index)
             path_secret = PathSecret(secrets.path_secrets[ancestor])
         group_secrets = GroupSecrets(secrets.joiner_secret, path_secret, secrets.psks).encode()
-        sealed = suite.encrypt_with_label(package.init_key, b"Welcome", sealed_info, group_secrets)
-        entries.append(EncryptedGroupSecrets(package.ref(suite), sealed))
+        entries.append(EncryptedGroupSecrets(package.ref(suite), encrypt(package.init_key, group_secrets)))
     return MLSMessage.wrap(Welcome(suite.id, tuple(entries), sealed_info))
 
 

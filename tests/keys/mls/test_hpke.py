@@ -59,6 +59,17 @@ def test_sealed_to_a_derived_key_opens_with_it(suite: CipherSuite) -> None:
 
 
 @suites
+def test_what_is_sealed_to_many_opens_for_each(suite: CipherSuite) -> None:
+    encrypt = suite.encrypter_with_label(b"label", bytes(5000))
+    for number in range(3):
+        private, public = suite.derive_key_pair(bytes([number]))
+        sealed = encrypt(public, b"plaintext %d" % number)
+        assert suite.decrypt_with_label(private, b"label", bytes(5000), sealed) == b"plaintext %d" % number
+    with pytest.raises(BadKey):
+        encrypt(b"", b"plaintext")
+
+
+@suites
 def test_what_is_no_key_is_refused(suite: CipherSuite) -> None:
     private, public = suite.derive_key_pair(b"secret")
     for wrong in (b"", public[:-1], public + b"\0", b"\xff" * len(public), b"\x04" + b"\xff" * (len(public) - 1)):
