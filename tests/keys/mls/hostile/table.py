@@ -6,6 +6,7 @@ by a bit, and the same message without the breach goes through.
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -39,9 +40,15 @@ class Row:
     text: str
 
 
+ROWS: list[tuple[Row, str]] = []
+"""All rows of the modules that were imported, each with the module's name."""
+
+
 def table(*rows: Row | Sequence[Row]) -> pytest.MarkDecorator:
     """The rows as tests, each named by its clause and its rule."""
     flat = [one for row in rows for one in ([row] if isinstance(row, Row) else row)]
+    module = sys._getframe(1).f_globals["__name__"]
+    ROWS.extend((row, module) for row in flat)
     return pytest.mark.parametrize("row", [pytest.param(row, id=f"{row.clause} {row.rule}") for row in flat])
 
 

@@ -209,7 +209,7 @@ SOURCE = "comes from the wrong source"
     ),
     Row(
         "12.2",
-        "nobody leaves and is removed",
+        "a joiner does not remove who leaves",
         enters([INIT, 0, Remove(3)], honest=[INIT, 0]),
         InvalidProposal,
         "two proposals change one leaf",
