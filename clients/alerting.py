@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from clients import views
 from clients.approving import Approver
+from clients.board import Board, board
 from clients.core import alerts, composing, conversation, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
@@ -179,6 +180,10 @@ class AlertDesk(Approver):
             return views.answers(work, root, [(channel, seq)])
 
         return self.act(look)
+
+    def board(self, root: bytes) -> Board:
+        """Everybody an alert is for, the silent first, and how its ladder stands. Raises Unknown."""
+        return self.act(lambda work: board(work, root))
 
     def jump(self, root: bytes, rung: int, reason: str) -> bytes:
         """Have a rung of an alert's ladder fired at once (0 is the first); the reason goes to the desk. Gives the item."""

@@ -18,7 +18,7 @@ from clients import views
 from clients.alerting import AlertDesk, AlertSent, Waiting
 from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import conversation, records, resync
+from clients.core import beside, conversation, records, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -42,6 +42,7 @@ from keys.authority import renewal_id, request_renewal
 from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
 from keys.identity import SigningKey
+from keys.policy import DESK
 
 RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
 ACCEPTED_SECONDS: Final = 20.0
@@ -131,6 +132,23 @@ class Station(AlertDesk):
     def create_channel(self, channel_class: str, marking: Marking, purpose: str) -> bytes:
         """Found a channel; gives its id. Raises NotAllowed, NotNow, Unknown."""
         return self.act(lambda work: conversation.create_channel(work, channel_class, marking, purpose))
+
+    def talks(self, channel_class: str) -> bool:
+        """Whether channels of this class are for talk, so that an alert channel stands beside them. Raises Unknown."""
+        try:
+            kind = self.charter.policy.channel_class(channel_class)
+        except KeysError as error:
+            raise Unknown(str(error)) from None
+        return not kind.alerts and kind.name != DESK
+
+    def create_alerts(self, talk: bytes, purpose: str) -> bytes:
+        """Found the alert channel beside a talk channel; gives its id. Who is added to the talk is added to it from then on, and
+        all officers are in it. Raises NotAllowed, NotNow, Unknown."""
+        return self.act(lambda work: conversation.create_beside(work, talk, purpose))
+
+    def alert_channel(self, talk: bytes) -> bytes | None:
+        """The alert channel beside a talk channel, if this device is in it."""
+        return beside.alert_channel(self._ledger, talk)
 
     def add(self, channel: bytes, who: Sequence[bytes | str]) -> bytes:
         """Want devices in a channel, by id, name or call sign; gives the intent (`outcome` says what became of it)."""

@@ -1,98 +1,75 @@
-"""`outrider alert`: check a CAP document, send it, and see who answered.
+"""`outrider alert list` and `alert show`: alerts sent and received, and drafts that wait for their approval.
 
-The exit code of `alert show` is the answer to "has everyone answered?": 0 yes, 1 not yet.
+The exit code of `alert show` is the answer to "has everyone answered?": 0 yes, 1 not yet; of a draft, 0.
 """
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import click
 
-from clients.core import cap
+from clients.board import Board
+from clients.core.cap import open_alert
 from clients.core.errors import Unknown
-from clients.core.text import visible
-from clients.device import SYNC, alert_lines, alert_object, device, not_reached, short, sync_for_channel
-from clients.moments import iso
-from clients.shell import Verb, asked, read_bytes, run, show, table, tell
-from clients.station import Station
-from clients.views import Answered, Answers
+from clients.core.text import visible_name
+from clients.device import (
+    SYNC,
+    alert_headline,
+    alert_lines,
+    alert_object,
+    alert_standing,
+    device,
+    directory,
+    short,
+)
+from clients.moments import iso, now
+from clients.officer import preview, screens
+from clients.officer.preview import Preview, columns
+from clients.shell import Verb, asked, run, show, table, tell
+from clients.station import Station, Waiting
+from clients.views import AlertView
+from keys.alert import AlertType
 
 NOT_ALL: Final = 1
-REFUSED: Final = 6
 ROUND: Final = 2.0
-
-
-@click.command(cls=Verb)
-@click.option("--alone", is_flag=True, help="You send it without a second officer; everyone is told so.")
-@click.option("--reason", help="Why alone: it is shown with the alert, and reviewed.")
-@click.option(
-    "--cap", "file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The CAP 1.2 document."
-)
-@click.option(
-    "--to", "channels", multiple=True, required=True, metavar="CHANNEL", help="An alert channel; may be repeated."
-)
-@click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
-def send(alone: bool, reason: str | None, file: Path, channels: tuple[str, ...], timeout: float) -> int:
-    """Send the CAP document in FILE to alert channels, as one officer alone.
-
-    Example: outrider alert send --alone --reason "deputy not reachable" --cap crowd.cap --to residence-alerts
-    """
-    if not alone or not reason:
-        raise click.UsageError("an alert by one officer needs both --alone and --reason")
-    document = read_bytes(file, cap.LONGEST)
-    with device() as station:
-        targets = [sync_for_channel(station, name, timeout).id for name in channels]
-        sent = station.alert_alone(targets, document, reason)
-        report = run(station.sync(timeout))
-        deliveries = [station.delivery(item) for item in sent.items]
-    kept = [d for d in deliveries if d.state == "kept"]
-    refused = [d.refused for d in deliveries if d.refused]
-    show(
-        {
-            "root": sent.root.hex(),
-            "alert": sent.alert.hex(),
-            "channels": [
-                {"channel": t.hex(), "state": d.state, "seq": d.seq, "refused": d.refused}
-                for t, d in zip(targets, deliveries, strict=True)
-            ],
-        },
-        f"{'KEPT' if kept else 'SENT'} alert {short(sent.root)} to {len(targets)} channels",
-    )
-    for reason_given in refused:
-        tell(f"outrider: refused: {visible(reason_given)}")
-    if refused:
-        return REFUSED
-    return not_reached(report.error, "the alert is kept and goes first") if kept else 0
 
 
 @click.command("list", cls=Verb)
 def list_alerts() -> None:
-    """List the alerts that this device sent or received. Needs no gateway.
+    """List the drafts that wait for approval, and the alerts that this device sent or received. Needs no gateway.
 
     Example: outrider alert list --json
     """
     with device() as station:
+        waiting = [w for w in station.waiting() if not w.fate]
         alerts = station.alerts()
     if asked().json:
+        for draft in waiting:
+            show(waiting_object(draft))
         for one in alerts:
             show(alert_object(one))
         return
-    rows = [(short(a.root), f"until {iso(a.not_after)}", "ALONE" if a.alone else "", _headline(a.cap)) for a in alerts]
+    rows = [(short(w.root), _kind(w.type, exercise=w.exercise), _waits(w), alert_headline(w.cap)) for w in waiting]
+    rows += [(short(a.root), _kind(a.type, exercise=a.exercise), _stands(a), alert_headline(a.cap)) for a in alerts]
     for line in table(rows):
-        click.echo(line)
+        click.echo(line if len(line) <= columns() else line[: columns() - 1] + "…")
     if not rows:
-        tell("no alerts")
+        tell("no alerts, and no drafts that wait")
 
 
-def _headline(document: bytes) -> str:
-    try:
-        infos = cap.open_alert(document).infos
-    except cap.CapRefused:
-        return "(not a CAP document)"
-    return visible(infos[0].headline or infos[0].event) if infos else ""
+def _kind(type_: AlertType, *, exercise: bool) -> str:
+    return ("EXERCISE " if exercise else "") + type_.name.replace("_", "-").lower()
+
+
+def _waits(draft: Waiting) -> str:
+    return f"WAITS for approval until {iso(draft.deadline)[11:19]}"
+
+
+def _stands(view: AlertView) -> str:
+    if view.how:
+        return alert_standing(view)
+    return f"{'ALONE, ' if view.alone else ''}until {iso(view.not_after)[:16]}"
 
 
 @click.command("show", cls=Verb)
@@ -104,72 +81,109 @@ def _headline(document: bytes) -> str:
     "--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds for the gateway."
 )
 def show_alert(root: str, wait: float, timeout: float) -> int:
-    """Show ALERT, named by the beginning of its id: who answered what, who has it, and who is silent. Exit 0 if all answered.
+    """Show ALERT, named by the beginning of its id. Of a draft that waits: its words to compare, what it says and everybody it
+    would reach. Of an alert: who signed it, who answered what, and who is silent. Exit 0 if all have answered.
 
     Example: outrider alert show 3fa29c01 --wait 60
     """
     with device() as station:
         report = run(station.sync(timeout))
-        fits = [a for a in station.alerts() if a.root.hex().startswith(root.lower())]
-        if len(fits) != 1:
-            raise Unknown(f"{len(fits)} alerts begin with {root}: see `outrider alert list`")
-        (view,) = fits
-        answers = run(_answers(station, view.root, wait))
-        show(alert_object(view) | answers_object(station, answers), *alert_lines(view)[:-1], *_lines(station, answers))
+        found = find(station, root)
+        if isinstance(found, Waiting):
+            show(waiting_object(found), *waiting_lines(station, found))
+            return 0
+        board = run(_board(station, found.root, wait))
+        lines = [*alert_lines(board.alert)[: None if board.alert.how else -1], *screens.lines(station, board)]
+        show(alert_object(board.alert) | screens.as_object(board), *lines)
     if not report.connected:
         tell("outrider: gateway not reached; shown is what this device has")
-    return NOT_ALL if answers.silent else 0
+    return NOT_ALL if board.silent else 0
 
 
-async def _answers(station: Station, root: bytes, wait: float) -> Answers:
-    """The answers as they stand, or once nobody is silent or the time is over."""
+def find(station: Station, wanted: str) -> AlertView | Waiting:
+    """The one alert, or draft that waits, whose root begins so. Raises Unknown."""
+    alerts = {a.root: a for a in station.alerts()}
+    drafts = {w.root: w for w in station.waiting()}
+    fits = [root for root in {**drafts, **alerts} if root.hex().startswith(wanted.lower())]
+    if len(fits) != 1 or not wanted:
+        raise Unknown(
+            f"{len(fits)} alerts begin with {wanted}: see `outrider alert list`"
+            if wanted
+            else "name an alert: see `outrider alert list`"
+        )
+    return alerts.get(fits[0]) or drafts[fits[0]]
+
+
+async def _board(station: Station, root: bytes, wait: float) -> Board:
+    """The board as it stands, or once nobody is silent or the time is over."""
     end = monotonic() + wait
     while True:
-        answers = station.answers(root)
-        if not answers.silent or monotonic() >= end:
-            return answers
+        found = station.board(root)
+        if not found.silent or monotonic() >= end:
+            return found
         await station.sync(min(ROUND, max(0.1, end - monotonic())))
         await asyncio.sleep(0.2)
 
 
-def answers_object(station: Station, answers: Answers) -> dict[str, object]:
-    """Who answered, as `--json` prints it."""
-    return {
-        "targeted": [d.hex() for d in answers.targeted],
-        "delivered": [d.hex() for d in answers.delivered],
-        "shown": [d.hex() for d in answers.shown],
-        "silent": [d.hex() for d in answers.silent],
-        "answered": [_answer(station, a) for a in answers.answered],
-    }
+# --- a draft that waits ---
 
 
-def _answer(station: Station, a: Answered) -> dict[str, object]:
-    return {
-        "device": a.device.hex(),
-        "name": a.name or station.name(a.device),
-        "option": a.option,
-        "text": a.text,
-        "time": iso(a.time),
-        "words": a.words,
-    }
-
-
-def _lines(station: Station, answers: Answers) -> list[str]:
-    delivered, shown = set(answers.delivered), set(answers.shown)
-    lines = [f"  {len(answers.answered)} of {len(answers.targeted)} answered"]
-    rows = [
-        (visible(a.name) or short(a.device), visible(a.text) or "seen", iso(a.time), visible(a.words))
-        for a in answers.answered
+def waiting_lines(station: Station, draft: Waiting) -> list[str]:
+    """A draft as whoever is to approve it sees it: first the words, then everything that it would do."""
+    left = max(0, draft.deadline - now()) // 1000
+    state = draft.fate or f"waits for approval, {left // 60}:{left % 60:02} left"
+    names = ", ".join(_name(station, one) for one in draft.approvers) or "nobody at the desk"
+    lines = [
+        f"DRAFT {short(draft.root)}  {_kind(draft.type, exercise=draft.exercise)}  {state}",
+        f"  words  {draft.words}",
+        f"  written by {_name(station, draft.writer)}; needs one of: {names}",
     ]
-    rows += [(_name(station, d), _got(d, delivered, shown), "", "") for d in answers.silent]
-    return lines + [f"    {line}" for line in table(rows)]
+    lines += [f"  about {', '.join(short(root) for root in draft.references)}"] if draft.references else []
+    lines += preview.lines(_preview(station, draft))
+    if not draft.fate and not draft.mine:
+        lines.append(
+            f"compare the words with {_name(station, draft.writer)}, then: outrider alert approve {short(draft.root)}"
+        )
+    return lines
 
 
-def _name(station: Station, silent: bytes) -> str:
-    return visible(station.name(silent)) or short(silent)
+def _preview(station: Station, draft: Waiting) -> Preview:
+    names = {p.person: p.name or p.call_sign for p in directory(station) if p.name or p.call_sign}
+    return Preview(
+        open_alert(draft.cap),
+        draft.receivers,
+        station.identity.organisation,
+        draft.marking,
+        draft.release,
+        draft.ladder,
+        draft.not_after,
+        lambda person: names.get(person, person.hex()[:8]),
+    )
 
 
-def _got(silent: bytes, delivered: Sequence[bytes] | set[bytes], shown: Sequence[bytes] | set[bytes]) -> str:
-    if silent in shown:
-        return "SILENT, has seen it"
-    return "SILENT, has it" if silent in delivered else "SILENT, not delivered"
+def waiting_object(draft: Waiting) -> dict[str, object]:
+    """A draft that waits as `--json` prints it."""
+    return {
+        "root": draft.root.hex(),
+        "words": draft.words,
+        "state": draft.fate or "waiting",
+        "type": draft.type.name.lower(),
+        "exercise": draft.exercise,
+        "writer": {"device": draft.writer.hex(), "name": draft.writer_name},
+        "approvers": [one.hex() for one in draft.approvers],
+        "submitted": iso(draft.submitted),
+        "deadline": iso(draft.deadline),
+        "not_after": iso(draft.not_after),
+        "marking": draft.marking.label,
+        "precedence": draft.precedence.name.lower(),
+        "channels": [channel.hex() for channel in draft.channels],
+        "references": [root.hex() for root in draft.references],
+        "release": draft.release,
+        "cap": draft.cap.decode(errors="replace"),
+        "options": [{"option": number, "text": text} for number, text in draft.options],
+        "receivers": [preview.receiver_object(r) for r in draft.receivers],
+    }
+
+
+def _name(station: Station, one: bytes) -> str:
+    return visible_name(station.name(one)) or short(one)

@@ -95,9 +95,11 @@ def show_channel(name: str) -> None:
 @click.option("--marking", "label", required=True, metavar="TLP", help="The strictest marking it may carry.")
 @click.option("--purpose", required=True, help="What it is for; only its members see it.")
 @click.option("--add", "who", multiple=True, metavar="WHO", help="Add somebody at once; may be repeated.")
+@click.option("--no-alerts", is_flag=True, help="Without an alert channel beside it.")
 @_timeout
-def create(channel_class: str, label: str, purpose: str, who: tuple[str, ...], timeout: float) -> int:
-    """Create a channel, and add people to it.
+def create(channel_class: str, label: str, purpose: str, who: tuple[str, ...], no_alerts: bool, timeout: float) -> int:
+    """Create a channel, and add people to it. A channel for talk gets an alert channel beside it, called PURPOSE-alerts, kept
+    in step with it: the same people, and all officers.
 
     Example: outrider channel create --class detail --marking TLP:AMBER+STRICT --purpose motorcade --add LANCE-3
     """
@@ -107,10 +109,15 @@ def create(channel_class: str, label: str, purpose: str, who: tuple[str, ...], t
         run(station.sync(timeout))
         added = people(station, who)
         made = station.create_channel(channel_class, ceiling, purpose)
+        beside = (
+            station.create_alerts(made, f"{purpose}-alerts") if not no_alerts and station.talks(channel_class) else b""
+        )
         intents = [station.add(made, added)] if added else []
         reached, failure = run(_done(station, intents, timeout))
         one = next(c for c in station.channels() if c.id == made)
-    show(channel_object(one), f"created  {visible(purpose)}  {made.hex()}")
+    lines = [f"created  {visible(purpose)}  {made.hex()}"]
+    lines += [f"beside   {visible(purpose)}-alerts  {beside.hex()}"] if beside else []
+    show(channel_object(one) | {"alerts": beside.hex() or None}, *lines)
     return _result(reached, failure, "the channel is kept here, and is made next time")
 
 

@@ -1,0 +1,158 @@
+"""A board on paper, on a screen and as data: counts are lists of names, the silent first, readable at 80 columns and without colour."""
+
+import csv
+from io import StringIO
+from typing import Final
+
+from clients.board import Board, Reached, Row
+from clients.core.text import visible, visible_name
+from clients.device import alert_headline, alert_signatures, alert_standing, short
+from clients.moments import iso
+from clients.officer.preview import wrapped
+from clients.shell import table
+from clients.station import Station
+from keys.ladder import APP, Escalated, Why, duration
+
+STATES: Final = {
+    Reached.NOTHING: "SILENT, not delivered",
+    Reached.DELIVERED: "SILENT, has it",
+    Reached.SHOWN: "SILENT, has seen it",
+}
+WHY: Final = {Why.DUE: "due", Why.JUMP: "an officer jumped", Why.FALLBACK: "the fallback"}
+COLUMNS: Final = ("person", "name", "organisation", "outside", "state", "option", "text", "words", "time")
+
+
+def screen(station: Station, board: Board) -> list[str]:
+    """The whole board: what it is about, who is silent, who answered what, and how far the ladder is."""
+    alert = board.alert
+    play = "EXERCISE EXERCISE EXERCISE  " if alert.exercise else ""
+    state = alert_standing(alert) or f"until {iso(alert.not_after)}"
+    lines = [f"{play}ALERT {short(alert.root)}  {alert.marking.label}  {state}"]
+    lines += wrapped("  ", alert_headline(alert.cap))
+    lines.append(f"  {alert_signatures(alert)}")
+    return [*lines, *summary(board), *lines_of(board), *ladder_lines(station, board)]
+
+
+def lines(station: Station, board: Board) -> list[str]:
+    """Below an alert's own text."""
+    return [*summary(board), *lines_of(board), *ladder_lines(station, board)]
+
+
+def summary(board: Board) -> list[str]:
+    """How many, in one line; who they are stands below."""
+    given = [f"{len(rows)} {visible(text)}" for text, rows in board.by_option() if rows]
+    parts = [f"{len(board.silent)} silent", *given]
+    return [f"  {len(board.answered)} of {len(board.rows)} answered: {', '.join(parts)}"]
+
+
+def lines_of(board: Board) -> list[str]:
+    """A line a person: silent first, then by answer."""
+    rows = [(_name(r), STATES[r.reached], "", "") for r in board.silent]
+    for _, answered in board.by_option():
+        rows += [(_name(r), visible(r.text) or "seen", iso(r.time)[11:19], visible(r.words)) for r in answered]
+    found = []
+    for line in table(rows):
+        found += wrapped("    ", line) if len(line) > 74 else [f"    {line}"]
+    return found
+
+
+def _name(row: Row) -> str:
+    return ("! " if row.outside else "") + visible_name(row.name, 30)
+
+
+def ladder_lines(station: Station, board: Board) -> list[str]:
+    """The rungs fired, and what comes next as far as it can be known here."""
+    found = []
+    for time, fired in board.fired:
+        people = ", ".join(person_name(station, p) for p in fired.people) or "everybody silent"
+        road = "on their devices" if fired.road == APP else f"by {fired.road}"
+        missed = f", {fired.unreached} without a way" if fired.unreached else ""
+        found.append(
+            f"  {iso(time)[11:19]} rung {fired.rung + 1} ({WHY[fired.why]}): {people}, {road}; {fired.woken} woken{missed}"
+        )
+    if board.ladder is None or board.alert.how or not board.silent:
+        return found
+    following = board.fired[-1][1].rung + 1 if board.fired else 0
+    rung = board.ladder.rung(following)
+    if rung is not None:
+        found.append(
+            f"  next: rung {following + 1}, {duration(rung.after)} after {'the last' if board.fired else 'the alert'}"
+        )
+    return found
+
+
+def person_name(station: Station, person: bytes) -> str:
+    """What to call a person, by id."""
+    name = next(
+        (p.name or p.call_sign for p in station.directory() if p.person == person and (p.name or p.call_sign)), ""
+    )
+    return visible_name(name) or person.hex()[:8]
+
+
+def as_object(board: Board) -> dict[str, object]:
+    """The board as `--json` prints it: lists of names are lists of strings, each person by id."""
+    return {
+        "placed": iso(board.placed) if board.placed else None,
+        "targeted": [r.person.hex() for r in board.rows],
+        "delivered": [r.person.hex() for r in board.at_least(Reached.DELIVERED)],
+        "shown": [r.person.hex() for r in board.at_least(Reached.SHOWN)],
+        "silent": [r.person.hex() for r in board.silent],
+        "answered": [_answer(r) for r in board.answered],
+        "by_option": [{"text": text, "people": [r.person.hex() for r in rows]} for text, rows in board.by_option()],
+        "people": [_person(r) for r in board.rows],
+        "ladder": [_fired(time, fired) for time, fired in board.fired],
+    }
+
+
+def _answer(row: Row) -> dict[str, object]:
+    return {
+        "person": row.person.hex(),
+        "device": row.devices[0].hex(),
+        "name": row.name,
+        "option": row.option,
+        "text": row.text,
+        "time": iso(row.time),
+        "words": row.words,
+    }
+
+
+def _person(row: Row) -> dict[str, object]:
+    return {
+        "person": row.person.hex(),
+        "name": row.name,
+        "organisation": row.organisation,
+        "outside": row.outside,
+        "state": row.reached.name.lower(),
+        "devices": [one.hex() for one in row.devices],
+    }
+
+
+def _fired(time: int, fired: Escalated) -> dict[str, object]:
+    return {
+        "time": iso(time),
+        "firing": fired.firing,
+        "rung": fired.rung + 1,
+        "road": fired.road,
+        "why": fired.why.name.lower(),
+        "people": [person.hex() for person in fired.people],
+        "woken": fired.woken,
+        "unreached": fired.unreached,
+    }
+
+
+def as_csv(board: Board) -> str:
+    """The board as a table for a spreadsheet (RFC 4180): a person a row, the silent first. What would begin a formula there
+    is written so that it does not."""
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for r in board.rows:
+        cells = (r.name, r.organisation, "yes" if r.outside else "no", r.reached.name.lower())
+        answer = (r.option, r.text, r.words, iso(r.time)) if not r.silent else ("", "", "", "")
+        writer.writerow([r.person.hex(), *map(_cell, (*cells, *answer))])
+    return out.getvalue()
+
+
+def _cell(value: str | int) -> str:
+    text = str(value)
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,128 @@
+"""`outrider alert watch`: the live board of one alert, until everybody has answered, it has ended, or the time is over.
+
+Exit 0 when everybody has answered, 1 when it ended with somebody silent, 5 when the time was over first.
+"""
+
+import asyncio
+import contextlib
+import sys
+from time import monotonic
+from typing import Final
+
+import click
+
+from clients.board import Board
+from clients.core.errors import Unknown
+from clients.device import SYNC, alert_object, device, not_reached, short
+from clients.officer import screens
+from clients.officer.alert import find
+from clients.shell import Verb, agree, asked, run, show, tell
+from clients.station import Station, Waiting
+
+NOT_ALL: Final = 1
+OUT_OF_TIME: Final = 5
+REFUSED: Final = 6
+LOOK: Final = 0.5  # s between two looks at what has come
+CLEAR: Final = "\x1b[H\x1b[2J"
+
+
+@click.command(cls=Verb)
+@click.argument("root", metavar="ALERT")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the board once, as a table for a spreadsheet.")
+@click.option("--once", is_flag=True, help="Print the board as it stands, and end.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, 86_400), metavar="SECONDS", help="How long to watch; else to the end."
+)
+def watch(root: str, as_csv: bool, once: bool, timeout: float | None) -> int:
+    """Watch ALERT, named by the beginning of its id: who is silent, who answered what, and how far its ladder is. With --json
+    one object whenever something has changed.
+
+    Example: outrider alert watch 3fa29c01
+    """
+    with device() as station:
+        report = run(station.sync(SYNC if timeout is None else min(SYNC, timeout)))
+        found = find(station, root)
+        if isinstance(found, Waiting):
+            raise Unknown(f"{short(found.root)} is a draft: `outrider alert show {short(found.root)}`")
+        if not report.connected:
+            tell("outrider: gateway not reached; shown is what this device has")
+        if as_csv or once:
+            board = station.board(found.root)
+            if as_csv:
+                click.echo(screens.as_csv(board), nl=False)
+            else:
+                _print(station, board)
+            return NOT_ALL if board.silent else 0
+        return run(_watch(station, found.root, timeout))
+
+
+async def _watch(station: Station, root: bytes, seconds: float | None) -> int:
+    """Show the board whenever it has changed."""
+    link = asyncio.create_task(station.run())
+    end = None if seconds is None else monotonic() + seconds
+    shown: Board | None = None
+    try:
+        while True:
+            board = station.board(root)
+            if board != shown:
+                _print(station, board)
+                shown = board
+            if not board.silent:
+                return 0
+            if board.alert.how:
+                return NOT_ALL
+            if end is not None and monotonic() >= end:
+                tell(f"outrider: the time is over, {len(board.silent)} are silent")
+                return OUT_OF_TIME
+            await asyncio.sleep(LOOK)
+    finally:
+        link.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await link
+
+
+def _print(station: Station, board: Board) -> None:
+    if not asked().json and sys.stdout.isatty():
+        click.echo(CLEAR, nl=False)
+    show(alert_object(board.alert) | screens.as_object(board), *screens.screen(station, board))
+    if not asked().json:
+        click.echo("", nl=True)
+
+
+@click.command(cls=Verb)
+@click.argument("root", metavar="ALERT")
+@click.option("--rung", type=click.IntRange(1, 17), default=1, show_default=True, help="Which rung of its ladder.")
+@click.option("--reason", required=True, help="Why now: it goes to the officers, end to end; its hash into the log.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
+def remind(root: str, rung: int, reason: str, yes: bool, timeout: float) -> int:
+    """Wake the silent of ALERT again, at once: jump to a rung of its ladder. Who has answered is left in peace.
+
+    Example: outrider alert remind 3fa29c01 --rung 2 --reason "convoy leaves in ten minutes"
+    """
+    with device() as station:
+        run(station.sync(timeout))
+        found = find(station, root)
+        if isinstance(found, Waiting):
+            raise Unknown(f"{short(found.root)} is a draft that nobody has been sent")
+        board = station.board(found.root)
+        if board.ladder is None or board.ladder.rung(rung - 1) is None:
+            raise Unknown("that alert has no such rung: send an update to reach them again")
+        names = ", ".join(row.name for row in board.silent) or "nobody: everybody has answered"
+        if not yes:
+            agree(f"Fire rung {rung} now, for {names}?", "--yes")
+        item = station.jump(found.root, rung - 1, reason)
+        report = run(station.sync(timeout))
+        delivery = station.delivery(item)
+    show(
+        {"root": found.root.hex(), "rung": rung, "state": delivery.state, "refused": delivery.refused},
+        *(
+            []
+            if delivery.refused
+            else [f"{'KEPT' if delivery.state == 'kept' else 'JUMPED'} to rung {rung} of {short(found.root)}"]
+        ),
+    )
+    if delivery.refused:
+        tell(f"outrider: refused: {delivery.refused}")
+        return REFUSED
+    return not_reached(report.error, "the jump is kept, and goes next time") if delivery.state == "kept" else 0
