@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from clients.core import cap, composing, playbook, release
+from clients.core import cap, composing, playbook, records, release
 from clients.core.cap.schema import CERTAINTY, RESPONSE_TYPE, SEVERITY, URGENCY
 from clients.core.cap.values import Simple
 from clients.core.composing import Wish
@@ -50,7 +50,7 @@ OPTIONS: Final = (
     click.option("--cap", "file", type=click.Path(path_type=Path), metavar="FILE", help="A CAP 1.2 document instead; its bytes are sent as they are."),
     click.option("--set", "slots", multiple=True, metavar="SLOT=TEXT", help="Fill a slot; es:SLOT=TEXT in that language. May be repeated."),
     click.option("--language", "languages", multiple=True, metavar="TAG[=human|machine]", help="Only in these, and how each was translated. May be repeated."),
-    click.option("--to", "channels", multiple=True, metavar="CHANNEL", help="An alert channel. May be repeated."),
+    click.option("--to", "channels", multiple=True, metavar="CHANNEL", help="An alert channel, or the talk channel it stands beside. May be repeated."),
     click.option("--marking", metavar="LABEL", help="TLP label; otherwise as the template says, else TLP:AMBER."),
     click.option("--release", "reason", default="", metavar="REASON", help="Why people of other organisations may have it."),
     click.option("--area", "areas", multiple=True, metavar="SHAPE", help='"circle LAT,LON KM" or "polygon LAT,LON LAT,LON LAT,LON …".'),
@@ -206,7 +206,10 @@ def _template(
 
 
 def _channel(station: Station, name: str, timeout: float) -> bytes:
-    return sync_for_channel(station, name, timeout).id
+    """The alert channel that is meant; of a talk channel the one beside it."""
+    named = sync_for_channel(station, name, timeout)
+    beside = [c for c, state in records.CHANNELS.scan(station.vault) if state.beside == named.id and not state.left]
+    return beside[0] if len(beside) == 1 else named.id
 
 
 def _ladder(station: Station, file: Path) -> bytes:

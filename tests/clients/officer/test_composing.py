@@ -95,6 +95,14 @@ def test_a_draft_is_kept_shown_again_and_thrown_away(post: Post) -> None:
     assert (gone.code, "alert draft list" in gone.err) == (2, True)
 
 
+def test_a_talk_channel_stands_for_the_alert_channel_beside_it(post: Post) -> None:
+    made = post("Chen", "channel", "create", "--class", "detail", "--marking", "AMBER", "--purpose", "gate", "--json")
+    assert made.code == 0, made.err
+    beside = made.object["alerts"]
+    assert beside
+    assert composed(post, *CROWD, "--to", "gate")["channels"] == [beside]
+
+
 def test_receivers_are_people_with_outsiders_apart(post: Post) -> None:
     made = composed(post, *CROWD, *RESIDENCE, *LIAISON, "--release", "joint cordon")
     assert (made["people"], made["outside"]) == (5, 1)
