@@ -23,7 +23,7 @@ from keys.mls.messages import (
     Update,
 )
 from keys.mls.nodes import Extension, LeafNode
-from keys.mls.rules import Checker, SentProposal, check_external_list, check_list
+from keys.mls.rules import Checker, SentProposal, check_external_list, check_list, check_supported
 from keys.mls.tree import Edit, Tree
 
 P = TypeVar("P")
@@ -81,6 +81,7 @@ def apply_together(checker: Checker, proposals: Sequence[SentProposal], committe
     new_extensions = [one.extensions for one in _of(GroupContextExtensions, proposals)]
     updated = _update(edit, before, proposals)
     removed = _remove(edit, before, proposals)
+    check_supported(proposals, before, {gone.leaf_index for gone in removed})
     joiners = tuple((edit.add_leaf(one.key_package.leaf_node), one.key_package) for one in _of(Add, proposals))
     if isinstance(committer, MemberSender):
         own, replaced = committer.leaf_index, before.leaf(committer.leaf_index)

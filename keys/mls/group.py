@@ -236,11 +236,17 @@ class Group(Membership):
         """Send a proposal on its own (a PublicMessage), for somebody to commit. Raises `Invalid` and below."""
         if isinstance(proposal, Update):
             raise Misuse("an Update is made by propose_update, which keeps its private key")
-        own = MemberSender(self.own_leaf_index)
-        waiting = any(isinstance(sent.proposal, SelfRemove) and sent.sender == own for sent in self.pending_proposals)
-        if waiting and isinstance(proposal, SelfRemove):
-            raise Misuse("one SelfRemove an epoch (draft-ietf-mls-extensions, SelfRemove)")
+        if isinstance(proposal, SelfRemove):
+            self._must_be_able_to_leave()
         return self._propose(proposal, authenticated_data)
+
+    def _must_be_able_to_leave(self) -> None:
+        """Raise `Misuse` unless a SelfRemove of ours could be granted (draft-ietf-mls-extensions, SelfRemove)."""
+        own = MemberSender(self.own_leaf_index)
+        if any(isinstance(sent.proposal, SelfRemove) and sent.sender == own for sent in self.pending_proposals):
+            raise Misuse("one SelfRemove an epoch (draft-ietf-mls-extensions, SelfRemove)")
+        if not all(SelfRemove.TYPE in leaf.capabilities.proposals for _, leaf in self.tree.members()):
+            raise Misuse("not every member knows of SelfRemove (draft-ietf-mls-extensions, SelfRemove)")
 
     def propose_update(
         self,

@@ -7,7 +7,7 @@ A Commit is a member's, or external: made by somebody who joins by it, under a s
 draft-ietf-mls-extensions' (type 0x000a): a member asks to be removed, and even a joiner can grant it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +34,15 @@ from keys.mls.messages import (
     SelfRemove,
     Update,
 )
-from keys.mls.nodes import EXTERNAL_SENDERS, Extension, ExternalSender, FromUpdate, LeafNode, find_extension
+from keys.mls.nodes import (
+    DEFAULT_PROPOSALS,
+    EXTERNAL_SENDERS,
+    Extension,
+    ExternalSender,
+    FromUpdate,
+    LeafNode,
+    find_extension,
+)
 from keys.mls.presharedkeys import check_proposed, check_together
 from keys.mls.tree import Tree
 
@@ -96,7 +104,7 @@ class Checker:
             case GroupContextExtensions(extensions):
                 check_group_extensions(extensions, self.auth)  # whether all can follow is seen by what comes out
             case SelfRemove():
-                self._check_supported(SelfRemove.TYPE)
+                pass  # that all who stay know of it is seen when it is committed
 
     def _check_update(self, sender: Sender, leaf: LeafNode) -> None:
         assert isinstance(sender, MemberSender)  # check_sender
@@ -104,11 +112,6 @@ class Checker:
         assert old is not None  # its signature was checked with that leaf's key
         place = Place(self.context.group_id, sender.leaf_index)
         verify_replacement(self.tree.suite, old, leaf, place, FromUpdate, self.auth)
-
-    def _check_supported(self, proposal_type: int) -> None:
-        """A type that is not a default has to be listed by every member (section 12.2)."""
-        if not all(proposal_type in leaf.capabilities.proposals for _, leaf in self.tree.members()):
-            raise InvalidProposal(f"proposal type {proposal_type:#06x} is not supported by all members (section 12.2)")
 
 
 def check_group_extensions(extensions: tuple[Extension, ...], auth: AuthenticationService) -> None:
@@ -197,3 +200,16 @@ def _check_changes(proposals: Sequence[SentProposal]) -> None:
 def _check_psks(proposals: Sequence[SentProposal]) -> None:
     psks = [sent.proposal.psk for sent in proposals if isinstance(sent.proposal, PreSharedKey)]
     check_together(psks, InvalidProposal)
+
+
+def check_supported(proposals: Sequence[SentProposal], before: Tree, removed: Container[int]) -> None:
+    """Does everybody who will process the Commit, being a member before and after, know its proposals (section 12.2)?
+
+    Raises `InvalidProposal`.
+    """
+    uncommon = {sent.proposal.TYPE for sent in proposals} - DEFAULT_PROPOSALS
+    if not uncommon:
+        return
+    for leaf_index, leaf in before.members():
+        if leaf_index not in removed and not uncommon.issubset(leaf.capabilities.proposals):
+            raise InvalidProposal(f"a proposal whose type leaf {leaf_index} does not support (section 12.2)")

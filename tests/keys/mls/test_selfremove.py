@@ -170,19 +170,32 @@ def test_two_of_one_member_are_not_committed_together() -> None:
     here.accept(b"member 0", pending)
 
 
-def test_everybody_has_to_know_of_it() -> None:
-    here = world(2)
+def test_everybody_who_stays_has_to_know_of_it() -> None:
+    """Whoever the same Commit removes need not (RFC 9420 section 12.2)."""
+    here = world(3)
     here.capabilities = None
     here.add(b"member 0", [Person.named(SUITE, b"old client")])
-    with pytest.raises(InvalidProposal, match="not supported by all members"):
+    with pytest.raises(Misuse, match="not every member knows"):
         here[b"member 1"].propose(SelfRemove(), random=here.random)
     message = send(here[b"member 1"], ProposalContent(SelfRemove()))
-    before = dict(here[b"member 0"].parts())
-    with pytest.raises(InvalidProposal, match="not supported by all members"):
-        here[b"member 0"].process(message, now_seconds=NOW)
-    with pytest.raises(InvalidProposal, match="not supported by all members"):
-        here.public.proposal(message, NOW)
-    assert dict(here[b"member 0"].parts()) == before
+    here.public = here.public.proposal(message, NOW)
+    for name in (b"member 0", b"member 2", b"old client"):
+        here.groups[name] = here[name].process(message, now_seconds=NOW)[0]
+    left_out = here[b"member 0"].commit(random=here.random)
+    assert here.public.stage(left_out.message, NOW).proposal_types == ()
+    before = dict(here[b"member 2"].parts())
+    forged = commit_to(here[b"member 0"], [reference(here)])
+    for judge in (
+        lambda: here[b"member 2"].process(forged, now_seconds=NOW),
+        lambda: here.public.stage(forged, NOW),
+        lambda: enter(here, GUEST, self_removes=[message]),
+    ):
+        with pytest.raises(InvalidProposal, match="does not support"):
+            judge()
+    assert dict(here[b"member 2"].parts()) == before
+    del here.groups[b"member 1"]
+    here.accept(b"member 0", here[b"member 0"].commit([Remove(3)], random=here.random))
+    assert sorted(here.groups) == [b"member 0", b"member 2"]
 
 
 def test_it_needs_a_path() -> None:

@@ -582,13 +582,15 @@ def sealed() -> Case:
 
 
 def unknown_to_some() -> Case:
-    """Somebody is in who does not list it."""
+    """Somebody is in who does not list it; a Commit that removes that one too may hold it."""
     world = World(SUITE, 3, path=False, seed="leaving", capabilities=LEAVING)
     world.capabilities = ABLE
     world.add(b"member 0", [TWIN], path=False)
-    public, message = world.public, send(world[b"member 2"], ProposalContent(SelfRemove()))
-    fair = send(world[b"member 2"], ProposalContent(Remove(1)))
-    return heard(world[b"member 0"], public, message, fair, proposal=True)
+    message = send(world[b"member 2"], ProposalContent(SelfRemove()))
+    public = world.public.proposal(message, NOW)
+    reader, _ = world[b"member 1"].process(message, now_seconds=NOW)
+    author, (reference,) = replace(world[b"member 0"], public=public), public.proposals
+    return heard(reader, public, forge(author, [reference]), forge(author, [reference, Remove(3)]))
 
 
 def own(author: Group, references: Sequence[bytes]) -> bytes:
@@ -603,7 +605,7 @@ def own(author: Group, references: Sequence[bytes]) -> bytes:
         "all members know SelfRemove",
         unknown_to_some,
         InvalidProposal,
-        "0x000a is not supported by all members",
+        "a proposal whose type leaf 3 does not support",
     ),
     Row(
         "ours",
