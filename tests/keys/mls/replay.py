@@ -29,7 +29,6 @@ from keys.mls import (
     MissingPreSharedKey,
     MLSError,
     MLSMessage,
-    OwnMessage,
     PreSharedKeys,
     cipher_suite,
 )
@@ -147,13 +146,20 @@ class Replay:
         )
 
     def _follow(self, group: Group, epoch: Fields, psks: PreSharedKeys) -> Group:
+        """The group after an entry; a proposal that is refused counts only if the Commit can't do without it."""
+        refused = []
         for number, value in enumerate(epoch.list("proposals")):
             message = unhex(value, f"{epoch.place}.proposals[{number}]")
             try:
                 group, _ = group.process(message, now_seconds=None)
-            except OwnMessage as error:
-                raise Mismatch("the client is not passive: a proposal of its own") from error
-        group, _ = group.process(epoch.hex("commit"), now_seconds=None, psks=psks)
+            except MLSError as error:
+                refused.append(f"proposal {number} was refused: {type(error).__name__}: {error}")
+        try:
+            group, _ = group.process(epoch.hex("commit"), now_seconds=None, psks=psks)
+        except MLSError as error:
+            for note in refused:
+                error.add_note(note)
+            raise
         self._compare(group, epoch.hex("epoch_authenticator"))
         return group
 
@@ -234,7 +240,8 @@ def replay_file(path: str, tally: Tally) -> None:
             ended.append(replay.run())
             tally.passed += 1
         except Exception as error:  # whatever it is, the other cases are played
-            tally.fail(f"{place}, suite {number}, {replay.step}: {type(error).__name__}: {error}")
+            told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+            tally.fail(f"{place}, suite {number}, {replay.step}: {type(error).__name__}: {told}")
 
 
 def main(paths: Sequence[str]) -> int:

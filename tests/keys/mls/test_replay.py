@@ -133,6 +133,20 @@ def test_a_damaged_case_is_named_and_the_others_are_played(
     assert lines[1] == "2 passed, 1 failed"
 
 
+def test_a_proposal_counts_only_where_a_commit_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The format's description: the Commit is applied with those of the proposals that it incorporates."""
+    case = record(cipher_suite(1), 3, 12)
+    idle, needed = json.loads(json.dumps(case)), json.loads(json.dumps(case))
+    entry = next(place for place, epoch in enumerate(idle["epochs"]) if epoch["proposals"])
+    proposals = idle["epochs"][entry]["proposals"]
+    proposals.append(flipped(proposals[0]))
+    damage(needed, "epochs", entry, "proposals", 0)
+    code, lines = here(capsys, write(tmp_path / "both.json", [idle, needed]))
+    assert (code, lines[-1]) == (1, "1 passed, 1 failed")
+    assert f"case 1, suite 1, epoch entry {entry} " in lines[0]
+    assert "; proposal 0 was refused: Bad" in lines[0]
+
+
 def test_a_damaged_file_fails_the_process(recorded: list[dict[str, Any]], tmp_path: Path) -> None:
     bad = json.loads(json.dumps(recorded[0]))
     damage(bad, "welcome")
