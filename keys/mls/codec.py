@@ -16,6 +16,7 @@ bytes can stand for many times their size in objects). Since one value has one e
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from struct import error, pack, unpack
 from typing import Annotated, Any, Final, Protocol, Self, TypeVar, dataclass_transform, get_args, get_origin, overload
 
 from keys.mls.errors import DecodeError, EncodeError
@@ -178,6 +179,39 @@ class Vector:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Uints:
+    """`uintN x<V>`: integers behind their total length in bytes, all read at once."""
+
+    element: Uint
+    most: int = FEW
+
+    def write(self, value: tuple[int, ...], out: bytearray) -> None:
+        if len(value) > self.most:
+            raise EncodeError(f"{len(value)} elements, the limit is {self.most}")
+        out += varint(self.element.size * len(value))
+        try:
+            out += pack(self._format(len(value)), *value)
+        except error as cause:
+            raise EncodeError(f"an integer that does not fit {self.element.size} bytes") from cause
+
+    def read(self, reader: Reader) -> tuple[int, ...]:
+        length = reader.varint()
+        count, over = divmod(length, self.element.size)
+        if over:
+            raise DecodeError(f"{length} bytes of integers of {self.element.size} at {reader.pos}")
+        if count > self.most:
+            raise DecodeError(f"more than {self.most} elements at {reader.pos}")
+        return unpack(self._format(count), reader.take(length))
+
+    def _format(self, count: int) -> str:
+        return f">{count}{_LETTERS[self.element.size]}"
+
+
+_LETTERS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+"""Unsigned integers by their size, as `struct` names them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Optional:
     """`optional<T>` (section 2.1.1): absent is 0, present is 1 and the value."""
 
@@ -227,7 +261,7 @@ uint16: Final = Uint(2)
 uint32: Final = Uint(4)
 uint64: Final = Uint(8)
 opaque: Final = Opaque()
-uint16s: Final = Vector(uint16)
+uint16s: Final = Uints(uint16)
 
 
 class Struct:

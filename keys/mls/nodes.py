@@ -12,6 +12,7 @@ from keys.mls.codec import (
     Reader,
     Struct,
     Tagged,
+    Uints,
     Vector,
     opaque,
     struct,
@@ -203,7 +204,7 @@ class ParentNode(Struct):
 
     encryption_key: Annotated[bytes, opaque]
     parent_hash: Annotated[bytes, opaque]
-    unmerged_leaves: Annotated[tuple[int, ...], Vector(uint32, MAX_LEAVES)]
+    unmerged_leaves: Annotated[tuple[int, ...], Uints(uint32, MAX_LEAVES)]
 
 
 Node = LeafNode | ParentNode

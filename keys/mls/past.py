@@ -11,6 +11,7 @@ A `Backlog` keeps the epochs it speaks of until it is drained.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Annotated
 
 from keys.mls.codec import Optional, Struct, Vector, opaque, struct, uint32, uint64
@@ -83,11 +84,8 @@ def ended(keys: MessageKeys, tree: Tree, own_leaf_index: int, now_seconds: int |
 
 def carried(past: Past, before: Tree, after: Tree) -> Past:
     """The past epochs, told by their difference from another present tree."""
-    changed = [
-        KeptLeaf(leaf_index, before.leaf(leaf_index))
-        for leaf_index in range(max(before.leaves, after.leaves))
-        if before.leaf(leaf_index) is not after.leaf(leaf_index)
-    ]
+    both = zip_longest(before.leaf_nodes(), after.leaf_nodes())
+    changed = [KeptLeaf(leaf_index, old) for leaf_index, (old, new) in enumerate(both) if old is not new]
     if not changed:
         return past
     return tuple(replace(one, epoch=_differing(one.epoch, changed)) for one in past)

@@ -84,11 +84,13 @@ def test_more_than_the_limit_is_not_looked_at() -> None:
         MLSMessage.decode(bytes(codec.MAX_SIZE + 1))
 
 
-def test_a_vector_does_not_reach_over_its_end() -> None:
+@pytest.mark.parametrize("vector", [codec.uint16s, codec.Vector(codec.uint16)], ids=["at once", "one by one"])
+def test_a_vector_does_not_reach_over_its_end(vector: Any) -> None:
     with pytest.raises(DecodeError):
-        decode_all(codec.uint16s, b"\x03\x00\x01\x00")
-    with pytest.raises(DecodeError, match="vector"):
-        decode_all(codec.uint16s, b"\x04\x00\x01")
+        decode_all(vector, b"\x03\x00\x01\x00")
+    with pytest.raises(DecodeError, match="left"):
+        decode_all(vector, b"\x04\x00\x01")
+    assert decode_all(vector, b"\x04\x00\x01\x01\x00") == (1, 256)
 
 
 def test_a_presence_octet_is_zero_or_one() -> None:
