@@ -5,8 +5,9 @@ belongs to is asked of an `AuthenticationService`. It does no I/O and has no clo
 
     codec  suites  hpke                       one value, one encoding; every use of a key
     nodes  leaves  grease                     what a client says of itself
-    tree  treemath  treekem                   who is in, and the keys that stand for them
+    tree  treemath  treekem  blocks           who is in, and the keys that stand for them
     schedule  secrettree  exportertree        the secrets of an epoch, of each message, of each component
+    past                                      what stays of an epoch that is over, and how long
     presharedkeys  lineage  founding          keys from elsewhere; groups that continue or branch others
     messages  keypackages  framing  private   what travels
     rules  applying  selection                what a Commit may do,
@@ -129,7 +130,7 @@ from keys.mls.received import (
     peek,
 )
 from keys.mls.rules import SentProposal
-from keys.mls.secrettree import DEFAULT_LIMITS, Limits
+from keys.mls.secrettree import DEFAULT_LIMITS, Backlog, Limits
 from keys.mls.suites import (
     SUITES,
     SUPPORTED,
@@ -166,6 +167,7 @@ __all__ = [
     "ApplicationPsk",
     "ApplicationReceived",
     "AuthenticationService",
+    "Backlog",
     "BadKey",
     "BadSignature",
     "BadTag",
