@@ -25,7 +25,7 @@ from clients.core.greeting import Greeting
 from clients.core.ledger import Change, View
 from clients.core.records import AlarmKind
 from clients.core.turn import Answered, Event, Outcome
-from clients.link import Link, Tap, backoff
+from clients.link import OPEN_NARROW_SECONDS, OPEN_SECONDS, Link, Tap, backoff
 from gateway import wire
 from keys.charter import Charter
 from keys.identity import SigningKey
@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 QUIET_SECONDS: Final = 0.06  # without a frame and with nothing to do: all has been said
 GREETING_SECONDS: Final = 15.0
+GREETING_NARROW_SECONDS: Final = 60.0
 TICK_SECONDS: Final = 0.1
 ANSWER_SECONDS: Final = 20.0
 CLOCK_OFF: Final = 5 * 60_000  # ms between this device's clock and the gateway's that are worth a word
@@ -249,12 +250,14 @@ class Connected:
 
     async def _greet(self) -> Link:
         core, me = self.device_core, self.identity
-        link = await Link.open(self.charter.policy.gateway_url, self.charter.policy.tls_keys, tap=self._tap)
+        patience = OPEN_NARROW_SECONDS if self._narrow else OPEN_SECONDS
+        policy = self.charter.policy
+        link = await Link.open(policy.gateway_url, policy.tls_keys, tap=self._tap, patience=patience)
         try:
             seed = records.SEEDS.get(self._ledger, me.certificate_hash)
             assert seed is not None, "an identity comes with its key"
             greeting = Greeting(me, self.charter, link.tls_key, os.urandom(32))
-            async with asyncio.timeout(GREETING_SECONDS):
+            async with asyncio.timeout(GREETING_NARROW_SECONDS if self._narrow else GREETING_SECONDS):
                 await link.send(greeting.hello())
                 challenge = await _expect(link, wire.Challenge)
                 await link.send(greeting.prove(challenge, SigningKey(seed.seed)))

@@ -36,6 +36,7 @@ Tap = Callable[[str, bytes], None]
 PATH: Final = "/v1/socket"
 CLOSE_SECONDS: Final = 2.0
 OPEN_SECONDS: Final = 10.0
+OPEN_NARROW_SECONDS: Final = 60.0  # a handshake of 3 kB at 2 kbit/s, stalls included
 SEND_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 180.0  # the gateway pings every minute
 PINGS_A_MINUTE: Final = 30

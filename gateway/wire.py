@@ -182,8 +182,9 @@ class Proof(Frame, frozen=True, tag=2):
 class Follow(Frame, frozen=True, tag=3):
     """Start delivery from these places; a channel not named starts where this device joined it.
 
-    `window`: how many bytes of deliveries may be under way beyond this session's Cursors. A device on a narrow link wants
-    little, so that what is urgent has little before it. A body longer than the window, or than CHUNK, is not sent along.
+    `window`: how many bytes of deliveries may be under way beyond this session's Cursors; where it is shorter than CHUNK, beyond
+    what is `Taken`. A device on a narrow link wants little, so that what is urgent has little before it. A body longer than the
+    window, or than CHUNK, is not sent along.
     """
 
     id: RequestId
@@ -195,6 +196,13 @@ class Cursor(Frame, frozen=True, tag=4):
     """Processed and stored up to here. No answer; opens the delivery window again."""
 
     position: Position
+
+
+class Taken(Frame, frozen=True, tag=24):
+    """So many deliveries more have come in, stored or not. No answer; opens the window of a device on a narrow link: a run is
+    stored only when it is whole, and may be longer than such a window."""
+
+    count: Annotated[int, Meta(ge=1, le=LIST_LIMIT)]
 
 
 class Submit(Frame, frozen=True, tag=5):
@@ -562,6 +570,7 @@ FromDevice = (
     | Proof
     | Follow
     | Cursor
+    | Taken
     | Submit
     | PutChunk
     | GetBody

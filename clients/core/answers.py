@@ -66,7 +66,11 @@ def _done(s: Session, turn: Turn, frame: wire.Done) -> None:
 
 def _deliver(s: Session, turn: Turn, frame: wire.Deliver) -> None:
     placed = frame.placed
-    s.inboxes.setdefault(placed.channel, Inbox()).add(placed)
+    inbox = s.inboxes.setdefault(placed.channel, Inbox())
+    inbox.add(placed)
+    if s.narrow:
+        s.taken += 1
+        inbox.gap_since = 0  # as long as anything comes, what it has overtaken still will
     state = records.CHANNELS.get(turn.draft, placed.channel)
     if state is not None and placed.place.seq > state.head:
         records.CHANNELS.put(turn.draft, placed.channel, replace(state, head=placed.place.seq))

@@ -111,6 +111,9 @@ class Device:
         if session.ready:
             self._go_on(turn)
             proof.overdue(turn, session.since, session.proofs_asked)
+        if session.taken:
+            session.frames.insert(0, wire.Taken(min(session.taken, wire.LIST_LIMIT)))
+            session.taken = 0
         session.groups.save(draft)
         session.trust.look(self.view, session.charter)
         return result, Outcome(draft.changes(), session.frames, turn.events)
@@ -118,7 +121,9 @@ class Device:
     def _follow(self, turn: Turn) -> None:
         positions = [wire.Position(c, state.seq) for c, state in turn.channels() if not state.left and state.seq]
         positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
-        self.session.send(Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT], self.session.window))
+        self.session.send(
+            Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT], self.session.window)
+        )
         if not turn.me.registrar:
             self.session.wanted[turn.me.certificate_hash] = None
 

@@ -51,9 +51,12 @@ class Session:
     receipt_at: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
     cursors: dict[bytes, int] = field(default_factory=dict)
-    step_at: dict[bytes, int] = field(default_factory=dict)  # when an alert channel is brought in step with its talk channel
+    step_at: dict[bytes, int] = field(
+        default_factory=dict
+    )  # when an alert channel is brought in step with its talk channel
     remove_at: dict[bytes, int] = field(default_factory=dict)
     restock: set[int] = field(default_factory=set)  # suites whose stock of KeyPackages is to be looked at
+    taken: int = 0  # deliveries that have come in over a narrow link since the gateway was told
     frames: list[wire.FromDevice] = field(default_factory=list)
 
     @property
@@ -73,6 +76,7 @@ class Session:
     def forget(self) -> None:
         """The session is over."""
         self.ready = self.listed = False
+        self.taken = 0
         self.prove_after, self.prove_most = 0, ASKED_AT_ONCE
         self.errands = Errands()
         self.given_up.clear()

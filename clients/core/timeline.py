@@ -16,6 +16,7 @@ from keys.envelope import RUN_LIMIT, Claimed, Envelope, Kind, Precedence, read
 from keys.errors import Malformed
 
 PATIENCE: Final = 1_500  # ms that a gap may last behind something that overtook
+NARROW_PATIENCE: Final = 30_000  # the same on a narrow link, without anything coming in
 FETCHED_AT_ONCE: Final = 200
 
 
@@ -84,7 +85,7 @@ class Inbox:
         last = max((s for s in order if urgent(claims[s])), default=0)
         return [self.waiting[s] for s in order if s <= last and overtakes(claims[s])]
 
-    def missing(self, seq: int, now: int) -> tuple[int, int] | None:
+    def missing(self, seq: int, now: int, patience: int = PATIENCE) -> tuple[int, int] | None:
         """The gap (first, last) that should be fetched now."""
         beyond = [s for s in self.waiting if s > seq + 1]
         if seq + 1 in self.waiting or not beyond:
@@ -93,7 +94,7 @@ class Inbox:
         self.gap_since = self.gap_since or now
         first = min(beyond)
         plain = any(not overtakes(claim(self.waiting[s])) for s in beyond)
-        if not plain and now - self.gap_since < PATIENCE:
+        if (not plain or patience > PATIENCE) and now - self.gap_since < patience:
             return None
         return seq + 1, min(first - 1, seq + FETCHED_AT_ONCE)
 

@@ -7,7 +7,8 @@ in order, from the commit that added the device on. The others are sparse: only 
     within it    by seq; but FLASH and ALERT overtake, when at most COMMITS_BEFORE_FLASH commits lie between, and then only
                  those commits (and their proposals) go before it, in order, so that the device can open it
     how much     at most WINDOW deliveries, and the bytes that the device has asked for, beyond what its cursors say it has
-                 stored; one delivery always, so that on a narrow link what is urgent waits for that one at most
+                 stored; on a narrow link one delivery always, and beyond what has come in, so that what is urgent waits for
+                 little and a run longer than the window still goes
 
 What has overtaken is remembered and not sent again when the lane comes to it. A device's own envelopes come back to it
 without their body, so that it knows their order.
@@ -114,7 +115,7 @@ class _Lane:
 class Feed:
     """One session's deliveries: a machine without I/O. Not shared between threads."""
 
-    __slots__ = ("_active", "_bytes", "_count", "_lanes", "recipient")
+    __slots__ = ("_active", "_bytes", "_count", "_lanes", "_road", "recipient")
 
     def __init__(self, recipient: Recipient) -> None:
         self.recipient = recipient
@@ -122,6 +123,7 @@ class Feed:
         self._active: dict[bytes, _Lane] = {}
         self._count = 0
         self._bytes = 0
+        self._road: deque[int] = deque()  # of a narrow link: the sizes of what is on it, in the order of sending
 
     @property
     def channels(self) -> Sequence[bytes]:
@@ -192,7 +194,7 @@ class Feed:
     def stored(self, channel: bytes, seq: int) -> None:
         """The device's cursor: it has stored everything of this stream up to `seq`."""
         lane = self._lanes.get(channel)
-        if lane is None:
+        if lane is None or self.recipient.narrow:
             return
         flight = lane.flight
         if lane.ahead:  # overtakers stand among the rest in the order of sending
@@ -204,6 +206,11 @@ class Feed:
             return
         while flight and flight[0][0] <= seq:
             self._landed(flight.popleft()[1])
+
+    def taken(self, count: int) -> None:
+        """So many deliveries have come in at the end of a narrow link."""
+        for _ in range(min(count, len(self._road))):
+            self._landed(self._road.popleft())
 
     def next(self, backlog: Backlog) -> Stored | None:
         """What to send now, counted as sent; None when the window is shut, or nothing is at hand: while `waiting`, ask again."""
@@ -229,7 +236,10 @@ class Feed:
     def _count_flight(self, lane: _Lane, stored: Stored) -> None:
         size = len(stored.header) + len(stored.signature)
         size += stored.body_length if with_body(stored, self.recipient) else 0
-        lane.flight.append((stored.seq, size))
+        if self.recipient.narrow:
+            self._road.append(size)
+        else:
+            lane.flight.append((stored.seq, size))
         self._count += 1
         self._bytes += size
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.web.guard import Guard, Reader
 
-HANDSHAKE_SECONDS: Final = 5.0  # TLS handshake, and the headers of a request
+HANDSHAKE_SECONDS: Final = 15.0  # TLS handshake, and the headers of a request: what 2 kbit/s take for some 3 kB
 BACKLOG: Final = 1_024
 UNSENT: Final = 64 * 1024  # bytes that the system may hold unsent, so that a FLASH does not wait behind a full buffer
 WRITE_HIGH: Final = 64 * 1024

@@ -34,10 +34,10 @@ from keys.canonical import encode
 from keys.errors import Malformed
 
 IN_FLIGHT: Final = 64  # requests of one session that are being decided
-GREETING_SECONDS: Final = 5.0  # to the first frame, and from Hello to Proof
+GREETING_SECONDS: Final = 15.0  # to the first frame, and from Hello to Proof
 STRANGER_SECONDS: Final = 60.0  # a stranger's silence, while it waits for its enrolment
 STRANGER_FRAMES: Final = 1_000
-FRAME_SECONDS: Final = 15.0
+FRAME_SECONDS: Final = 30.0
 HEARTBEAT: Final = 60.0  # s of silence until a ping; half of it until its pong
 SLOW_SECONDS: Final = 20.0
 BUFFER_LIMIT: Final = 1024 * 1024
@@ -141,6 +141,11 @@ class Conversation:
             return False
         if type(frame) is wire.Cursor and self._session.identity is not None:
             self._cursor(frame)
+            return True
+        if type(frame) is wire.Taken and self._session.identity is not None:
+            if self.feed is not None:
+                self.feed.taken(frame.count)
+                self._hub.ready(self)
             return True
         self._heard += 1
         if self._session.state is not State.READY and self._heard > STRANGER_FRAMES:

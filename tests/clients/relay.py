@@ -210,6 +210,9 @@ class Relay:
         elif isinstance(frame, wire.Cursor):
             if line.feed is not None:
                 line.feed.stored(frame.position.channel, frame.position.seq)
+        elif isinstance(frame, wire.Taken):
+            if line.feed is not None:
+                line.feed.taken(frame.count)
         elif isinstance(frame, wire.Prove):
             yield self.prove(frame)
         elif type(frame) in answers.ANSWERS:

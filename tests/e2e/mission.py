@@ -74,16 +74,16 @@ class RealMission:
 
     @classmethod
     @asynccontextmanager
-    async def found(cls, folder: Path) -> AsyncIterator[RealMission]:
+    async def found(cls, folder: Path, *, listen: str = "", url: str = "") -> AsyncIterator[RealMission]:
+        """With a `url` its devices reach the gateway by another address than it listens on."""
         mission = cls(folder)
         try:
-            await mission._found()
+            await mission._found(listen or f"127.0.0.1:{free_port()}", url)
             yield mission
         finally:
             await mission.close()
 
-    async def _found(self) -> None:
-        address = f"127.0.0.1:{free_port()}"
+    async def _found(self, address: str, url: str) -> None:
         await self.company.run(
             GATEWAY,
             "init",
@@ -94,7 +94,7 @@ class RealMission:
             "--metrics",
             "127.0.0.1:0",
             "--url",
-            f"https://{address}",
+            url or f"https://{address}",
         )
         request = read_request((self.gateway / "gateway.request").read_text())
         plan = Plan("Meridian Mission", "Meridian", not_after=now() + 365 * DAY, auditors=("gita",))

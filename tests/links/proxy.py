@@ -5,6 +5,9 @@
         link.freeze()                        # half-open: accepted and never forwarded
         link.cut()                           # both ends see the connection break
         link.up, link.down                   # bytes carried
+        link.roads[-1].up                    # the same of one connection
+
+`link.weather` holds for connections to come, `roads[n].weather` of one that stands.
 
 The rate is that of the narrow hop itself, and little waits inside: some two kilobytes. What a sender's own kernel holds back is
 its own affair: a program that wants its FLASH to go first must not write what it can't take back.
@@ -41,16 +44,23 @@ CLEAR: Final = Weather()
 
 
 @dataclass(slots=True, eq=False)
+class Road:
+    """One connection. `weather` may be changed at any time."""
+
+    weather: Weather
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Link:
-    """The proxy. `weather` may be changed at any time."""
+    """The proxy."""
 
     target: tuple[str, int]
     weather: Weather
     random: Random
     address: tuple[str, int] = ("", 0)
-    up: int = 0
-    down: int = 0
-    connections: int = 0
+    roads: list[Road] = field(default_factory=list)
     _flows: set[asyncio.Task[None]] = field(default_factory=set)
     _thawed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,6 +84,16 @@ class Link:
             await asyncio.gather(*link._flows, return_exceptions=True)
             await server.wait_closed()
 
+    @property
+    def up(self) -> int:
+        """Bytes carried to the target."""
+        return sum(road.up for road in self.roads)
+
+    @property
+    def down(self) -> int:
+        """Bytes carried back."""
+        return sum(road.down for road in self.roads)
+
     def cut(self) -> None:
         """Break every connection, at whatever byte it stands."""
         for flow in list(self._flows):
@@ -91,7 +111,8 @@ class Link:
         task = asyncio.current_task()
         assert task is not None
         self._flows.add(task)
-        self.connections += 1
+        road = Road(self.weather)
+        self.roads.append(road)
         beyond: asyncio.StreamWriter | None = None
         try:
             behind = socket.socket()
@@ -100,8 +121,8 @@ class Link:
             await asyncio.get_running_loop().sock_connect(behind, self.target)
             back, beyond = await asyncio.open_connection(sock=behind, limit=BUFFER)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._flow(reader, beyond, "up"))
-                group.create_task(self._flow(back, writer, "down"))
+                group.create_task(self._flow(reader, beyond, road, "up"))
+                group.create_task(self._flow(back, writer, road, "down"))
         except* (OSError, _Cut):
             pass
         except* asyncio.CancelledError:
@@ -113,22 +134,22 @@ class Link:
                     end.transport.abort()
             await asyncio.sleep(0)  # aborting is done by the loop
 
-    async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
+    async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, road: Road, way: str) -> None:
         """One direction: each quantum crosses the hop in its time, and arrives later by the latency, in order."""
         writer.transport.set_write_buffer_limits(high=BUFFER)
         arriving: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._arrive(arriving, writer))
-            await self._cross(reader, arriving, way)
+            await self._cross(reader, arriving, road, way)
 
     async def _cross(
-        self, reader: asyncio.StreamReader, arriving: asyncio.Queue[tuple[float, bytes]], way: str
+        self, reader: asyncio.StreamReader, arriving: asyncio.Queue[tuple[float, bytes]], road: Road, way: str
     ) -> None:
         loop, carried, free = asyncio.get_running_loop(), 0, 0.0
         while True:
             await self._thawed.wait()
-            data = await reader.read(QUANTUM if self.weather.rate or self.weather.cut_after else BUFFER)
-            weather = self.weather
+            data = await reader.read(QUANTUM if road.weather.rate or road.weather.cut_after else BUFFER)
+            weather = road.weather
             if weather.cut_after and carried + len(data) >= weather.cut_after:
                 raise _Cut
             free = max(free, loop.time())
@@ -139,7 +160,7 @@ class Link:
             await asyncio.sleep(max(0.0, free - loop.time()))
             await self._thawed.wait()
             carried += len(data)
-            setattr(self, way, getattr(self, way) + len(data))
+            setattr(road, way, getattr(road, way) + len(data))
             arriving.put_nowait((loop.time() + weather.latency, data))
             if not data:
                 return

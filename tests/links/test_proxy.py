@@ -60,7 +60,7 @@ WEATHERS = [
 async def test_every_byte_arrives_in_order(weather: Weather) -> None:
     async with echo() as server, Link.to(*server, weather) as link:
         assert await exchange(link, DATA) == DATA
-        assert (link.up, link.down, link.connections) == (len(DATA), len(DATA), 1)
+        assert (link.up, link.down, len(link.roads)) == (len(DATA), len(DATA), 1)
 
 
 async def test_it_is_no_faster_than_it_says() -> None:

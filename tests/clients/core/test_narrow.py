@@ -99,7 +99,7 @@ def test_a_flash_goes_out_before_a_full_outbox(road: Road, length: int, busy: in
         assert road.ben.step()
     after = road.scales.sent[before:]
     place = next(n for n, frame in enumerate(after) if FLASH in submitted(frame))
-    asked = [frame for frame in after[:place] if not isinstance(frame, wire.Cursor)]
+    asked = [frame for frame in after[:place] if not isinstance(frame, wire.Cursor | wire.Taken)]
     assert len(asked) <= 1, [type(frame).__name__ for frame in asked]
     assert sum(len(encode(frame)) for frame in after[:place]) <= FRAME
     road.world.run()
@@ -132,6 +132,28 @@ def test_a_flash_comes_in_before_a_full_inbox(road: Road, length: int, busy: int
     group = road.ben.device.session.groups.get(road.ben.ledger, road.channel)
     assert group is not None
     assert group.backlog is None, "the keys of what was overtaken are gone once all has come"
+    assert not road.ben.alarms()
+
+
+def test_a_run_longer_than_the_window_comes_in_and_a_flash_before_its_end(road: Road) -> None:
+    road.chen.disconnect()
+    for n in range(40):
+        say(road.chen, road.channel, f"{n} " + "x" * 300)
+    road.chen.connect()
+    road.world.run()  # all forty in one run: one signature, at its end
+    road.connect()
+    rounds(road.ben, 6)
+    assert len(texts(road.ben, road.channel)) == 1, "nothing of a run is taken before its signature"
+    before = len(road.scales.given)
+    say(road.chen, road.channel, "take cover", FLASH)
+    road.chen.step()
+    while "take cover" not in texts(road.ben, road.channel):
+        assert road.ben.step()
+    after = road.scales.given[before:]
+    place = next(n for n, frame in enumerate(after) if delivered(frame) is FLASH)
+    assert sum(len(encode(frame)) for frame in after[:place]) <= 2 * FRAME
+    road.world.run()
+    assert len(texts(road.ben, road.channel)) == 42
     assert not road.ben.alarms()
 
 
