@@ -21,7 +21,7 @@ from clients.core.content import Cards, Purpose, Text, encode_content, read_cont
 from clients.core.groups import note_roster, seats
 from clients.core.joining import forget
 from clients.core.ledger import at
-from clients.core.outbox import Kept
+from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.packages import capabilities, lifetime
 from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending
 from clients.core.trust import certificate_of
@@ -227,7 +227,7 @@ def own_accepted(
             _own_message(work, channel, item, place)
         elif item.kind is Kind.ACK:
             ack = bodies.read_ack(item.content)
-            alerts.answered(work.turn, ack, work.turn.me.device, channel, place.seq, place.time)
+            alerts.answered(work.turn, ack, work.turn.me.device, _channel_of(work, channel), place.seq, place.time)
         elif item.kind is Kind.RESYNC_APPROVAL:
             approval = bodies.read_resync_approval(item.content)
             records.RESYNCS.put(work.turn.draft, channel + approval.device, Counter(approval.epoch))
@@ -235,6 +235,11 @@ def own_accepted(
             trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
         elif item.kind is Kind.CERTIFICATE:
             trusted.absorb(work.turn, work.trust, [Placed(channel, place, item.header, item.signature, item.content)])
+
+
+def _channel_of(work: Work, stream: bytes) -> bytes:
+    """The channel that a stream is, or stands beside."""
+    return next((channel for channel, _ in work.turn.channels() if stream_of_receipts(channel) == stream), stream)
 
 
 def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:

@@ -14,7 +14,7 @@ from clients.core.content import AckText, Text, encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.groups import roster_at
 from clients.core.ledger import at
-from clients.core.outbox import Kept
+from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import Channel, Intent, Message
 from clients.core.turn import DAY
 from keys.body import Ack
@@ -171,7 +171,8 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
         number = 0
     state = channel_of(work, channel)
     body = encode(Ack(root, number))
-    item = outbox.keep(turn, Kept(channel, Kind.ACK, body, Precedence.IMMEDIATE))
+    stream = stream_of_receipts(channel) if alert is not None else channel  # an alert's answers concern officers alone
+    item = outbox.keep(turn, Kept(stream, Kind.ACK, body, Precedence.IMMEDIATE))
     if text and turn.charter.policy.permits(turn.me.roles, Verb.SEND):
         words = encode_content(AckText(root, text))
         outbox.keep(turn, Kept(channel, Kind.APPLICATION, words, Precedence.IMMEDIATE, state.ceiling))

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import outbox, proof, records
+from clients.core import alerts, outbox, proof, records
 from clients.core.ledger import View, at, seq_of
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import AlarmKind, Channel, Claim, Fate, Given, Received
@@ -22,7 +22,7 @@ from clients.core.timeline import claim
 from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
 from gateway.wire import Placed
-from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_receipt
+from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_ack, read_receipt
 from keys.canonical import encode
 from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
 from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
@@ -206,36 +206,44 @@ def _compare_checkpoint(turn: Turn, seen: Seen, device: bytes) -> None:
         )
 
 
-def take_envelope(turn: Turn, known: Trust, placed: Placed, body: bytes) -> None:
-    """An envelope of a receipt stream. Only signed ones count; the stream is sparse, so no chain is checked."""
+def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body: bytes) -> None:
+    """An envelope of the stream beside a channel: a receipt, or an answer to an alert. Only signed ones count; the stream is
+    sparse, so no chain is checked."""
     claimed = claim(placed)
     if claimed is None:
         turn.alarm(AlarmKind.GATEWAY, "no envelope", channel=placed.channel, seq=placed.place.seq)
         return
+    context = claimed.context
     try:
-        if not claimed.signed or claimed.context.kind is not Kind.RECEIPT:
+        if not claimed.signed or context.kind not in (Kind.RECEIPT, Kind.ACK):
             return
-        receipt = read_receipt(body)
-        if stream_of_receipts(receipt.channel) != placed.channel or claimed.context.channel != placed.channel:
-            raise Malformed("a receipt in another channel's stream")
-        if not _was_member(turn, receipt.channel, claimed.context.device):
+        if stream_of_receipts(channel) != placed.channel or context.channel != placed.channel:
+            raise Malformed("in another channel's stream")
+        if not _was_member(turn, channel, context.device):
             raise NotPermitted("its author was never in that channel")
-        keys = {c.public_key for c in known.of_device(claimed.context.device)}
-        verified = _by_any(claimed, keys)
-        check_body(verified, body)
+        keys = {c.public_key for c in known.of_device(context.device)}
+        check_body(_by_any(claimed, keys), body)
+        if context.kind is Kind.ACK:
+            ack = read_ack(body)
+            alerts.answered(turn, ack, context.device, channel, placed.place.seq, placed.place.time)
+            proof.expect(turn, placed, context.device)
+        else:
+            receipt = read_receipt(body)
+            if receipt.channel != channel:
+                raise Malformed("about another channel than the one that it stands beside")
+            take(turn, receipt, context.device, placed.place.time)
     except KeysError as error:
         turn.alarm(
             AlarmKind.FORGED,
-            f"a receipt that does not hold: {error}",
+            f"a receipt or answer that does not hold: {error}",
             channel=placed.channel,
             seq=placed.place.seq,
-            device=claimed.context.device,
+            device=context.device,
         )
         return
-    state = records.CHANNELS.get(turn.draft, receipt.channel)
-    if state is not None and claimed.context.heard.seq:
-        compare(turn, receipt.channel, state, claimed.context.heard, claimed.context.device, claimed.context.heard.seq)
-    take(turn, receipt, claimed.context.device, placed.place.time)
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is not None and context.heard.seq:
+        compare(turn, channel, state, context.heard, context.device, context.heard.seq)
 
 
 def _was_member(turn: Turn, channel: bytes, device: bytes) -> bool:

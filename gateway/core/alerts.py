@@ -35,6 +35,7 @@ from keys.canonical import encode, reader
 from keys.credential import Certified
 from keys.envelope import Marking
 from keys.errors import BadSignature, CharterRefused, Expired, KeysError, Malformed, NotPermitted
+from keys.identity import ChannelId
 from keys.ladder import read_jump
 from keys.policy import Policy, Verb
 
@@ -276,21 +277,22 @@ def check(view: View, run: Run) -> tuple[Effect, ...]:
 # --- ACK and JUMP ---
 
 
-def answered(view: View, run: Run, ack: Ack) -> tuple[Effect, ...]:
-    """An answer to an alert that stands in this channel is one of its own numbers, or 0. After its end it still counts as said.
-
-    A root that is no alert's names a message that asked for an answer: only 0 answers that.
-    """
+def answered(view: View, run: Run, channel: ChannelId, ack: Ack) -> tuple[Effect, ...]:
+    """An answer to an alert that stands in this channel is one of its own numbers, or 0. After its end it still counts as said."""
     row = view.alert(ack.root)
-    if row is None:
-        if ack.option:
-            raise Refused(Refusal.SCHEMA, "a message has no options to answer with")
-        return ()
-    if not view.alert_stands(ack.root, run.stream.id):
+    if row is None or not view.alert_stands(ack.root, channel):
         raise denied()
     if ack.option and ack.option not in _read_draft(row.draft).options:
         raise Refused(Refusal.SCHEMA, f"this alert has no option {ack.option}")
-    return ladder.answered(view, ack.root, run.who.person, run.stream.id, run.now)
+    return ladder.answered(view, ack.root, run.who.person, channel, run.now)
+
+
+def check_message_answer(view: View, ack: Ack) -> None:
+    """A message that asked for an answer is answered with 0; an alert is not answered in its channel."""
+    if view.alert(ack.root) is not None:
+        raise Refused(Refusal.SCHEMA, "an alert is answered in the stream beside its channel")
+    if ack.option:
+        raise Refused(Refusal.SCHEMA, "a message has no options to answer with")
 
 
 def jump(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:

@@ -5,7 +5,8 @@
 | channel | every member everything, from the commit that added it to the one that removed it |
 | control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars; what is |
 |                 | announced of alerts, and what their ladders do, the mission's own who write or approve alerts |
-| receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation |
+| receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation; an |
+|                 | answer to an alert the officers among the members |
 """
 
 from collections.abc import Sequence
@@ -135,6 +136,8 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
 
 
 def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:
+    if stored.kind is Kind.ACK:
+        return Audience(directory=True, alerting=True, devices=frozenset({stored.device}))
     try:
         receipt = read_receipt(stored.body or b"")
     except Malformed:  # destroyed by rule

@@ -25,6 +25,7 @@ from gateway.wire import Refusal
 from keys.body import Range, read_ack, read_commit_refused, read_complaint, read_receipt
 from keys.envelope import ENCRYPTED, Kind, authenticated_data
 from keys.errors import Malformed
+from keys.identity import ChannelId
 from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, peek
 from keys.mls.errors import MLSError
 from keys.policy import Verb
@@ -113,9 +114,26 @@ def _statement(run: Run, read: Callable[[bytes], T]) -> tuple[Member, T]:
 
 
 def ack(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
-    """A person's answer: of any member."""
+    """A person's answer, of any member: to a message in its channel; to an alert in the stream beside, which is sparse. Were it
+    dense, five thousand answers would be sent to five thousand people, each on a link that has better to do.
+    """
+    if run.stream.kind is StreamKind.RECEIPTS:
+        return run.stream, alerts.answered(view, run, ChannelId(run.stream.parent), _beside(run, read_ack))
     _, said = _statement(run, read_ack)
-    return run.stream, alerts.answered(view, run, said)
+    alerts.check_message_answer(view, said)
+    return run.stream, ()
+
+
+def _beside(run: Run, read: Callable[[bytes], T]) -> T:
+    """What a member says in the stream beside its channel: its author is in the channel, and its body reads."""
+    verified, body = run.one()
+    context = verified.context
+    if run.member is None or run.member.left or context.epoch or context.expires:
+        raise denied()
+    try:
+        return read(body)
+    except Malformed as error:
+        raise Refused(Refusal.SCHEMA, str(error)) from None
 
 
 def commit_refused(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:

@@ -6,7 +6,7 @@
     alerts     their signatures (`clients.auditor.verify.alerts`)
     removals   no content while a member is revoked or expired by log order: somebody has to remove it first
 
-Receipts stand beside the channel: their author is or was in it.
+Receipts and answers to alerts stand beside the channel: a receipt's author is or was in it, an answer's is.
 """
 
 from typing import Final
@@ -115,13 +115,26 @@ class Speech:
     def receipt(self, placed: Placed, parent: Roster) -> None:
         """A receipt for a channel whose roster is known."""
         device = placed.context.device
-        if placed.context.kind is not Kind.RECEIPT:
-            self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, "a receipt stream holds receipts alone", placed.index)
+        if placed.context.kind is Kind.ACK:
+            self._answer(placed, parent)
+        elif placed.context.kind is not Kind.RECEIPT:
+            rule = "a receipt stream holds receipts and answers to alerts alone"
+            self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
         elif device not in parent.ever:
             rule = f"device {device.hex()[:8]} was never in the channel whose receipt this is"
             self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
         elif not self._registry.device_alive(device, placed.entry.time):
             self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
+
+    def _answer(self, placed: Placed, parent: Roster) -> None:
+        """An answer to an alert: its author is in the channel, and the channel carries alerts."""
+        seat = parent.seats.get(placed.context.device)
+        if seat is None:
+            self._stranger(placed, parent)
+        elif not seat.certified.not_before <= placed.entry.time <= seat.certified.not_after or parent.blocked:
+            self._check_alive(placed, seat)
+        if parent.channel_class is not None and not parent.channel_class.alerts:
+            self._role(placed, "an answer to an alert beside a channel that carries none")
 
     def _member(self, placed: Placed, rule: str) -> None:
         self._findings.fail(Topic.MEMBERS, Cause.INJECTED, rule, placed.index)

@@ -402,7 +402,8 @@ def honest(seed: int = 1) -> Book:
     alerts = chen.found("alert", Marking.AMBER, suite=0xF001)
     chen.add(alerts, ayo)
     chen.alert(alerts, marking=Marking.AMBER)
-    ayo.say(Kind.ACK, alerts, encode(body.Ack(bytes(32), 1)), epoch=1, heard=book.heard(alerts))
+    beside = receipt_stream(ChannelId(alerts))
+    ayo.say(Kind.ACK, beside, encode(body.Ack(bytes(32), 1)), heard=book.heard(alerts))
     book.parties.remove(emil)
     book.publish_list("Hostpol", [emil.device.certified.serial], 2)  # type: ignore[union-attr]
     chen.commit(liaison, [removal(chen, liaison, emil)])

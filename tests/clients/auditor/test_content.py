@@ -222,7 +222,18 @@ def a_receipt_by_the_revoked(s: Scene) -> Found:
 def talk_among_receipts(s: Scene) -> Found:
     s.ayo.receipt(s.channel)
     stream = receipt_stream(ChannelId(s.channel))
-    return Topic.RECEIPTS, s.ayo.say(Kind.ACK, stream, b""), Cause.INJECTED
+    return Topic.RECEIPTS, s.ayo.say(Kind.PROPOSAL, stream, b""), Cause.INJECTED
+
+
+def an_alerts_answer_beside_talk(s: Scene) -> Found:
+    stream = receipt_stream(ChannelId(s.channel))
+    return Topic.ROLES, s.ayo.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0))), Cause.INJECTED
+
+
+def an_answer_by_a_stranger(s: Scene) -> Found:
+    alerts = s.chen.found("alert", AMBER, suite=0xF001)
+    stream = receipt_stream(ChannelId(alerts))
+    return Topic.MEMBERS, s.emil.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0))), Cause.INJECTED
 
 
 # --- charter and gateway
@@ -743,6 +754,8 @@ ROWS: list[Row] = [
     another_history_heard, another_older_history_heard, what_is_not_there_heard,
     a_receipt_for_what_is_not_there, a_receipt_before_its_channel, a_receipt_by_a_stranger, a_receipt_by_the_revoked,
     talk_among_receipts,
+    an_alerts_answer_beside_talk,
+    an_answer_by_a_stranger,
     a_charter_that_skips_a_version, a_charter_without_its_quorum, another_mission_s_charter,
     an_act_by_a_device, an_act_that_the_gateway_did_not_sign, a_filler_that_the_gateway_did_not_sign,
     an_act_that_is_none, talk_in_the_control_channel, an_epoch_in_the_control_channel,

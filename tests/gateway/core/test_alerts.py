@@ -18,7 +18,8 @@ from gateway.wire import Refusal
 from keys.alert import AlertType, ladder_commitment, sign_approval, sign_writer
 from keys.body import Ack, LadderOpening, read_refused_attempt
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, read
+from keys.envelope import Kind, Marking, read, seal
+from keys.identity import ChannelId, receipt_stream
 from keys.ladder import Jump, Ladder, Rung, Stop
 from tests.gateway.core.alarm import Alarm, alarm
 from tests.gateway.core.checks import accepted
@@ -442,7 +443,7 @@ def test_a_false_stand_down(a: Alarm, make: Callable[[Alarm, Made], Made], refus
 
 
 def ack(a: Alarm, who: Party, alert: Made, option: int, channel: bytes | None = None) -> Any:
-    return who.say(Kind.ACK, channel or a.channel, encode(Ack(alert.root, option)), epoch=1)
+    return who.say(Kind.ACK, receipt_stream(ChannelId(channel or a.channel)), encode(Ack(alert.root, option)))
 
 
 @pytest.mark.parametrize("option", [0, 17])
@@ -471,6 +472,26 @@ def test_an_answer_after_the_end_is_kept_as_said(a: Alarm) -> None:
             Refusal.SCHEMA,
             id="attack-07 an option for a message",
         ),
+        pytest.param(
+            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(x.root, 17)), epoch=1),
+            Refusal.SCHEMA,
+            id="in the channel, where everybody would be sent it",
+        ),
+        pytest.param(
+            lambda a, _: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(b"m" * 32, 0))),
+            Refusal.DENIED,
+            id="beside the channel, to what is no alert",
+        ),
+        pytest.param(
+            lambda a, x: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17)), epoch=1),
+            Refusal.DENIED,
+            id="beside the channel, with an epoch",
+        ),
+        pytest.param(
+            lambda a, x: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17)) + b"\0"),
+            Refusal.SCHEMA,
+            id="a byte left over",
+        ),
     ],
 )
 def test_an_answer_that_is_refused(a: Alarm, act: Callable[[Alarm, Made], Any], refusal: Refusal) -> None:
@@ -487,11 +508,9 @@ def test_a_forged_answer_is_nobody_s(a: Alarm) -> None:
     """attack-07: signed by another key than that of the member's leaf."""
     alert = a.out()
     body = encode(Ack(alert.root, 17))
-    context = a.agent.context(Kind.ACK, a.channel, epoch=1)
-    from keys.envelope import seal
-
-    forged = seal(context, body, a.guest.device.key)
-    answer = a.agent.hand_in([(forged, body)], a.channel)
+    stream = receipt_stream(a.channel)
+    forged = seal(a.agent.context(Kind.ACK, stream), body, a.guest.device.key)
+    answer = a.agent.hand_in([(forged, body)], stream)
     assert answer.refusal is Refusal.DENIED
     asked = a.world.view.asked(alert.root, a.agent.identity.person)
     assert asked is not None

@@ -228,6 +228,7 @@ async def test_a_server_without_starttls_is_sent_nothing_in_the_clear() -> None:
 # --- apprise ---
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own
 async def test_apprise(tmp_path: Path) -> None:
     pytest.importorskip("apprise", reason="the extra [notify] is not installed")
     async with Hook().serving() as server:
