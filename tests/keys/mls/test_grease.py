@@ -18,10 +18,12 @@ from keys.mls import (
     InvalidProposal,
     KeyPackage,
     KeyPackageSecrets,
+    MemberSender,
     Proposal,
     PublicGroup,
     Remove,
     RequiredCapabilities,
+    SentProposal,
     cipher_suite,
     grease_extension,
     new_capabilities,
@@ -33,9 +35,10 @@ from keys.mls.grease import MOST_DATA, VALUES, genuine, greased
 from keys.mls.leaves import NOWHERE, sign_leaf
 from keys.mls.messages import proposal as proposal_codec
 from keys.mls.nodes import RATCHET_TREE
-from keys.mls.public import MAX_PROPOSALS
+from keys.mls.public import MAX_PROPOSALS, read_group_info
+from keys.mls.welcoming import make_welcome
 from tests.keys.mls.hostile.forging import forge
-from tests.keys.mls.insider import commit_to, send
+from tests.keys.mls.insider import commit_to, info_with, send
 from tests.keys.mls.outsiders import come_in, enter
 from tests.keys.mls.people import DAY, NOW, Person, World, seeded
 
@@ -218,6 +221,34 @@ def test_our_own_grease_is_nothing_that_we_can() -> None:
         with pytest.raises(InvalidLeafNode):
             world[b"member 1"].process(message, now_seconds=NOW)
         assert dict(world[b"member 1"].parts()) == before
+
+
+def test_a_group_that_uses_our_grease_is_not_joined() -> None:
+    odd, able = Extension(VALUES[0], b""), Capabilities((1,), (1,), (VALUES[0],), (), (1,))
+    world = World(SUITE, 2, capabilities=able)
+    package, secrets = GUEST.key_package(capabilities=able)
+    group = world[b"member 0"]
+    made = group.participant().commit(
+        [SentProposal(Add(package), MemberSender(0), None)],
+        authenticated_data=b"",
+        identity=None,
+        psks={},
+        path=False,
+        now_seconds=None,
+        random=world.random,
+    )
+    after = group.advanced(made.advance)
+    info = info_with(after, extensions=(odd,))
+    welcome = make_welcome(SUITE, read_group_info(info), made.joiner_secrets, made.joiners)
+    with pytest.raises(InvalidLeafNode, match=UNABLE):
+        Group.join(
+            welcome,
+            package,
+            secrets,
+            GUEST.signature_private_key,
+            world.auth,
+            ratchet_tree=after.tree_bytes(),
+        )
 
 
 @pytest.mark.parametrize("proposal_type", [0x0008, VALUES[0], 0xF000], ids=hex)
