@@ -94,6 +94,10 @@ class AlertDesk(Approver):
 
         return self.act(look)
 
+    def released(self, root: bytes) -> str:
+        """Why people of other organisations were given an alert, as its draft has it; what ends it goes to them for the same."""
+        return next((w.release for w in self.waiting() if w.root == root), "")
+
     def withdraw(self, root: bytes) -> None:
         """Take a draft of this device's own back. Raises Unknown, NotAllowed."""
         self.act(lambda work: issuing.withdraw(work, root))

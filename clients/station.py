@@ -18,7 +18,7 @@ from clients import views
 from clients.alerting import AlertDesk, AlertSent, Waiting
 from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import beside, conversation, records, resync
+from clients.core import alerts, beside, conversation, records, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -256,10 +256,16 @@ class Station(AlertDesk):
             waiting = [(c.value, key) for key, c in records.UNSHOWN.scan(self._ledger, channel or b"")]
             if not waiting:
                 return None
-            first = min(waiting, key=lambda w: (w[0], self._placed(w[1]), w[1]))[1]
+            first = min(waiting, key=lambda w: (self._is_over(w[1]), w[0], self._placed(w[1]), w[1]))[1]
             shown = self.act(lambda work, key=first: _show(work, key))  # type: ignore[misc]
             if isinstance(shown, Shown):
                 return shown
+
+    def _is_over(self, key: bytes) -> bool:
+        """An alert that holds no longer: what replaced it is shown first, however late this device comes."""
+        message = records.MESSAGES.get(self._ledger, key)
+        alert = message.alert if message else None
+        return alert is not None and not alerts.standing(self._ledger, alert.root, now_ms()).holds
 
     def _placed(self, key: bytes) -> int:
         message = records.MESSAGES.get(self._ledger, key)

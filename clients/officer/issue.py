@@ -28,7 +28,9 @@ _timeout = click.option(
     "--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait."
 )
 _alone = click.option("--alone", is_flag=True, help="You send it without a second officer; everyone is told so.")
-_reason = click.option("--reason", default="", help="Why alone: it is shown with the alert, and reviewed.")
+_reason = click.option(
+    "--reason", "why", default="", metavar="TEXT", help="Why alone: it is shown with the alert, and reviewed."
+)
 
 
 # --- by two ---
@@ -126,14 +128,12 @@ def withdraw(root: str, timeout: float) -> int:
     "--to", "channels", multiple=True, metavar="CHANNEL", help="With --cap: an alert channel; may be repeated."
 )
 @_timeout
-def send(
-    draft: str | None, alone: bool, reason: str, file: Path | None, channels: tuple[str, ...], timeout: float
-) -> int:
+def send(draft: str | None, alone: bool, why: str, file: Path | None, channels: tuple[str, ...], timeout: float) -> int:
     """Send DRAFT, or the CAP document in FILE, as one officer alone, where the charter allows it.
 
     Example: outrider alert send 4f2a --alone --reason "deputy not reachable"
     """
-    if not alone or not reason:
+    if not alone or not why:
         raise click.UsageError(
             "an alert by one officer needs both --alone and --reason; by two: `outrider alert submit`"
         )
@@ -142,11 +142,11 @@ def send(
     with device() as station:
         run(station.sync(timeout))
         if draft is not None:
-            return _send_draft(station, draft, reason, timeout)
+            return _send_draft(station, draft, why, timeout)
         assert file is not None
         document = read_bytes(file, cap.LONGEST)
         targets = [sync_for_channel(station, name, timeout).id for name in channels]
-        return _sent(station, station.alert_alone(targets, document, reason), timeout)
+        return _sent(station, station.alert_alone(targets, document, why), timeout)
 
 
 def _send_draft(station: Station, wanted: str, reason: str, timeout: float) -> int:
@@ -194,17 +194,18 @@ def _sent(station: Station, sent: AlertSent, timeout: float) -> int:
 
 def _following(type_: AlertType, root: str, template: str, options: dict[str, Any]) -> int:
     """Compose what ends an alert, and submit it (or send it alone)."""
-    timeout, alone, reason = options.pop("timeout"), options.pop("alone"), options.pop("reason")
-    if alone != bool(reason):
+    timeout, alone, why = options.pop("timeout"), options.pop("alone"), options.pop("why")
+    if alone != bool(why):
         raise click.UsageError("who acts alone needs both --alone and --reason")
     with device() as station:
         run(station.sync(timeout))
         found = find(station, root)
         if isinstance(found, Waiting):
             raise Unknown(f"{short(found.root)} is a draft that nobody was sent: withdraw it")
+        options["reason"] = options["reason"] or station.released(found.root)
         key, kept = drafted(station, type_, found.root, timeout, options, template)
         if alone:
-            return _sent(station, station.send_alone(order_of(kept, now(), reason)), timeout)
+            return _sent(station, station.send_alone(order_of(kept, now(), why)), timeout)
         return _submit(station, lambda: station.submit_draft(composing.name_of(key)), timeout)
 
 
