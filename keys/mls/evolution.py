@@ -36,7 +36,8 @@ class StagedPublicCommit:
     """A Commit that was checked and waits for its place."""
 
     external: bool
-    """Whether the committer joins by this Commit; whether somebody may, is the caller's to decide."""
+    """Whether the committer joins by this Commit. Whether it may is the caller's to decide, who can't see if it was
+    made with the group's external key: a stranger's Commit that members will refuse looks just the same."""
     sender_leaf: int
     """The committer's leaf after the Commit; of an external one nobody's before, or another's whom it removes."""
     committer: Member

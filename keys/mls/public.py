@@ -2,8 +2,10 @@
 
 The Delivery Service follows every channel with a `PublicGroup`, an auditor replays one, and a member's `Group` keeps
 one inside, so all three judge a Commit by the same code. What needs secrets is left out here: the membership tag, the
-path's ciphertexts and the confirmation tag are taken as claimed (RFC 9420 section 6.2 and 12.4.2); a member that
-checks them may refuse what this accepted.
+path's ciphertexts, an external commit's KEM output and the confirmation tag are taken as claimed (RFC 9420 sections
+6.2, 8.3 and 12.4.2); a member that checks them may refuse what this accepted. Of an external commit that means: anybody
+with a credential that counts can make one that passes here, and only members see whether it was made with the group's
+external key. So whoever orders messages asks policy first (`StagedPublicCommit.external`).
 
     public = PublicGroup.create(suite, group_info, ratchet_tree, auth)
     public = public.proposal(message, now_seconds)
