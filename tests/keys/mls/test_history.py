@@ -19,7 +19,6 @@ from keys.mls import (
     ApplicationReceived,
     Capabilities,
     CommitReceived,
-    DecryptionFailed,
     Duplicate,
     Extension,
     Group,
@@ -28,14 +27,17 @@ from keys.mls import (
     OutOfRange,
     PendingCommit,
     PreSharedKey,
+    PreSharedKeyID,
     Proposal,
     ProposalReceived,
     PublicGroup,
     Remove,
+    ResumptionPsk,
     SelfRemove,
     WrongEpoch,
     cipher_suite,
 )
+from keys.mls.presharedkeys import APPLICATION
 from tests.keys.mls.people import NOW, Names, Person, seeded
 
 SUITE = cipher_suite(1)
@@ -66,6 +68,9 @@ class Device:
     handshakes: list[bytes] = field(default_factory=list)
     words: list[Words] = field(default_factory=list)
     read: list[Words] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+    since: int = 0
+    """The epoch that it came in with."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Epoch:
 
 
 class History(RuleBasedStateMachine):
-    @initialize()
-    def found(self) -> None:
+    @initialize(others=st.integers(0, MOST - 3))
+    def found(self, others: int) -> None:
         self.auth = Names()
         self.random = seeded("history")
         self.born = 0
@@ -96,6 +101,8 @@ class History(RuleBasedStateMachine):
         self.epochs: dict[int, Epoch] = {}
         self.names = frozenset(self.devices)
         self._arrived(group)
+        if others:
+            self._add(0, others, path=True)
 
     # Who
 
@@ -106,6 +113,11 @@ class History(RuleBasedStateMachine):
     def _name(self, number: int) -> bytes:
         names = sorted(self.devices)
         return names[number % len(names)]
+
+    def _with(self, number: int, what: str) -> bytes | None:
+        """One of those that have any of this."""
+        names = sorted(name for name, device in self.devices.items() if getattr(device, what))
+        return names[number % len(names)] if names else None
 
     def _arrived(self, group: Group) -> None:
         """A member is in an epoch: it agrees with all who are, and with who follows without secrets."""
@@ -161,6 +173,12 @@ class History(RuleBasedStateMachine):
         return taken
 
     @staticmethod
+    def _leaves(group: Group) -> bool:
+        """Whether it has said so in this epoch, as it knows."""
+        waiting = [one for one in group.pending_proposals if isinstance(one.proposal, SelfRemove)]
+        return any(one.changes == group.own_leaf_index for one in waiting)
+
+    @staticmethod
     def _leaf(group: Group | PublicGroup, name: bytes) -> int | None:
         return next((one.leaf_index for one in group.members if one.credential.identity == name), None)
 
@@ -171,30 +189,33 @@ class History(RuleBasedStateMachine):
 
     # Steps
 
-    @rule(by=who, path=st.booleans())
-    def add(self, by: int, path: bool) -> None:
-        if len(self.names) >= MOST:
+    @rule(by=who, count=st.integers(1, 2), path=st.booleans())
+    def add(self, by: int, count: int, path: bool) -> None:
+        self._add(by, min(count, MOST - len(self.names)), path=path)
+
+    def _add(self, by: int, count: int, *, path: bool) -> None:
+        """One Commit that adds so many, and what waits is left for the next."""
+        if not count:
             return
-        person, name = self._person(), self._name(by)
-        package, secrets = person.key_package(self.random(8), capabilities=ABLE)
+        name, new = self._name(by), [self._person() for _ in range(count)]
         group, before = self.devices[name].group, self.names
-        pending = group.commit(
-            [Add(package)], random=self.random, path=path, with_tree=True, psks=PSKS, by_reference=()
-        )
+        made = [person.key_package(self.random(8), capabilities=ABLE) for person in new]
+        adds = [Add(package) for package, _ in made]
+        pending = group.commit(adds, random=self.random, path=path, with_tree=True, psks=PSKS, by_reference=())
         if not self._submit(name, pending):
             return
-        assert pending.welcome is not None
-        key = person.signature_private_key
-        joined = Group.join(pending.welcome, package, secrets, key, self.auth, psks=PSKS, now_seconds=NOW)
-        new = person.credential.identity
-        assert self.names == before | {new}
-        self._enter(person, joined)
         self._arrived(self.devices[name].group)
+        assert pending.welcome is not None
+        for person, (package, secrets) in zip(new, made, strict=True):
+            key = person.signature_private_key
+            joined = Group.join(pending.welcome, package, secrets, key, self.auth, psks=PSKS, now_seconds=NOW)
+            self._enter(person, joined)
+        assert self.names == before | {person.credential.identity for person in new}
 
     def _enter(self, person: Person, group: Group) -> None:
         name = person.credential.identity
         self.people[name] = person
-        self.devices[name] = Device(group)
+        self.devices[name] = Device(group, since=group.epoch)
         self._arrived(group)
         for other in self.devices.values():
             for words in [*other.read, *other.words]:
@@ -225,9 +246,17 @@ class History(RuleBasedStateMachine):
     def extend(self, by: int, listed: bool) -> None:
         self._commit(by, [GroupContextExtensions((Extension(0xF0A0, b"charter"),) if listed else ())])
 
-    @rule(by=who, path=st.booleans())
-    def mix_in(self, by: int, path: bool) -> None:
-        self._commit(by, [PreSharedKey.external(SUITE, b"words", self.random)], path=path)
+    @rule(by=who, path=st.booleans(), back=st.integers(-1, 4))
+    def mix_in(self, by: int, path: bool, back: int) -> None:
+        """A pre-shared key: an external one, or that of an epoch that all were in."""
+        psk = PreSharedKey.external(SUITE, b"words", self.random)
+        if back >= 0:
+            first = max(self.devices[name].since for name in self.names)
+            epoch = max(first, self.public.epoch - back)
+            identity = ResumptionPsk(APPLICATION, self.public.group_id, epoch)
+            psk = PreSharedKey(PreSharedKeyID(identity, self.random(SUITE.hash_length)))
+        if self.devices[self._name(by)].group.epoch == self.public.epoch:
+            self._commit(by, [psk], path=path)
 
     @rule(by=who, of=who, what=st.sampled_from(["update", "remove", "leave"]))
     def propose(self, by: int, of: int, what: str) -> None:
@@ -236,7 +265,7 @@ class History(RuleBasedStateMachine):
         target = self._leaf(device.group, self._name(of))
         if what == "update":
             group, message = device.group.propose_update(random=self.random)
-        elif what == "leave" and name not in self.leaving:
+        elif what == "leave" and not self._leaves(device.group):
             group, message = device.group.propose(SelfRemove(), random=self.random)
         elif what == "remove" and target is not None:
             group, message = device.group.propose(Remove(target), random=self.random)
@@ -307,12 +336,26 @@ class History(RuleBasedStateMachine):
 
     @rule(of=who, count=st.integers(1, 6))
     def hear(self, of: int, count: int) -> None:
-        name = self._name(of)
+        name = self._with(of, "handshakes")
+        if name is None:
+            return
         device = self.devices[name]
         for _ in range(min(count, len(device.handshakes))):
             self._hear(name, device, device.handshakes.pop(0))
             if name not in self.devices:
                 return
+            self._hear_again(device, count)
+
+    @staticmethod
+    def _hear_again(device: Device, which: int) -> None:
+        """A Commit that was heard is of an epoch that is over; a proposal is kept once."""
+        if device.heard:
+            before = dict(device.group.parts())
+            try:
+                again, _ = device.group.process(device.heard[-which:][0], now_seconds=NOW, psks=PSKS)
+            except WrongEpoch:
+                again = device.group
+            assert dict(again.parts()) == before
 
     def _hear(self, name: bytes, device: Device, message: bytes) -> None:
         try:
@@ -321,6 +364,7 @@ class History(RuleBasedStateMachine):
             if late.epoch >= device.group.epoch:  # else we were first in that epoch, or came in after it
                 raise
             return
+        device.heard.append(message)
         if isinstance(received, ProposalReceived):
             return
         assert isinstance(received, CommitReceived)
@@ -330,49 +374,53 @@ class History(RuleBasedStateMachine):
         else:
             self._arrived(device.group)
 
-    @rule(by=who, padding=st.sampled_from([1, 64]))
-    def say(self, by: int, padding: int) -> None:
+    @rule(by=who, count=st.integers(1, 4), padding=st.sampled_from([1, 64]), order=st.lists(st.tuples(who, some)))
+    def talk(self, by: int, count: int, padding: int, order: list[tuple[int, int]]) -> None:
+        """One says something; some of the words on their way are heard, in any order, the others stay there."""
         name = self._name(by)
-        device, content = self.devices[name], self.random(4)
-        epoch = device.group.epoch
-        device.group, message = device.group.protect(content, padding=padding, random=self.random)
-        words = Words(name, epoch, content, message)
-        for other, heard in [*self.devices.items(), *self.out.items()]:
-            if other != name:
-                heard.words.append(words)
+        device = self.devices[name]
+        for _ in range(count):
+            content, epoch = self.random(4), device.group.epoch
+            device.group, message = device.group.protect(content, padding=padding, random=self.random)
+            words = Words(name, epoch, content, message)
+            for other, heard in [*self.devices.items(), *self.out.items()]:
+                if other != name:
+                    heard.words.append(words)
+        for of, which in order:
+            self.listen(of, which)
 
     @rule(of=who, which=some)
     def listen(self, of: int, which: int) -> None:
-        """To any of the words on their way, in any order."""
-        device = self.devices[self._name(of)]
-        if not device.words:
+        """To any of the words on their way; what was read before is not read again."""
+        name = self._with(of, "words")
+        if name is None:
             return
-        words = device.words.pop(which % len(device.words))
-        now = device.group.epoch
+        device = self.devices[name]
+        self._listen(device, which)
+        if device.read:
+            words = device.read[which % len(device.read)]
+            try:
+                device.group.process(words.message, now_seconds=NOW)
+            except (Duplicate, OutOfRange, WrongEpoch):
+                return
+            raise AssertionError("the same words twice")
+
+    @staticmethod
+    def _listen(device: Device, which: int) -> None:
+        words, now = device.words.pop(which % len(device.words)), device.group.epoch
         try:
             device.group, received = device.group.process(words.message, now_seconds=NOW)
         except WrongEpoch:
             if words.epoch > now:
                 device.words.append(words)
-            else:
-                assert words.epoch < now
+            elif device.since <= words.epoch and now - words.epoch <= KEPT_EPOCHS:
+                raise
             return
         assert isinstance(received, ApplicationReceived)
         assert (received.content, received.epoch) == (words.content, words.epoch)
         assert received.credential.identity == words.sender
-        assert now - KEPT_EPOCHS <= words.epoch <= now
+        assert max(device.since, now - KEPT_EPOCHS) <= words.epoch <= now
         device.read.append(words)
-
-    @rule(of=who, which=some)
-    def listen_twice(self, of: int, which: int) -> None:
-        device = self.devices[self._name(of)]
-        if device.read:
-            words = device.read[which % len(device.read)]
-            try:
-                device.group.process(words.message, now_seconds=NOW)
-            except (Duplicate, OutOfRange, WrongEpoch, DecryptionFailed):
-                return
-            raise AssertionError("the same words twice")
 
     @rule(which=some)
     def listen_from_outside(self, which: int) -> None:
@@ -411,4 +459,4 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory: Callable[[], object] = History.TestCase
-TestHistory.settings = settings(stateful_step_count=30)  # type: ignore[attr-defined]
+TestHistory.settings = settings(stateful_step_count=50)  # type: ignore[attr-defined]
