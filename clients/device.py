@@ -21,6 +21,7 @@ from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
 from clients.core.text import visible, visible_lines
 from clients.moments import iso
+from clients.places import area_lines
 from clients.shell import narrow, passphrase, pick, profile, run, tell
 from clients.station import Station
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
@@ -247,15 +248,34 @@ def alert_lines(view: AlertView) -> list[str]:
     if chosen is not None:
         lines += [f"  ({visible(chosen.fallback)})"] if chosen.fallback else []
         for info in chosen.blocks:
+            lines += [f"  ({visible(info.translation)} translation)"] if info.translation else []
             lines.append(f"  {visible(info.headline or info.event)}")
-            lines += [f"  {line}" for line in visible_lines(info.description) if line.strip()]
-            lines += [f"  {line}" for line in visible_lines(info.instruction) if line.strip()]
+            for text in (info.description, info.instruction, info.contact):
+                lines += [f"  {line}" for line in visible_lines(text) if line.strip()]
+            for area in info.areas:
+                name, *shapes = area_lines(area)
+                lines += [f"  where: {name}", *(f"  {shape}" for shape in shapes)]
     if view.frozen:
         lines.append(f"  PLAY IS FROZEN: {visible(view.frozen)}")
     else:
-        lines += [f"  answer {number}: {visible(text)}" for number, text in view.options]
+        lines += [f"  answer {number}: {visible(text)}" for number, text, _ in answers_offered(view)]
         lines.append(f"  outrider ack {short(view.root)} {'OPTION' if view.options else ''}".rstrip())
     return _played(lines) if view.exercise else lines
+
+
+def answers_offered(view: AlertView) -> list[tuple[int, str, frozenset[str]]]:
+    """The answers that an alert offers: number, what it is called in the reader's language, and in every language."""
+    try:
+        document = open_alert(view.cap)
+    except CapRefused:
+        return []
+    texts = document.options_for(languages())
+    own = dict(zip((number for number, _ in view.options), texts, strict=False))
+    found = []
+    for n, (number, text) in enumerate(view.options):
+        said = (info.response_options[n] for info in document.infos if n < len(info.response_options))
+        found.append((number, own.get(number, text), frozenset({text, *said})))
+    return found
 
 
 def alert_signatures(view: AlertView) -> str:

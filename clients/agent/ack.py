@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from clients.core.errors import Unknown
-from clients.device import SYNC, device, not_reached, short
+from clients.device import SYNC, answers_offered, device, not_reached, short
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
 from clients.views import AlertView
@@ -61,13 +61,13 @@ def _alert(station: Station, root: bytes) -> AlertView | None:
 
 def _option(alert: AlertView | None, option: str | None) -> int:
     """The number of an answer; 0, seen and acknowledged, where nothing is chosen."""
-    offered = list(alert.options) if alert else []
+    offered = answers_offered(alert) if alert else []
     if option is None:
         return 0
-    for number, text in offered:
-        if option.casefold() in (text.casefold(), str(number)):
+    for number, _, texts in offered:
+        if option.casefold() in {str(number), *map(str.casefold, texts)}:
             return number
     if option == "0":
         return 0
-    names = ", ".join(f"{number} {text}" for number, text in offered) or "none: leave OPTION away"
+    names = ", ".join(f"{number} {text}" for number, text, _ in offered) or "none: leave OPTION away"
     raise Unknown(f"no answer {option!r} is offered; offered: {names}")

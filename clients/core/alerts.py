@@ -333,6 +333,16 @@ def option_text(alert: Alert, option: int) -> str:
     return dict(zip(alert.options, texts, strict=False)).get(option, "")
 
 
+def option_texts(alert: Alert, option: int) -> set[str]:
+    """What an option's number is called, in each language that the alert speaks."""
+    try:
+        infos = open_alert(alert.cap).infos
+    except CapRefused:
+        return set()
+    offered = [dict(zip(alert.options, info.response_options, strict=False)) for info in infos]
+    return {texts[option] for texts in offered if option in texts}
+
+
 def freezes_play(view: View, play: Alert, now: int) -> str:
     """Why an exercise stands still, in words; empty while it goes on. A real alert that holds freezes all play; the stop word
     freezes what was written before it, so play is resumed by another alert of the exercise."""

@@ -188,7 +188,7 @@ def _option(alert: records.Alert, option: int | str) -> int:
     if not option:
         return 0
     for number in alert.options:
-        if alerts.option_text(alert, number).casefold() == option.casefold():
+        if option.casefold() in {text.casefold() for text in alerts.option_texts(alert, number)}:
             return number
     raise Unknown(f"this alert has no option {option!r}")
 

@@ -12,17 +12,17 @@ from typing import Final
 
 import click
 
-from clients.core.cap import Alert, Area, Info, Point
+from clients.core.cap import Alert, Area, Info
 from clients.core.release import Receiver
 from clients.core.text import visible, visible_name
 from clients.moments import iso
+from clients.places import area_lines
 from keys import ladder as ladders
 from keys.envelope import Marking, Precedence
 from keys.ladder import Ladder
 
 OUTSIDE: Final = "! OUTSIDE"
 NARROW, WIDE = 60, 100  # columns between which lines are broken
-KM_PER_DEGREE: Final = 111.2
 SHORT_DISPLAY: Final = 160  # characters of a headline that a small screen shows (CAP 1.2 section 3.2.2)
 
 
@@ -97,28 +97,8 @@ def _where(alert: Alert) -> list[str]:
 
 
 def _area(area: Area) -> list[str]:
-    found = wrapped("  where: ", area.description)
-    for shape in area.circles:
-        found.append(f"    circle of {shape.radius_km:g} km around {point(shape.centre)}")
-    found += [f"    polygon, {len(p) - 1} corners, {extent(p)}, first {point(p[0])}" for p in area.polygons]
-    return found
-
-
-def point(at: Point) -> str:
-    """A point so that a swapped latitude and longitude is noticed: 12.1015 N 68.9336 W."""
-    north, east = ("N" if at.latitude >= 0 else "S"), ("E" if at.longitude >= 0 else "W")
-    return f"{abs(at.latitude):.4f} {north} {abs(at.longitude):.4f} {east}"
-
-
-def extent(corners: Sequence[Point]) -> str:
-    """How far a polygon reaches, north to south by west to east, in km."""
-    from math import cos, radians
-
-    latitudes, longitudes = [p.latitude for p in corners], [p.longitude for p in corners]
-    middle = radians((max(latitudes) + min(latitudes)) / 2)
-    height = (max(latitudes) - min(latitudes)) * KM_PER_DEGREE
-    width = (max(longitudes) - min(longitudes)) * KM_PER_DEGREE * cos(middle)
-    return f"{height:.1f} by {width:.1f} km"
+    name, *shapes = area_lines(area)
+    return [*wrapped("  where: ", name), *(f"  {shape}" for shape in shapes)]
 
 
 def _people(preview: Preview) -> list[str]:

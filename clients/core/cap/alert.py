@@ -181,6 +181,12 @@ class Alert:
         """The replies offered, in the words of the first block that offers any; an answer is a place in this list."""
         return next((info.response_options for info in self.infos if info.response_options), ())
 
+    def options_for(self, languages: Sequence[str]) -> tuple[str, ...]:
+        """The replies offered in that reader's language; as `response_options` where their block doesn't offer as many."""
+        chosen = self.chosen(languages)
+        own = next((info.response_options for info in chosen.blocks if info.response_options), ()) if chosen else ()
+        return own if len(own) == len(self.response_options) else self.response_options
+
     @property
     def precedence_is_flash(self) -> bool:
         """Immediate, and Extreme or Severe, in any block: such an alert goes before everything else."""

@@ -37,8 +37,14 @@ class Post:
     runner: asyncio.Runner
     capture: pytest.CaptureFixture[str] | None = None
 
-    def __call__(self, who: str, *arguments: object) -> Ran:
+    def __call__(self, who: str, *arguments: object, env: dict[str, str] | None = None) -> Ran:
         """Run a verb of `outrider` in somebody's profile."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            return self._run(who, arguments)
+
+    def _run(self, who: str, arguments: tuple[object, ...]) -> Ran:
         assert self.capture is not None
         self.capture.readouterr()
         shared = ["--profile", self.folder / "profiles" / who, "--passphrase-file", self.folder / "passphrase"]

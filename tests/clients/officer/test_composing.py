@@ -243,6 +243,13 @@ def test_an_all_clear_goes_to_everybody_who_was_told(post: Post, tmp_path: Path)
             chen.act(lambda work: composing.compose(work, Wish(template=clear, ends=root)))
         with pytest.raises(Unknown):
             chen.act(lambda work: composing.compose(work, Wish(type=AlertType.UPDATE, template=clear, ends=bytes(32))))
+    spanish = {"LC_ALL": "es_ES.UTF-8"}
+    post.sync("Ayo")
+    read = post("Ayo", "read", env=spanish)
+    assert "not in es-ES: this alert speaks en; shown in en" in read.out
+    assert "where: Plaza Central" in read.out
+    answered = post("Ayo", "ack", root.hex()[:12], "need help")
+    assert answered.code == 0, answered.err
     shown = post("Chen", "alert", "draft", "show", composing.name_of(draft_of(post, root)))
     assert f"clears {root.hex()[:8]}: Hostile crowd at Plaza Central" in shown.out
     exported = post("Chen", "alert", "export", root.hex()[:12], "--cap", tmp_path / "crowd.cap")

@@ -46,3 +46,39 @@ def test_a_translation_says_how_it_was_made(made: str) -> None:
     told = f"<parameter><valueName>translation</valueName><value>{made}</value></parameter>"
     assert open_alert(alert(told).encode()).infos[0].translation == made
     assert open_alert(alert("").encode()).infos[0].translation == ""
+
+
+def replying(*languages: tuple[str, tuple[str, ...]]) -> Alert:
+    blocks = "".join(
+        information(
+            "".join(
+                f"<parameter><valueName>response-option</valueName><value>{reply}</value></parameter>"
+                for reply in replies
+            ),
+            language=f"<language>{tag}</language>",
+        )
+        for tag, replies in languages
+    )
+    return open_alert(alert(last=blocks).encode())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "wishes", "offered"),
+    [
+        pytest.param(
+            [("en", ("SAFE", "HELP")), ("es", ("A SALVO", "AYUDA"))], ["es"], ("A SALVO", "AYUDA"), id="theirs"
+        ),
+        pytest.param(
+            [("en", ("SAFE", "HELP")), ("es", ("A SALVO", "AYUDA"))], ["de"], ("SAFE", "HELP"), id="the first"
+        ),
+        pytest.param(
+            [("en", ("SAFE", "HELP")), ("es", ("SÍ",))], ["es"], ("SAFE", "HELP"), id="not as many: the first"
+        ),
+        pytest.param([("en", ("SAFE", "HELP")), ("es", ())], ["es"], ("SAFE", "HELP"), id="none in theirs"),
+        pytest.param([("en", ())], ["en"], (), id="none at all"),
+    ],
+)
+def test_replies_are_offered_in_the_readers_language(
+    blocks: list[tuple[str, tuple[str, ...]]], wishes: list[str], offered: tuple[str, ...]
+) -> None:
+    assert replying(*blocks).options_for(wishes) == offered
