@@ -7,6 +7,7 @@ crash at any point finds intent, pending commit and outbox item together, or non
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -29,6 +30,7 @@ from gateway.wire import Place, Placed
 from keys import body as bodies
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read
+from keys.errors import NotPermitted
 from keys.identity import SigningKey
 from keys.mls.errors import MLSError
 from keys.mls.group import Group, PendingCommit
@@ -227,7 +229,8 @@ def own_accepted(
             _own_message(work, channel, item, place)
         elif item.kind is Kind.ACK:
             ack = bodies.read_ack(item.content)
-            alerts.answered(work.turn, ack, work.turn.me.device, _channel_of(work, channel), place.seq, place.time)
+            with suppress(NotPermitted):  # it was sent by another program of this device, and counts nowhere
+                alerts.answered(work.turn, ack, work.turn.me.device, _channel_of(work, channel), place.seq, place.time)
         elif item.kind is Kind.RESYNC_APPROVAL:
             approval = bodies.read_resync_approval(item.content)
             records.RESYNCS.put(work.turn.draft, channel + approval.device, Counter(approval.epoch))
