@@ -132,11 +132,11 @@ class Founding:
     author: Author
 
 
-def create_channel(creator: Device, others: Sequence[Device], content: int) -> Founding:
+def create_channel(creator: Device, others: Sequence[Device], content: int, kind: str = CLASS) -> Founding:
     """A channel created by one device that adds all the others with one commit. `content` is the length of its messages."""
     channel = ChannelId(os.urandom(16))
     author = Author(creator, channel)
-    group = _group(creator, channel)
+    group = _group(creator, channel, kind)
     data = encode(ChannelCreated(group.group_info(), group.tree_bytes()))
     created = author.statement(Kind.CHANNEL_CREATED, data, CEILING)
     heard = Heard(1, rolling(NOTHING, created.header))
@@ -161,7 +161,7 @@ def create_channel(creator: Device, others: Sequence[Device], content: int) -> F
     return Founding(created, blobs, commit, settled, author)
 
 
-def _group(creator: Device, channel: ChannelId) -> Group:
+def _group(creator: Device, channel: ChannelId, kind: str) -> Group:
     suite, seconds = cipher_suite(SUITE), now() // 1000
     return Group.create(
         suite,
@@ -169,7 +169,7 @@ def _group(creator: Device, channel: ChannelId) -> Group:
         creator.credential,
         creator.key.seed,
         Everybody(),
-        extensions=(Extension(TERMS_EXTENSION, ChannelTerms(1, CLASS, CEILING).encode()),),
+        extensions=(Extension(TERMS_EXTENSION, ChannelTerms(1, kind, CEILING).encode()),),
         capabilities=new_capabilities(suite, creator.credential, (TERMS_EXTENSION,)),
         not_before=seconds - 3_600,
         not_after=seconds + 86_400,

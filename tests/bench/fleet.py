@@ -30,7 +30,7 @@ from keys.envelope import Kind
 from keys.request import read_request
 from tests.bench.author import Author, Channel, create_channel
 from tests.bench.line import Line
-from tests.bench.mission import Device, Mission
+from tests.bench.mission import CLASS, Device, Mission
 
 HOST = "127.0.0.1"
 CONTENT = 300  # bytes of a message's content
@@ -207,18 +207,23 @@ class Fleet:
 
     async def enrol(self, count: int, *roles: str) -> list[Device]:
         """New devices, approved by the second registrar."""
+        devices = [self.mission.device(*roles) for _ in range(count)]
+        await self.approve(devices)
+        return devices
+
+    async def approve(self, devices: Sequence[Device]) -> None:
+        """Have the second registrar approve these."""
         if self._approver is None or self._approver.closed:
             self._approver = await self.connect(self.mission.registrars[1])
-        line, devices = self._approver, [self.mission.device(*roles) for _ in range(count)]
-        for start in range(0, count, IN_FLIGHT):
+        line = self._approver
+        for start in range(0, len(devices), IN_FLIGHT):
             part = devices[start : start + IN_FLIGHT]
             sealed = [self._approvals.statement(Kind.CERTIFICATE, device.der) for device in part]
             await asyncio.gather(*(line.ask(wire.Submit(line.next_id(), [one])) for one in sealed))
-        return devices
 
-    async def channel(self, line: Line, others: Sequence[Device]) -> tuple[Channel, Author]:
+    async def channel(self, line: Line, others: Sequence[Device], kind: str = CLASS) -> tuple[Channel, Author]:
         """A channel of `line`'s device and all the others."""
-        made = create_channel(line.device, others, CONTENT)
+        made = create_channel(line.device, others, CONTENT, kind)
         await line.ask(wire.Submit(line.next_id(), [made.created]))
         for blob in made.blobs:
             await put(line, blob)

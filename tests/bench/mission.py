@@ -17,12 +17,13 @@ from keys.envelope import Marking
 from keys.identity import DeviceId, PersonId, SigningKey
 from keys.mls import Credential, KeyPackage, KeyPackageSecrets, cipher_suite, new_key_package
 from keys.mls.leaves import new_capabilities
-from keys.policy import DEFAULT_CLASSES, DEFAULT_ROLES, Organisation, Policy, render
+from keys.policy import DEFAULT_CLASSES, DEFAULT_ROLES, ChannelClass, Organisation, Policy, render
 from keys.request import GatewayRequest
 from keys.tlog.note import Ed25519Signer
 
 DAY = 86_400_000  # ms
 CLASS = "narrow"  # suite 1, no alerts
+ALERTS = "alerts"  # suite 1, nothing but alerts and answers
 SUITE = 1
 
 
@@ -38,6 +39,7 @@ class Device:
     key: SigningKey
     der: bytes
     id: DeviceId
+    person: PersonId
 
     @cached_property
     def hash(self) -> bytes:
@@ -87,7 +89,7 @@ class Mission:
     def _registrar(self) -> Device:
         key, person, device = SigningKey.generate(os.urandom), PersonId(os.urandom(16)), DeviceId(os.urandom(16))
         der = issue_registrar(self._root_der, self._root, key.public, person, device, self._life(365), os.urandom)
-        return Device(key, der, device)
+        return Device(key, der, device, person)
 
     def device(self, *roles: str) -> Device:
         """A device certified by the first registrar; it counts once the second one's approval is logged."""
@@ -97,7 +99,7 @@ class Mission:
         der = issue_device(
             registrar.der, registrar.key, key.public, person, device, frozenset(roles), self._life(30), os.urandom
         )
-        return Device(key, der, device)
+        return Device(key, der, device, person)
 
     def revocation_list(self) -> bytes:
         """The first list, on which nobody stands."""
@@ -130,7 +132,7 @@ class Mission:
             crl_message_hours=72,
             break_glass=False,
             organisations=(home,),
-            classes=DEFAULT_CLASSES,
+            classes=(*DEFAULT_CLASSES, ChannelClass(ALERTS, SUITE, Marking.AMBER, True, "shown", 30, 30)),
             roles=DEFAULT_ROLES,
             auditors=(),
             witnesses=(),

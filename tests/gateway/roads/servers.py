@@ -128,6 +128,14 @@ class Hook:
         finally:
             await runner.cleanup()
 
+    async def until(self, asked: int, seconds: float = 20.0) -> None:
+        """Until it was asked so often."""
+        for _ in range(int(seconds / 0.05)):
+            if self.asked >= asked:
+                return
+            await asyncio.sleep(0.05)
+        raise TimeoutError(f"asked {self.asked} times, not {asked}")
+
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked += 1
         if self.hangs:
