@@ -198,7 +198,7 @@ def _template(
         return template, values
     for slot, language in missing(in_languages(template, languages), values):
         if not language:
-            values = (*values, Value(slot.name, ask(slot.ask, f"--set {slot.name}=…")))
+            values = (*values, Value(slot.name, ask(slot.ask.rstrip("?"), f"--set {slot.name}=…")))
         elif languages:
             words = ask(f"{slot.ask} [{language}]", f"--set {language}:{slot.name}=…")
             values = (*values, Value(slot.name, words, language))
