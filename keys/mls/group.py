@@ -185,7 +185,8 @@ class Group(Membership):
 
         `remove` is the leaf of our own prior appearance: a resync. `psk_proposals` are mixed in, their keys given in
         `psks`; `self_removes` are the SelfRemove proposals (MLSMessages) that wait in this epoch, all of which have to
-        be taken up. Send the message, and take the pending group as it is once that is accepted (a resync from the
+        be taken up. With `now_seconds` a member's leaf whose KeyPackage has run out is refused, as in `join`. Send the
+        message, and take the pending group as it is once that is accepted (a resync from the
         very epoch that the old group is in may be merged into that one, for the sake of late messages). Raises
         `MLSError` and below.
         """
