@@ -179,7 +179,7 @@ class AlertDesk(Approver):
         def look(work: Work) -> Answers:
             record = records.ALERTS.get(work.turn.draft, root)
             if record is not None:
-                return views.answers(work, root, [(c, s) for c, s in record.places])
+                return _without(views.answers(work, root, list(record.places)), _signers(work, record))
             channel, seq, _ = conversation.find(work, root)
             return views.answers(work, root, [(channel, seq)])
 
@@ -203,6 +203,17 @@ class AlertDesk(Approver):
             return keep(turn, Kept(turn.charter.control_channel, Kind.JUMP, encode(body), Precedence.IMMEDIATE))
 
         return self.act(keep_both)
+
+
+def _signers(work: Work, record: records.Alert) -> set[bytes]:
+    """The devices of those who signed an alert: nobody asks them whether they have heard of it."""
+    behind = [work.trust.certified(s.certificate) for s in (record.writer, record.approval) if s]
+    return {certified.device for certified in behind if certified}
+
+
+def _without(found: Answers, signers: set[bytes]) -> Answers:
+    kept = [[d for d in devices if d not in signers] for devices in (found.targeted, found.delivered, found.shown)]
+    return Answers(kept[0], kept[1], kept[2], found.answered, [d for d in found.silent if d not in signers])
 
 
 def _waiting(work: Work, root: bytes) -> Waiting:

@@ -102,6 +102,12 @@ class Device:
         await until(lambda: any(c.id == channel and c.seq for c in self._station.channels()), "the channel is accepted")
         return {"channel": channel.hex()}
 
+    async def create_alerts(self, talk: str, purpose: str) -> Said:
+        """The alert channel beside a talk channel."""
+        channel = self._station.create_alerts(bytes.fromhex(talk), purpose)
+        await until(lambda: any(c.id == channel and c.seq for c in self._station.channels()), "the channel is accepted")
+        return {"channel": channel.hex()}
+
     async def add(self, channel: str, who: list[str]) -> Said:
         return await self._intend(self._station.add(bytes.fromhex(channel), [bytes.fromhex(w) for w in who]))
 

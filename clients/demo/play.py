@@ -168,23 +168,26 @@ class Play:
     # --- act three: channels and messages ---
 
     async def form(self) -> None:
-        """The officers' desk; a detail, its alert channel; a liaison channel with the police, and theirs for alerts."""
+        """The officers' desk; a detail and a liaison channel with the police, each with its alert channel beside it."""
         chen = self.people[cast.CHEN.key]
         detail = (cast.DARA, cast.AYO, cast.BEA)
         police = (cast.DARA, cast.EMIL)
-        for name, kind, marking, purpose, members in (
-            ("desk", "desk", "TLP:AMBER+STRICT", cast.DESK_PURPOSE, (cast.DARA,)),
-            ("detail", "detail", "TLP:AMBER+STRICT", cast.DETAIL_PURPOSE, detail),
-            ("alert", "alert", "TLP:AMBER", cast.ALERT_PURPOSE, detail),
-            ("liaison", "liaison", "TLP:AMBER", cast.LIAISON_PURPOSE, police),
-            ("police-alert", "alert", "TLP:AMBER", cast.POLICE_ALERT_PURPOSE, police),
+        for name, marking, purpose, members, alerts, alerts_purpose in (
+            ("desk", "TLP:AMBER+STRICT", cast.DESK_PURPOSE, (cast.DARA,), "", ""),
+            ("detail", "TLP:AMBER+STRICT", cast.DETAIL_PURPOSE, detail, "alert", cast.ALERT_PURPOSE),
+            ("liaison", "TLP:AMBER", cast.LIAISON_PURPOSE, police, "police-alert", cast.POLICE_ALERT_PURPOSE),
         ):
-            made = await chen.do("create", channel_class=kind, marking=marking, purpose=purpose)
+            made = await chen.do("create", channel_class=name, marking=marking, purpose=purpose)
             self.channels[name] = made["channel"]
+            if alerts:
+                beside = await chen.do("create_alerts", talk=made["channel"], purpose=alerts_purpose)
+                self.channels[alerts] = beside["channel"]
             added = await chen.do("add", channel=made["channel"], who=[self.devices[m.key] for m in members])
             if added["outcome"]:
                 raise Failed(f"the {name} channel could not be formed: {added['outcome']}")
-            await asyncio.gather(*(self.people[m.key].do("in_channel", channel=made["channel"]) for m in members))
+            inside = [made["channel"], *([self.channels[alerts]] if alerts else [])]
+            joins = [self.people[m.key].do("in_channel", channel=c) for m in members for c in inside]
+            await asyncio.gather(*joins)
 
     async def talk(self) -> None:
         """Two messages in the detail, two with the police; the guest sees only its own."""
