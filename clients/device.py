@@ -19,7 +19,7 @@ from msgspec import Meta
 from clients.core.cap import CapRefused, open_alert
 from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
-from clients.core.text import visible, visible_lines
+from clients.core.text import visible, visible_lines, visible_name
 from clients.moments import iso
 from clients.places import area_lines
 from clients.shell import narrow, passphrase, pick, profile, run, tell
@@ -141,8 +141,8 @@ def person_row(person: PersonInfo) -> tuple[str, ...]:
     state = "REVOKED" if person.revoked else f"until {iso(person.not_after)}"
     return (
         short(person.device),
-        visible(person.call_sign) or "-",
-        visible(person.name) or "(no card yet)",
+        visible_name(person.call_sign) or "-",
+        visible_name(person.name) or "(no card yet)",
         visible(person.organisation),
         ", ".join(map(visible, person.roles)),
         state,
@@ -213,7 +213,7 @@ def alert_object(view: AlertView) -> dict[str, object]:
 
 def shown_lines(shown: Shown, channel: str) -> list[str]:
     """A message for people: who, when, how urgent, under which marking, and what."""
-    head = f"{iso(shown.placed)} {visible(channel)} #{shown.seq} {visible(shown.name) or short(shown.device)}"
+    head = f"{iso(shown.placed)} {visible(channel)} #{shown.seq} {visible_name(shown.name) or short(shown.device)}"
     urgent = f" {shown.precedence.name}" if shown.precedence is not Precedence.ROUTINE else ""
     lines = [f"{head}{urgent} {shown.marking.label}"]
     lines += [f"  ! {visible(warning)}" for warning in shown.warnings]
@@ -280,10 +280,10 @@ def answers_offered(view: AlertView) -> list[tuple[int, str, frozenset[str]]]:
 
 def alert_signatures(view: AlertView) -> str:
     """Who stands behind an alert, as every recipient has verified it."""
-    writer = visible(view.writer_name) or short(view.writer)
+    writer = visible_name(view.writer_name) or short(view.writer)
     if view.alone:
         return f"!! ONE PERSON ALONE: {writer} sent it without a second; it is reviewed by {iso(view.review_due)}"
-    return f"written by {writer}, approved by {visible(view.approver_name) or short(view.approver)}: both verified"
+    return f"written by {writer}, approved by {visible_name(view.approver_name) or short(view.approver)}: both verified"
 
 
 def alert_standing(view: AlertView) -> str:

@@ -15,6 +15,7 @@ from clients.core import trust as trusted
 from clients.core.errors import NotAllowed, NotEnrolled, Unknown, Untrusted
 from clients.core.ledger import Draft
 from clients.core.outbox import Kept
+from clients.core.text import unfit_name
 from clients.enrolments import PendingEnrolment, put_charters, settle_identity
 from clients.link import Tap
 from clients.vault import Vault
@@ -148,7 +149,10 @@ class Registrar(Approver):
         Raises:
             Unknown: nobody has answered.
             Untrusted: the request was not made with the invite's secret.
+            NotAllowed: the name or call sign would deceive those who read it.
         """
+        if why := unfit_name(name) or unfit_name(call_sign):
+            raise NotAllowed(f"no card is made out to a name like that: {why}")
         async with self.session():
             pending = await self._pending(invite.id)
             try:

@@ -266,6 +266,15 @@ class WordsDiffer(click.ClickException):
     exit_code = 4
 
 
+def fit_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """For an option that gives somebody or something a name: refused is what others would be deceived by."""
+    from clients.core.text import unfit_name
+
+    if value is not None and (why := unfit_name(value)):
+        raise click.BadParameter(f"{why}: type it anew")
+    return value
+
+
 # --- waiting ---
 
 LAST_WORDS: Final = 0.02  # seconds in which closed connections leave the loop

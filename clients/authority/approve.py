@@ -21,7 +21,7 @@ from clients.device import SYNC, device, label, short
 from clients.enrolments import PendingEnrolment
 from clients.moments import Duration, iso
 from clients.registrar import Registrar
-from clients.shell import Verb, ask, interactive, passphrase, pick, profile, run, same_words, show, tell
+from clients.shell import Verb, ask, fit_name, interactive, passphrase, pick, profile, run, same_words, show, tell
 from clients.vault import Vault
 from keys.authority import read_invite
 from keys.credential import Certified
@@ -52,9 +52,10 @@ class Choice:
     "--person",
     "name",
     metavar="NAME",
+    callback=fit_name,
     help="Registrar: the name on the card, if not as in the invite. Officer: what you call them.",
 )
-@click.option("--call-sign", help="The same, for their call sign.")
+@click.option("--call-sign", callback=fit_name, help="The same, for their call sign.")
 @click.option(
     "--valid", type=Duration(), default="30d", show_default=True, help="Registrar: how long the certificate holds."
 )

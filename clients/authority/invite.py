@@ -16,7 +16,7 @@ from clients.core.ledger import Draft
 from clients.core.text import visible
 from clients.moments import Duration, iso, now
 from clients.registrar import Registrar
-from clients.shell import Verb, asked, passphrase, pick, profile, show, table, tell, write_new
+from clients.shell import Verb, asked, fit_name, passphrase, pick, profile, show, table, tell, write_new
 from clients.vault import Vault
 from keys.authority import Invite, read_invite
 
@@ -24,8 +24,8 @@ from keys.authority import Invite, read_invite
 @click.command(cls=Verb)
 @click.option("--role", required=True, help="A role that the organisation's root may grant.")
 @click.option("--org", "organisation", help="Your organisation: said to be sure, since no other can be.")
-@click.option("--person", required=True, metavar="NAME", help="Whom it is for, as others will see it.")
-@click.option("--call-sign", default="", help="Their call sign, such as LANCE-3.")
+@click.option("--person", required=True, metavar="NAME", callback=fit_name, help="Whom it is for, as others see it.")
+@click.option("--call-sign", default="", callback=fit_name, help="Their call sign, such as LANCE-3.")
 @click.option("--person-id", metavar="HEX", help="Another device of somebody enrolled: their id from `devices list`.")
 @click.option("--new-person", is_flag=True, help="Somebody else of the same name.")
 @click.option("--expires", type=Duration(), default="1h", show_default=True, help="How long it may be used.")

@@ -7,6 +7,7 @@ filename backwards, or look like another officer's name. Here such characters ar
     visible(headline)           one line: line ends are shown too
     visible_lines(description)  a text of several lines, as a list
     visible_name(name)          one line, and a warning where a word's letters come from look-alike scripts
+    unfit_name(name)            why it may not become somebody's name, or a channel's
     hidden(text)                what of a text nobody could see or would see elsewhere: such a text is refused in composing
 
 Shown by number: control and format characters (C0, C1, bidi embeddings and overrides, zero-width, tags), line and
@@ -73,6 +74,19 @@ def mixes_scripts(text: str) -> bool:
 def _scripts(word: str) -> set[str]:
     letters = (unicodedata.name(character, "").partition(" ")[0] for character in word if character.isalpha())
     return set(letters) & LOOK_ALIKE
+
+
+def unfit_name(text: str) -> str:
+    """Why a text may not be a name that others are shown; empty where it may. Spoken the same, written the same (NFC)."""
+    if unseen := hidden(text):
+        return f"{visible(text)!r} holds what nobody can see ({unseen})"
+    if unicodedata.normalize("NFC", text) != text:
+        return f"{visible(text)!r} is not in Unicode's composed form (NFC)"
+    if text != " ".join(text.split()):
+        return f"{visible(text)!r} has spaces at its ends, or several in a row"
+    if mixes_scripts(text):
+        return f"{visible(text)!r} spells a word with letters of two scripts that look alike"
+    return ""
 
 
 def hidden(text: str, *, lines: bool = False) -> str:

@@ -24,7 +24,7 @@ from clients.device import (
     sync_for_channel,
     the_channel,
 )
-from clients.shell import Verb, asked, run, show, table, tell
+from clients.shell import Verb, asked, fit_name, run, show, table, tell
 from clients.station import Station
 
 REFUSED: Final = 6
@@ -93,7 +93,7 @@ def show_channel(name: str) -> None:
     "--class", "channel_class", required=True, help="A class of the charter, such as detail, alert or liaison."
 )
 @click.option("--marking", "label", required=True, metavar="TLP", help="The strictest marking it may carry.")
-@click.option("--purpose", required=True, help="What it is for; only its members see it.")
+@click.option("--purpose", required=True, callback=fit_name, help="What it is for; only its members see it.")
 @click.option("--add", "who", multiple=True, metavar="WHO", help="Add somebody at once; may be repeated.")
 @click.option("--no-alerts", is_flag=True, help="Without an alert channel beside it.")
 @_timeout

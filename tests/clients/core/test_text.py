@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.core.text import JOINERS, hidden, visible, visible_lines, visible_name
+from clients.core.text import JOINERS, hidden, unfit_name, visible, visible_lines, visible_name
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,24 @@ def test_a_name_of_look_alike_letters_is_told_of(name: str, warned: bool) -> Non
 def test_what_is_hidden_in_a_text(text: str, found: str) -> None:
     assert hidden(text) == found
     assert hidden("a\nb", lines=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        pytest.param("Ayo Bello", "", id="a name"),
+        pytest.param("LANCE-3", "", id="a call sign"),
+        pytest.param("", "", id="none"),
+        pytest.param("\u0427\u0435\u043d", "", id="in Cyrillic"),
+        pytest.param("Ch\u0435n", "look alike", id="a Cyrillic letter in a Latin name"),
+        pytest.param("Chen\u202e", "nobody can see (U+202E)", id="an override"),
+        pytest.param("Ch\u200ben", "nobody can see (U+200B)", id="zero width"),
+        pytest.param("Che" + "\u0301" * 6, "nobody can see (more marks)", id="a flood of marks"),
+        pytest.param("Jose\u0301", "composed form", id="decomposed"),
+        pytest.param("Chen ", "spaces", id="a space at the end"),
+        pytest.param("Ayo  Bello", "spaces", id="two spaces"),
+    ],
+)
+def test_what_may_not_become_a_name(name: str, why: str) -> None:
+    said = unfit_name(name)
+    assert (why in said) if why else not said
