@@ -20,7 +20,7 @@ from gateway.audit.sequencer import SignedHead
 from gateway.core.answers import placed
 from gateway.core.feed import Audience, Feed, Recipient, with_body
 from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
-from gateway.core.view import Identity, Member, Stored
+from gateway.core.view import Identity, Member, Stored, StreamKind
 from gateway.web.frames import server_frame
 from gateway.web.service import Service
 from gateway.web.sifted import Sifted
@@ -40,6 +40,7 @@ FRAMES_BYTES: Final = 32 * 1024 * 1024
 PAGES: Final = 256
 LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
+STREAMS: Final = 16_384
 SWEEP: Final = 1.0  # s
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Hub:
         self._audiences: OrderedDict[int, Audience] = OrderedDict()
         self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
         self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
+        self._streams: OrderedDict[bytes, StreamKind] = OrderedDict()
         self._head: SignedHead | None = None
         self._wake = asyncio.Event()
         self._slice_ends = 0.0
@@ -384,8 +386,15 @@ class Hub:
         return found
 
     def _dense(self, stored: Stored) -> bool:
-        charter = self._service.charter
-        return stored.kind is not Kind.RECEIPT and charter is not None and stored.channel != charter.control_channel
+        """Whether it goes to everybody who follows its stream. What a stream is never changes."""
+        kind = self._streams.get(stored.channel)
+        if kind is None:
+            with self._service.store.snapshot() as view:
+                stream = view.stream(stored.channel)
+            assert stream is not None  # it holds this envelope
+            kind = stream.kind
+            _keep(self._streams, bytes(stored.channel), kind, STREAMS)
+        return kind is StreamKind.CHANNEL
 
     def frame(self, stored: Stored, *, body: bool) -> bytes:
         """The encoded Deliver, as WebSocket bytes."""

@@ -21,9 +21,9 @@ from keys.alert import (
     sign_approval,
     sign_writer,
 )
-from keys.body import Ack, Approval, LadderOpening
+from keys.body import Approval, LadderOpening
 from keys.canonical import encode
-from keys.envelope import Heard, Kind, Marking, Precedence, authenticated_data
+from keys.envelope import Kind, Marking, Precedence, authenticated_data
 from keys.identity import receipt_stream
 from keys.ladder import Ladder
 from tests.bench.author import Author, Channel
@@ -90,6 +90,4 @@ def alert(
 
 def answer(device: Device, channel: Channel, root: bytes, option: int = OPTIONS[0]) -> wire.Sealed:
     """A person's first answer in a channel."""
-    author = Author(device, receipt_stream(channel.id))
-    context = author.context(Kind.ACK, 0, Heard(0, bytes(32)), Precedence.IMMEDIATE, Marking.CLEAR, b"")
-    return author.seal(context, encode(Ack(root, option)))
+    return Author(device, receipt_stream(channel.id)).answer(root, option)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway import wire
-from keys.body import TERMS_EXTENSION, ChannelCreated, ChannelTerms, Commit
+from keys.body import TERMS_EXTENSION, Ack, ChannelCreated, ChannelTerms, Commit
 from keys.canonical import encode
 from keys.envelope import (
     NOTHING,
@@ -108,6 +108,11 @@ class Author:
     def statement(self, kind: Kind, body: bytes, marking: Marking = Marking.CLEAR) -> wire.Sealed:
         """An envelope of epoch 0 with a body in clear."""
         return self.seal(self.context(kind, 0, Heard(0, NOTHING), Precedence.ROUTINE, marking, b""), body)
+
+    def answer(self, root: bytes, option: int = 0) -> wire.Sealed:
+        """An ACK, in the stream beside a channel."""
+        context = self.context(Kind.ACK, 0, Heard(0, NOTHING), Precedence.IMMEDIATE, Marking.CLEAR, b"")
+        return self.seal(context, encode(Ack(root, option)))
 
     def messages(
         self, channel: Channel, ciphertexts: Sequence[bytes], precedence: Precedence = Precedence.ROUTINE

@@ -96,7 +96,7 @@ async def w2(fleet: Fleet, members: int, rounds: int = 9, precedence: Precedence
         whole.append(meter.server)
         clients.append(meter.client)
         others_load.append(meter.others)
-    held = await _held(fleet, crowd, sender, [frame for frame, _ in frames[rounds:]])
+    watched = await held(fleet, crowd, sender, [frame for frame, _ in frames[rounds:]])
     await each(Line.close, [sender, *lines], 200)
     return {
         "members": members,
@@ -109,12 +109,12 @@ async def w2(fleet: Fleet, members: int, rounds: int = 9, precedence: Precedence
         "client_us": 1e6 * statistics.mean(clients) / members,
         "found_s": founded,
         "join_s": joined,
-        **held,
+        **watched,
         "others": statistics.mean(others_load),
     }
 
 
-async def _held(fleet: Fleet, crowd: "Crowd", sender: Line, frames: Sequence[bytes]) -> Row:
+async def held(fleet: Fleet, crowd: "Crowd", sender: Line, frames: Sequence[bytes]) -> Row:
     """How long broadcasts hold the event loop; not in the rounds that are measured, since asking costs."""
     probe = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.probe", str(fleet.metrics), str(fleet.pid)),
