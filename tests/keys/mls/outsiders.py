@@ -1,7 +1,6 @@
 """Somebody outside a group that comes in by a Commit of its own, honestly or breaking one rule at a time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from keys.mls import (
     Group,
@@ -121,8 +120,3 @@ def forced(
     )
     made = joiners_path(world.public, person, world.random, remove=remove, mend=mend) if path else None
     return outside_commit(world.public, person, Commit(listed, made))
-
-
-def changing(**changes: object) -> Mend:
-    """A leaf with some fields changed."""
-    return lambda leaf: replace(leaf, **changes)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from keys.mls import (
-    Add,
     Credential,
     Extension,
     Group,
@@ -14,14 +13,13 @@ from keys.mls import (
     MissingPreSharedKey,
     PreSharedKey,
     PreSharedKeyID,
-    PreSharedKeys,
     Remove,
     ResumptionPsk,
     branch,
     cipher_suite,
 )
 from keys.mls.parts import join_parts
-from tests.keys.mls.kin import FOUNDER, Ready, founded_by_hand, ready, welcome_with
+from tests.keys.mls.kin import FOUNDER, Ready, founded_by_hand, ready
 from tests.keys.mls.people import NOW, Person, World, seeded
 
 SUITE = cipher_suite(1)
@@ -103,45 +101,6 @@ def by_hand(
     founded = founded_by_hand(here[b"member 0"], tie, others, **how)  # type: ignore[arg-type]
     assert founded.welcome is not None
     return others, founded.welcome, founded.group.tree_bytes()
-
-
-def test_one_with_a_stranger_is_not_joined() -> None:
-    here = World(SUITE, 3)
-    (one, _), welcome, tree = by_hand(here, (1, 9), link(1))
-    group, before = here[b"member 1"], dict(here[b"member 1"].parts())
-    with pytest.raises(InvalidGroupInfo, match=r"a member that the old group had not .section 11.3"):
-        one.join(welcome, group, tree)
-    assert dict(group.parts()) == before
-
-
-def test_one_in_another_suite_is_not_joined() -> None:
-    here = World(SUITE, 3)
-    (one,), welcome, tree = by_hand(here, (1,), link(1), suite=cipher_suite(3))
-    with pytest.raises(InvalidGroupInfo, match=r"another cipher suite .* .section 11.3"):
-        one.join(welcome, here[b"member 1"], tree)
-
-
-def test_one_in_another_version_is_not_joined() -> None:
-    """There is no other version yet; the old group is made to seem of one."""
-    here = World(SUITE, 3)
-    (one,), welcome, tree = by_hand(here, (1,), link(1))
-    group = here[b"member 1"]
-    odd = replace(group, public=replace(group.public, context=replace(group.context, version=2)))
-    with pytest.raises(InvalidGroupInfo, match=r"another version .* .section 11.3"):
-        one.join(welcome, odd, tree)
-    assert one.join(welcome, group, tree).epoch == 1
-
-
-def test_one_that_is_not_in_its_first_epoch_is_not_joined() -> None:
-    here = World(SUITE, 3)
-    (one,), welcome, tree = by_hand(here, (1,), link(1))
-    new = one.join(welcome, here[b"member 1"], tree)
-    (late,) = ready(SUITE, 2, seed="late")
-    pending = new.commit([Add(late.package)], random=seeded(2), path=False)
-    psk = PreSharedKeyID(link(1), bytes(32))
-    welcome, tree = welcome_with(pending.group, late, [psk], PreSharedKeys(groups={b"the group": here[b"member 0"]}))
-    with pytest.raises(InvalidGroupInfo, match=r"in its epoch 2 .section 12.4.3.1"):
-        late.join(welcome, here[b"member 2"], tree)
 
 
 def test_who_was_not_in_the_old_group_does_not_join() -> None:

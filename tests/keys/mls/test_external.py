@@ -1,16 +1,12 @@
 """External commits (RFC 9420 section 12.4.3.2): joining without anybody's help, and coming back."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from keys.mls import (
     SUPPORTED,
-    Add,
     ApplicationReceived,
-    BadKey,
-    BadSignature,
     BadTag,
     Capabilities,
     CipherSuite,
@@ -20,38 +16,27 @@ from keys.mls import (
     DecryptionFailed,
     Extension,
     Group,
-    GroupContextExtensions,
-    InvalidCommit,
     InvalidCredential,
     InvalidGroupInfo,
     InvalidLeafNode,
-    InvalidMessage,
     InvalidProposal,
-    Lifetime,
     MissingPreSharedKey,
     Misuse,
     MLSError,
-    NewMemberCommit,
     PendingCommit,
     PreSharedKey,
     PreSharedKeys,
-    Proposal,
     Reinitialized,
     Remove,
-    SelfRemove,
-    Update,
     WrongEpoch,
     cipher_suite,
 )
-from keys.mls.commits import sign_handshake
 from keys.mls.external import from_outside
-from keys.mls.externalinit import ExternalPub, make_external_init, open_external_init
+from keys.mls.externalinit import make_external_init, open_external_init
 from keys.mls.framing import ProposalContent
-from keys.mls.hpke import LOW_ORDER
-from keys.mls.messages import Commit, ExternalInit, PreSharedKeyID, ReInit, ResumptionPsk
-from keys.mls.nodes import EXTERNAL_PUB, RATCHET_TREE, FromUpdate
-from tests.keys.mls.insider import commit_to, info_with, send
-from tests.keys.mls.outsiders import changing, come_in, enter, external_pub, forced, joiners_path, outside_commit
+from keys.mls.messages import ExternalInit, PreSharedKeyID, ReInit, ResumptionPsk
+from keys.mls.nodes import RATCHET_TREE
+from tests.keys.mls.outsiders import come_in, enter, external_pub, forced
 from tests.keys.mls.people import NOW, Person, World, seeded
 
 suites = pytest.mark.parametrize("suite", [cipher_suite(number) for number in SUPPORTED], ids=repr)
@@ -265,43 +250,6 @@ def test_a_group_that_was_closed_lets_nobody_in() -> None:
 # A GroupInfo that lets nobody in
 
 
-def test_without_an_external_key_nobody_gets_in() -> None:
-    world = World(SUITE, 2)
-    where = (GUEST.credential, GUEST.signature_private_key, world.auth)
-    tree = world.public.tree_bytes()
-    with pytest.raises(InvalidGroupInfo, match="without external key"):
-        Group.join_externally(world[b"member 0"].group_info(), *where, random=world.random, ratchet_tree=tree)
-    for content, error in (
-        (b"", DecodeError),
-        (ExternalPub(b"").encode() + b"\0", DecodeError),
-        (ExternalPub(b"short").encode(), BadKey),
-        (ExternalPub(min(LOW_ORDER)).encode(), BadKey),
-    ):
-        info = info_with(world[b"member 0"], (Extension(EXTERNAL_PUB, content),))
-        with pytest.raises(error):
-            Group.join_externally(info, *where, random=world.random, ratchet_tree=tree)
-
-
-def test_a_key_of_another_group_or_epoch_lets_nobody_in() -> None:
-    """The Delivery Service can't see it; members do, by the confirmation tag."""
-    world = World(SUITE, 2)
-    _, other = SUITE.derive_key_pair(b"another epoch's")
-    info = info_with(world[b"member 0"], (Extension(EXTERNAL_PUB, ExternalPub(other).encode()),))
-    pending = Group.join_externally(
-        info,
-        GUEST.credential,
-        GUEST.signature_private_key,
-        world.auth,
-        random=world.random,
-        ratchet_tree=world.public.tree_bytes(),
-    )
-    world.public.stage(pending.message, NOW)
-    before = dict(world[b"member 1"].parts())
-    with pytest.raises(BadTag):
-        world[b"member 1"].process(pending.message, now_seconds=NOW)
-    assert dict(world[b"member 1"].parts()) == before
-
-
 def test_the_external_key_is_in_a_group_info_on_request_only() -> None:
     group = World(SUITE, 2)[b"member 0"]
     public = external_pub(World(SUITE, 2))
@@ -340,120 +288,7 @@ def refused(world: World, message: bytes, error: type[MLSError], reason: str) ->
 
 
 INIT = make_external_init(SUITE, SUITE.derive_key_pair(b"any key")[1])[0]
-OTHER = make_external_init(SUITE, SUITE.derive_key_pair(b"any key")[1])[0]
 PSK = PreSharedKey.external(SUITE, b"words", seeded("psk"))
-SHORT = PreSharedKey(PSK.psk.__class__(PSK.psk.psk, b"short"))
-HONEST, _ = GUEST.key_package()
-
-
-@pytest.mark.parametrize(
-    ("proposals", "error", "reason"),
-    [
-        pytest.param([], InvalidProposal, "exactly one ExternalInit", id="without ExternalInit"),
-        pytest.param([INIT, OTHER], InvalidProposal, "exactly one ExternalInit", id="with two"),
-        pytest.param([INIT, Remove(1), Remove(2)], InvalidProposal, "two Removes", id="removes two"),
-        pytest.param([INIT, Add(HONEST)], InvalidProposal, "Add by value", id="adds"),
-        pytest.param([INIT, Update(HONEST.leaf_node)], InvalidProposal, "Update by value", id="updates"),
-        pytest.param([INIT, GroupContextExtensions(())], InvalidProposal, "GroupContextExtensions by", id="changes"),
-        pytest.param([INIT, SelfRemove()], InvalidProposal, "SelfRemove by value", id="removes itself"),
-        pytest.param([INIT, Remove(7)], InvalidProposal, "nobody", id="removes nobody"),
-        pytest.param([INIT, PSK, PSK], InvalidProposal, "one pre-shared key twice", id="one key twice"),
-        pytest.param([INIT, SHORT], InvalidProposal, "wrong length", id="a short nonce"),
-        pytest.param([INIT, b"unknown"], InvalidCommit, "not seen", id="names what nobody sent"),
-    ],
-)
-def test_lists_that_are_refused(proposals: list[Proposal | bytes], error: type[MLSError], reason: str) -> None:
-    world = World(SUITE, 3, path=False)
-    refused(world, forced(world, GUEST, proposals), error, reason)
-
-
-def test_what_members_propose_is_not_for_a_joiner_to_commit() -> None:
-    world = World(SUITE, 4, path=False)
-    world.propose(b"member 1", world[b"member 1"].propose(Remove(3), random=world.random))
-    (reference,) = world.public.proposals
-    refused(world, forced(world, GUEST, [INIT, reference]), InvalidProposal, "by reference in an external commit")
-
-
-@pytest.mark.parametrize(
-    ("mend", "error", "reason"),
-    [
-        pytest.param(changing(leaf_node_source=Lifetime(0, 1 << 40)), InvalidLeafNode, "source", id="a KeyPackage's"),
-        pytest.param(changing(leaf_node_source=FromUpdate()), InvalidLeafNode, "source", id="an Update's"),
-        pytest.param(changing(encryption_key=min(LOW_ORDER)), BadKey, "low order", id="an unusable key"),
-        pytest.param(changing(credential=Credential.basic(b"banned")), InvalidCredential, "banned", id="banned"),
-        pytest.param(
-            changing(capabilities=Capabilities((1,), (1,), (), (), (7,))),
-            InvalidLeafNode,
-            "credential type",
-            id="can't read its own credential",
-        ),
-        pytest.param(
-            changing(extensions=(Extension(0xF00D, b""),)), InvalidLeafNode, "own extension", id="an unlisted extension"
-        ),
-    ],
-)
-def test_leaves_that_are_refused(mend: Callable[..., object], error: type[MLSError], reason: str) -> None:
-    world = World(SUITE, 3, path=False)
-    world.auth.banned.add(b"banned")
-    refused(world, forced(world, GUEST, [INIT], mend=mend), error, reason)  # type: ignore[arg-type]
-
-
-def test_a_path_is_required_and_signs_the_commit() -> None:
-    world = World(SUITE, 3, path=False)
-    refused(world, forced(world, GUEST, [INIT], path=False), InvalidCommit, "without a path")
-    honest = joiners_path(world.public, GUEST, world.random)
-    stranger = Person.named(SUITE, b"stranger").signature_private_key
-    commit = Commit((), honest)
-    refused(world, outside_commit(world.public, GUEST, commit, key=stranger), BadSignature, "verify")
-
-
-def test_a_proposal_is_no_external_commit() -> None:
-    world = World(SUITE, 3, path=False)
-    signed = sign_handshake(
-        world.public, NewMemberCommit(), ProposalContent(Remove(1)), b"", GUEST.signature_private_key
-    )
-    refused(world, from_outside(signed), InvalidMessage, "kind of sender")
-
-
-def test_members_do_not_use_external_init() -> None:
-    world = World(SUITE, 3, path=False)
-    refused(world, commit_to(world[b"member 0"], [INIT]), InvalidProposal, "by a member")
-    proposal = send(world[b"member 0"], ProposalContent(INIT))
-    with pytest.raises(InvalidProposal, match="by a member"):
-        world[b"member 1"].process(proposal, now_seconds=NOW)
-    with pytest.raises(InvalidProposal, match="by a member"):
-        world.public.proposal(proposal, NOW)
-
-
-def test_a_kem_output_that_does_not_open_is_seen_by_members() -> None:
-    world = World(SUITE, 3, path=False)
-    message = forced(world, GUEST, [ExternalInit(b"short")])
-    world.public.stage(message, NOW)
-    with pytest.raises(DecryptionFailed):
-        world[b"member 1"].process(message, now_seconds=NOW)
-
-
-@pytest.mark.parametrize(
-    ("removed", "name", "mend", "error", "reason"),
-    [
-        pytest.param(1, b"guest", None, InvalidLeafNode, "no successor", id="another's leaf"),
-        pytest.param(1, b"member 1/2", "keep", InvalidLeafNode, "keeps its encryption key", id="keeps the old key"),
-        pytest.param(1, b"member 1/9", None, InvalidCredential, "banned", id="with a banned credential"),
-        pytest.param(None, b"member 1", None, InvalidLeafNode, "one signature key", id="is here already"),
-    ],
-)
-def test_who_comes_back_must_be_who_it_was(
-    removed: int | None, name: bytes, mend: str | None, error: type[MLSError], reason: str
-) -> None:
-    world = World(SUITE, 3, path=False)
-    world.auth.banned.add(b"member 1/9")
-    key = world.people[1].signature_private_key if removed is None else SUITE.generate_signature_key(world.random)
-    person = Person(SUITE, Credential.basic(name), key)
-    old = world.public.tree.leaf(1)
-    assert old is not None
-    change = changing(encryption_key=old.encryption_key) if mend == "keep" else changing()
-    proposals: list[Proposal | bytes] = [INIT] if removed is None else [INIT, Remove(removed)]
-    refused(world, forced(world, person, proposals, remove=removed, mend=change), error, reason)
 
 
 def test_a_credential_is_asked_for_even_if_it_did_not_change() -> None:

@@ -1,24 +1,18 @@
 """Proposals from outside (RFC 9420 section 12.1.8): by external senders, and by who wants to be added."""
 
-from dataclasses import replace
-
 import pytest
 
 from keys.mls import (
-    EXTERNAL_SENDERS,
     SUPPORTED,
     Add,
     BadSignature,
     CipherSuite,
-    Credential,
-    DecodeError,
     Extension,
     ExternalSender,
     ExternalSenderIndex,
     Group,
     GroupContextExtensions,
     InvalidCredential,
-    InvalidMessage,
     InvalidProposal,
     Misuse,
     MLSError,
@@ -32,7 +26,6 @@ from keys.mls import (
     Sender,
     Update,
     WrongEpoch,
-    WrongGroup,
     cipher_suite,
     external_proposal,
     external_senders_extension,
@@ -41,7 +34,6 @@ from keys.mls import (
 from keys.mls.external import from_outside
 from keys.mls.framing import PUBLIC_MESSAGE, AuthenticatedContent, Content, FramedContent, ProposalContent
 from keys.mls.messages import Commit, ExternalInit, ReInit
-from tests.keys.mls.insider import commit_to
 from tests.keys.mls.outsiders import enter
 from tests.keys.mls.people import DAY, NOW, Person, World, seeded
 
@@ -167,22 +159,6 @@ def test_what_an_external_sender_may_not_propose(proposal: Proposal, kind: str) 
         propose(world, proposal)
 
 
-def test_proposals_of_external_senders_that_are_refused() -> None:
-    world = watched()
-    where, key = (SUITE, world.public.group_id), senders(SUITE)[1].signature_private_key
-    for index in (2, 99):
-        message = external_proposal(*where, 1, index, key, Remove(1))
-        refused(world, message, InvalidMessage, "not listed in external_senders")
-    refused(world, external_proposal(*where, 1, 0, key, Remove(1)), BadSignature, "verify")
-    refused(world, external_proposal(*where, 0, 1, key, Remove(1)), WrongEpoch, "epoch 0")
-    refused(world, external_proposal(SUITE, b"other", 1, 1, key, Remove(1)), WrongGroup, "group")
-    refused(world, propose(world, Remove(7)), InvalidProposal, "nobody")
-    refused(world, _framed(world, ExternalSenderIndex(1), Commit((), None), GUEST), InvalidMessage, "kind of sender")
-    unwatched = World(SUITE, 2)
-    message = external_proposal(SUITE, unwatched.public.group_id, 1, 0, key, Remove(1))
-    refused(unwatched, message, InvalidMessage, "not listed in external_senders")
-
-
 def test_who_may_propose_from_outside_is_the_groups_to_say() -> None:
     """The list comes and goes by GroupContextExtensions; a sender counts by its place in the present list."""
     world = World(SUITE, 2)
@@ -196,20 +172,6 @@ def test_who_may_propose_from_outside_is_the_groups_to_say() -> None:
     refused(world, propose(world, Remove(1), index=0), BadSignature, "verify")
     message = external_proposal(SUITE, world.public.group_id, 3, 0, GUEST.signature_private_key, Remove(1))
     hear(world, message)
-
-
-def test_a_list_of_external_senders_has_to_hold() -> None:
-    world = World(SUITE, 2)
-    world.auth.banned.add(b"banned")
-    banned = external_senders_extension([ExternalSender(b"key", Credential.basic(b"banned"))])
-    for extension, error in ((banned, InvalidCredential), (Extension(EXTERNAL_SENDERS, b"\1"), DecodeError)):
-        message = commit_to(world[b"member 0"], [GroupContextExtensions((extension,))])
-        before = dict(world[b"member 1"].parts())
-        with pytest.raises(error):
-            world[b"member 1"].process(message, now_seconds=NOW)
-        with pytest.raises(error):
-            world.public.stage(message, NOW)
-        assert dict(world[b"member 1"].parts()) == before
 
 
 def test_who_founds_or_joins_asks_about_external_senders_too() -> None:
@@ -253,21 +215,6 @@ def test_nobody_is_let_in_unless_it_is_named() -> None:
     hear(world, ask(world))
     pending = world[b"member 1"].commit(random=world.random)
     assert world.public.stage(pending.message, NOW).proposal_types == ()
-
-
-def test_wishes_that_are_refused() -> None:
-    world = World(SUITE, 3)
-    world.auth.banned.add(b"banned")
-    group_id, key = world.public.group_id, GUEST.signature_private_key
-    other = _framed(world, NewMemberProposal(), ProposalContent(Remove(1)), GUEST)
-    refused(world, other, InvalidMessage, "kind of sender")
-    package, _ = GUEST.key_package()
-    forged = new_member_proposal(group_id, 1, package, Person.named(SUITE, b"x").signature_private_key)
-    refused(world, forged, BadSignature, "verify")
-    refused(world, ask(world, Person.named(SUITE, b"banned")), InvalidCredential, "banned")
-    damaged = replace(package, signature=bytes(64))
-    refused(world, new_member_proposal(group_id, 1, damaged, key), BadSignature, "KeyPackageTBS")
-    refused(world, new_member_proposal(group_id, 0, package, key), WrongEpoch, "epoch 0")
 
 
 # What many propose, one commits (sections 12.2 and 12.4)

@@ -13,8 +13,6 @@ from keys.mls import (
     Add,
     DecodeError,
     Group,
-    Invalid,
-    InvalidGroupInfo,
     InvalidProposal,
     MissingPreSharedKey,
     PendingCommit,
@@ -26,11 +24,9 @@ from keys.mls import (
     cipher_suite,
 )
 from keys.mls.codec import Vector, encode_with
-from keys.mls.framing import ProposalContent
 from keys.mls.messages import ApplicationPsk, ExternalPsk
 from keys.mls.parts import join_parts
-from keys.mls.presharedkeys import KeptPsk, check_together, kept_with, load_resumption, resumption_part
-from tests.keys.mls.insider import send
+from keys.mls.presharedkeys import KeptPsk, kept_with, load_resumption, resumption_part
 from tests.keys.mls.kin import Ready, ready, welcome_with
 from tests.keys.mls.people import NOW, Names, World
 
@@ -236,42 +232,6 @@ def named(usage: int, nonce: bytes = bytes(32), epoch: int = 1) -> PreSharedKey:
     return PreSharedKey(PreSharedKeyID(ResumptionPsk(usage, b"the group", epoch), nonce))
 
 
-RULES = [
-    pytest.param(
-        [PreSharedKey(PreSharedKeyID(ExternalPsk(b"id"), bytes(31)))],
-        "wrong length .sections 8.4",
-        id="nonce too short",
-    ),
-    pytest.param([named(1, bytes(33))], "wrong length .sections 8.4", id="nonce too long"),
-    pytest.param(
-        [PreSharedKey(PreSharedKeyID(ApplicationPsk(0x8001, b"id"), b""))], "wrong length", id="no nonce at all"
-    ),
-    pytest.param([named(0)], "use 0, which is none .section 8.4", id="reserved usage"),
-    pytest.param([named(4)], "use 4, which is none .section 8.4", id="usage unknown"),
-    pytest.param([named(2)], "in a group that lives .section 12.1.4", id="reinit in a group that lives"),
-    pytest.param([named(3)], "in a group that lives .section 12.1.4", id="branch in a group that lives"),
-    pytest.param([named(1), named(1)], "one pre-shared key twice .section 12.2", id="one twice"),
-]
-
-
-@pytest.mark.parametrize(("proposals", "reason"), RULES)
-def test_names_that_a_commit_may_not_have(proposals: list[PreSharedKey], reason: str) -> None:
-    here = World(SUITE, 3)
-    group = here[b"member 0"]
-    before = dict(here[b"member 1"].parts())
-    with pytest.raises(InvalidProposal, match=reason):
-        group.commit(proposals, random=here.random, psks=HELD)
-    if len(proposals) == 1:
-        message = send(group, ProposalContent(proposals[0]))
-        for refuses in (
-            lambda: here[b"member 1"].process(message, now_seconds=NOW),
-            lambda: here.public.proposal(message, NOW),
-        ):
-            with pytest.raises(InvalidProposal, match=reason):
-                refuses()
-    assert dict(here[b"member 1"].parts()) == before
-
-
 def test_one_key_twice_by_reference() -> None:
     here = World(SUITE, 3)
     twice = named(1)
@@ -282,14 +242,6 @@ def test_one_key_twice_by_reference() -> None:
         here[b"member 0"].commit(by_reference=references, random=here.random)
     pending = here[b"member 0"].commit(random=here.random)
     here.accept(b"member 0", pending)
-
-
-def test_more_than_can_be_counted() -> None:
-    """PSKLabel has 16 bits for them (section 8.4)."""
-    many = [PreSharedKeyID(ExternalPsk(b"id"), number.to_bytes(32)) for number in range(0x10000)]
-    check_together(many[1:], Invalid)
-    with pytest.raises(InvalidProposal, match="more than 65535"):
-        check_together(many, InvalidProposal)
 
 
 def _welcome(here: World, guest: Ready, psks: list[PreSharedKeyID], held: PreSharedKeys) -> Callable[[], Group]:
@@ -314,31 +266,6 @@ def test_a_welcome_made_by_hand_is_taken_as_long_as_it_keeps_the_rules() -> None
     here, (guest,) = World(SUITE, 2), ready(SUITE, 9)
     joined = _welcome(here, guest, [external(), external(b"other")], HELD)()
     assert joined.epoch == 2
-
-
-@pytest.mark.parametrize(
-    ("psks", "reason"),
-    [
-        pytest.param([external(nonce=bytes(31))], "wrong length .sections 8.4", id="nonce too short"),
-        pytest.param([external(), external()], "one pre-shared key twice .section 12.2", id="one twice"),
-        pytest.param([named(0).psk], "use 0, which is none .section 8.4", id="reserved usage"),
-        pytest.param(
-            [named(2).psk, named(3).psk], "two pre-shared keys that link .* .section 12.4.3.1", id="reinit and branch"
-        ),
-        pytest.param(
-            [named(3).psk, named(3, epoch=2).psk],
-            "two pre-shared keys that link .* .section 12.4.3.1",
-            id="two branches",
-        ),
-    ],
-)
-def test_names_that_a_welcome_may_not_have(psks: list[PreSharedKeyID], reason: str) -> None:
-    here, (guest,) = World(SUITE, 2), ready(SUITE, 9)
-    step(here, 2)
-    group = here[b"member 1"]
-    held = replace(HELD, groups={b"the group": group})
-    with pytest.raises(InvalidGroupInfo, match=reason):
-        _welcome(here, guest, psks, held)()
 
 
 def test_a_member_that_left_comes_back_by_a_key_of_an_epoch_that_it_was_in() -> None:

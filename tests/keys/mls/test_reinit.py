@@ -8,20 +8,15 @@ import pytest
 from keys.mls import (
     Add,
     Extension,
-    ExternalPsk,
     Founder,
     Group,
-    GroupContextExtensions,
     InvalidGroupInfo,
     InvalidLeafNode,
     InvalidProposal,
     MissingPreSharedKey,
-    Misuse,
-    MLSError,
     PreSharedKey,
     PreSharedKeyID,
     PreSharedKeys,
-    Proposal,
     PublicGroup,
     ReInit,
     Reinitialized,
@@ -32,10 +27,8 @@ from keys.mls import (
     hybrid_suites,
     reinitialize,
 )
-from keys.mls.framing import ProposalContent
 from keys.mls.leaves import new_capabilities
 from keys.mls.parts import join_parts
-from tests.keys.mls.insider import commit_to, send
 from tests.keys.mls.kin import FOUNDER, Ready, closed, founded_by_hand, identity_of, ready, welcome_with
 from tests.keys.mls.people import NOW, Person, World, seeded
 
@@ -228,47 +221,6 @@ def test_other_proposals_go_first() -> None:
     assert here[b"member 1"].public.reinit is None
 
 
-GUEST = Person.named(SUITE, b"guest")
-
-
-@pytest.mark.parametrize(
-    ("proposals", "error", "reason"),
-    [
-        pytest.param([replace(NEXT, version=0)], InvalidProposal, "lower .* .section 12.1.5", id="to a lower version"),
-        pytest.param(
-            [replace(NEXT, extensions=(FOREIGN, FOREIGN))], InvalidLeafNode, "section 13.4", id="an extension twice"
-        ),
-        pytest.param([NEXT, Remove(2)], InvalidProposal, "beside another .* .section 12.2", id="beside a Remove"),
-        pytest.param([Add(GUEST.key_package()[0]), NEXT], InvalidProposal, "beside another", id="beside an Add"),
-        pytest.param([NEXT, GroupContextExtensions(())], InvalidProposal, "beside another", id="beside extensions"),
-        pytest.param(
-            [NEXT, PreSharedKey(PreSharedKeyID(ExternalPsk(b"id"), bytes(32)))],
-            InvalidProposal,
-            "beside another",
-            id="beside a pre-shared key",
-        ),
-        pytest.param(
-            [NEXT, replace(NEXT, group_id=b"x")], InvalidProposal, "beside another", id="beside another ReInit"
-        ),
-    ],
-)
-def test_reinits_that_are_not_committed(proposals: list[Proposal], error: type[MLSError], reason: str) -> None:
-    here = World(SUITE, 3)
-    group, before = here[b"member 1"], dict(here[b"member 1"].parts())
-    message = commit_to(here[b"member 0"], proposals)
-    with pytest.raises(error, match=reason):
-        group.process(message, now_seconds=NOW)
-    with pytest.raises(error, match=reason):
-        here.public.stage(message, NOW)
-    with pytest.raises(error, match=reason):
-        here[b"member 0"].commit(proposals, random=here.random, psks={b"id": b"words"})
-    if len(proposals) == 1:
-        proposal = send(here[b"member 0"], ProposalContent(proposals[0]))
-        with pytest.raises(error, match=reason):
-            group.process(proposal, now_seconds=NOW)
-    assert dict(group.parts()) == before
-
-
 def test_a_higher_version_or_an_unknown_suite_closes_the_group_all_the_same() -> None:
     """Valid by section 12.1.5; who can't do them founds nothing."""
     for reinit, reason in ((replace(NEXT, version=2), "version 2"), (replace(NEXT, cipher_suite=0x7777), "0x7777")):
@@ -279,12 +231,6 @@ def test_a_higher_version_or_an_unknown_suite_closes_the_group_all_the_same() ->
 
 
 # Founding
-
-
-def test_nobody_founds_a_successor_of_a_group_that_lives() -> None:
-    here = World(SUITE, 2)
-    with pytest.raises(Misuse, match="no ReInit"):
-        reinitialize(here[b"member 0"], [], FOUNDER, random=here.random)
 
 
 def test_a_founder_needs_everybody_and_nobody_else() -> None:
@@ -344,46 +290,6 @@ def by_hand(here: World, joiners: tuple[int, ...] = (1, 2), **changes: object) -
 def test_an_honest_one_by_hand_is_joined(old: World) -> None:
     others, welcome, tree = by_hand(old)
     assert others[0].join(welcome, old[b"member 1"], tree).epoch == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        pytest.param({"group_id": b"another"}, "another group id .* .section 12.4.3.1", id="another id"),
-        pytest.param({"suite": cipher_suite(3)}, "another cipher suite .* .section 12.4.3.1", id="another suite"),
-        pytest.param(
-            {"extensions": (Extension(0x0003, b"\x00\x00\x00"),)},
-            "other extensions .* .section 12.4.3.1",
-            id="extensions",
-        ),
-        pytest.param({"joiners": (1,)}, "without a member .* .section 12.4.3.1", id="somebody left out"),
-        pytest.param({"joiners": (1, 2, 7)}, "had not .section 11.2", id="somebody new"),
-        pytest.param({"epoch": 1}, "from epoch 1, .* .section 11.2", id="from before the ReInit"),
-    ],
-)
-def test_a_successor_that_is_not_the_one_the_reinit_asked_for(old: World, changes: dict, reason: str) -> None:
-    epoch = changes.get("epoch")
-    how = {name: value for name, value in changes.items() if name != "epoch"}
-    others, welcome, tree = by_hand(old, link=link(old, epoch=epoch), **how)
-    group, before = old[b"member 1"], dict(old[b"member 1"].parts())
-    with pytest.raises(InvalidGroupInfo, match=reason):
-        others[0].join(welcome, group, tree)
-    assert dict(group.parts()) == before
-
-
-def test_a_successor_in_a_version_that_the_reinit_does_not_say() -> None:
-    here = World(SUITE, 2)
-    closed(here, replace(NEXT, version=2))
-    (one, *_), welcome, tree = by_hand(here, (1,))
-    with pytest.raises(InvalidGroupInfo, match=r"another version .* .section 12.4.3.1"):
-        one.join(welcome, here[b"member 1"], tree)
-
-
-def test_a_successor_of_a_group_that_nobody_closed() -> None:
-    here = World(SUITE, 2)
-    (one, *_), welcome, tree = by_hand(here, (1,))
-    with pytest.raises(InvalidGroupInfo, match=r"holds no ReInit .section 12.4.3.1"):
-        one.join(welcome, here[b"member 1"], tree)
 
 
 def test_a_successor_that_is_not_in_its_first_epoch(old: World) -> None:

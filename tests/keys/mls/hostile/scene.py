@@ -27,9 +27,9 @@ from keys.mls.hpke import LOW_ORDER
 from keys.mls.leaves import Place, renewed, sign_leaf
 from keys.mls.nodes import FromUpdate, LeafNode
 from tests.keys.mls.hostile.forging import forge
-from tests.keys.mls.hostile.table import Case, heard
+from tests.keys.mls.hostile.table import Case, heard, state_of
 from tests.keys.mls.insider import key_package, send
-from tests.keys.mls.people import NOW, Person, World
+from tests.keys.mls.people import NOW, Person, World, seeded
 
 SUITE = cipher_suite(1)
 LOW = min(LOW_ORDER)
@@ -64,17 +64,27 @@ HONEST = guest()
 Proposals = Sequence[Proposal | bytes] | Callable[[], Sequence[Proposal | bytes]]
 
 
-def commit(hostile: Proposals, honest: Proposals = (), **how: Any) -> Callable[[], Case]:
-    """Member 0 commits proposals that can't stand, and others that can; `how` as for `forge`, for the former."""
+def commit(hostile: Proposals, honest: Proposals = (), *, makes: bool = True, **how: Any) -> Callable[[], Case]:
+    """Member 0 commits proposals that can't stand, and others that can; `how` as for `forge`, for the former.
+
+    Others refuse the Commit, and so does whoever is asked to make it (section 12.2), if it could be asked (`makes`).
+    """
+    psks = {b"id": b"words", b"other": b"more words"}
+
+    def making(proposals: Sequence[Proposal | bytes]) -> Callable[[], object]:
+        values = [one for one in proposals if not isinstance(one, bytes)]
+        return lambda: member(0).commit(values, by_reference=(), random=seeded("made"), psks=psks, now_seconds=NOW)
 
     def case() -> Case:
         group, here = member(0), scene()
         bad = hostile() if callable(hostile) else hostile
         good = honest() if callable(honest) else honest
-        psks = {b"id": b"words", b"other": b"more words"}
-        return heard(
-            member(1), here.public, forge(group, bad, psks=psks, **how), forge(group, good, psks=psks), psks=psks
-        )
+        message, fair = forge(group, bad, psks=psks, **how), forge(group, good, psks=psks)
+        judged = heard(member(1), here.public, message, fair, psks=psks)
+        if how or not makes:
+            return judged
+        state = state_of(member(0), member(1), here.public)
+        return Case([*judged.hostile, making(bad)], [*judged.honest, making(good)], state)
 
     return case
 

@@ -219,7 +219,7 @@ ONE_LEAF = "two proposals change one leaf"
     Row(
         "12.2",
         "nobody commits an Update by value",
-        commit(lambda: [Update(updated(0, {}))], []),
+        commit(lambda: [Update(updated(0, {}))], [], makes=False),
         InvalidProposal,
         "an Update by the committer",
     ),
