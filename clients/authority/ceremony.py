@@ -128,9 +128,17 @@ def propose(policy: Policy, *, version: int, not_after: int | None = None) -> Po
 
 
 def with_partner(
-    policy: Policy, partner: OrganisationFile, ceiling: Marking, until: int, roles: Iterable[str]
+    policy: Policy,
+    partner: OrganisationFile,
+    ceiling: Marking,
+    until: int,
+    roles: Iterable[str],
+    agreement: str = "",
+    *,
+    drills: bool = False,
 ) -> Policy:
-    """The policy with a partner more, or with a new agreement for one that it names already (same root). `until` in ms.
+    """The policy with a partner more, or with a new agreement for one that it names already (same root). `until` in ms;
+    `agreement` is what people call it, `drills` whether the partner takes part in exercises.
 
     Raises:
         CharterRefused: a role that the charter doesn't define, no such ceiling for partners, the home organisation's name, or
@@ -149,6 +157,8 @@ def with_partner(
         roles=frozenset(roles),
         ceiling=ceiling,
         until=until // 1000 * 1000,
+        agreement=agreement,
+        drills=drills,
     )
     others = tuple(o for o in policy.organisations if o.name != partner.name)
     return parse(render(replace(policy, organisations=(*others, agreed))))

@@ -35,6 +35,9 @@ def as_object(policy: Policy, text: bytes, signers: Sequence[str]) -> dict[str, 
         "revocation_hours": policy.crl_hours,
         "revocation_message_hours": policy.crl_message_hours,
         "break_glass": policy.break_glass,
+        "alert_distinct": policy.alert_distinct.value,
+        "alert_deadline_seconds": policy.alert_deadline_seconds,
+        "alert_review_hours": policy.alert_review_hours,
         "organisations": [organisation_object(o) for o in policy.organisations],
         "classes": [_class_object(c) for c in policy.classes],
         "roles": [{"name": name, "verbs": sorted(verbs)} for name, verbs in policy.roles],
@@ -51,6 +54,8 @@ def organisation_object(organisation: Organisation) -> dict[str, object]:
         "home": organisation.home,
         "ceiling": organisation.ceiling.label,
         "until": None if organisation.home else iso(organisation.until),
+        "agreement": organisation.agreement or None,
+        "drills": organisation.home or organisation.drills,
         "roles": sorted(organisation.roles),
         "root": sha256(organisation.root).hexdigest(),
         "registrars": [r.device.hex() for r in registrars],
@@ -79,8 +84,9 @@ def as_lines(policy: Policy, text: bytes, signers: Sequence[str]) -> list[str]:
         f"signed   {signed}" + (f": {missing} more needed" if missing > 0 else ""),
         f"gateway  {visible(policy.gateway_url)}",
         f"log      {policy.log_key}",
-        f"rules    revocation lists at most {policy.crl_hours} h old, for messages {policy.crl_message_hours} h; "
-        f"one officer alone may {'' if policy.break_glass else 'not '}send an alert",
+        f"rules    revocation lists at most {policy.crl_hours} h old, for messages {policy.crl_message_hours} h",
+        f"alerts   by two of another {policy.alert_distinct.value} within {policy.alert_deadline_seconds} s; one officer alone may "
+        + (f"send one, reviewed within {policy.alert_review_hours} h" if policy.break_glass else "not send one"),
         f"auditors {', '.join(map(visible, policy.auditors)) or 'none named'}",
         "organisations",
     ]
@@ -92,7 +98,8 @@ def as_lines(policy: Policy, text: bytes, signers: Sequence[str]) -> list[str]:
 
 def organisation_row(o: Organisation) -> tuple[str, ...]:
     """An organisation as a row of a table."""
-    end = "home" if o.home else f"until {iso(o.until)}"
+    agreed = f"{visible(o.agreement)} " if o.agreement else ""
+    end = "home" if o.home else f"{agreed}until {iso(o.until)}" + (", drills" if o.drills else "")
     return visible(o.name), o.ceiling.label, end, f"grants {', '.join(sorted(o.roles))}"
 
 

@@ -78,12 +78,22 @@ def init(organisation: str, out: Path, key_passphrase_file: Path | None) -> None
 @click.argument("file", type=_PATH)
 @click.option("--ceiling", default="TLP:AMBER", show_default=True, help="The strictest marking they may be shown.")
 @click.option("--until", type=Moment(), required=True, metavar="DATE", help="When the agreement ends.")
+@click.option("--agreement", default="", metavar="NAME", help="What the agreement is called, such as HP-3.")
+@click.option("--drills", is_flag=True, help="They take part in exercises; otherwise nothing of one reaches them.")
 @click.option("--roles", default="guest", show_default=True, help="What their root may grant, with commas.")
 @click.option("--from", "base", type=_PATH, metavar="FILE", help="The charter to follow, or the proposal to change.")
 @click.option("--out", type=_PATH, metavar="FILE", help="Where the proposal is written; else charter-N.toml here.")
 @click.option("--words", help="The words of the file, as the partner reads them out.")
 def add(
-    file: Path, ceiling: str, until: int, roles: str, base: Path | None, out: Path | None, words: str | None
+    file: Path,
+    ceiling: str,
+    until: int,
+    agreement: str,
+    drills: bool,
+    roles: str,
+    base: Path | None,
+    out: Path | None,
+    words: str | None,
 ) -> None:
     """Propose the charter that names the organisation in FILE as a partner.
 
@@ -97,7 +107,7 @@ def add(
         raise click.UsageError(str(error)) from None
     policy, version = base_charter(base)
     wanted = [role.strip() for role in roles.split(",") if role.strip()]
-    changed = with_partner(policy, organisation, marking, until, wanted)
+    changed = with_partner(policy, organisation, marking, until, wanted, agreement, drills=drills)
     write_proposal(policy, propose(changed, version=version), out or Path(f"charter-{version}.toml"))
 
 
