@@ -37,12 +37,12 @@ def seeded(seed: object) -> Callable[[int], bytes]:
 
 @dataclass
 class Names:
-    """An Authentication Service for basic credentials: `name`, or `name/2` after a renewal; some are banned."""
+    """An Authentication Service for basic credentials: `name`, or `name/2` after a renewal; some are banned, or their keys."""
 
     banned: set[bytes] = field(default_factory=set)
 
     def validate(self, credential: Credential, signature_key: bytes) -> None:
-        if credential.identity in self.banned:
+        if not self.banned.isdisjoint({credential.identity, signature_key}):
             raise InvalidCredential(f"{credential.identity!r} is banned")
 
     def is_successor(self, old: Credential, new: Credential) -> bool:

@@ -39,7 +39,9 @@ ABLE = Capabilities((1,), (1,), (0xF0A0, 0xF0A1), (0xF0A2,), (1, 3))
 """What a leaf has to list here, and no more; a credential type 3 is asked for, and nobody has one."""
 GUEST = Person.named(SUITE, b"guest")
 TWIN = Person.named(SUITE, b"twin")
-BANNED = (b"banned", b"member 0/banned", b"member 2/banned")
+STOLEN = Person.named(SUITE, b"stolen").signature_private_key
+STOLEN_PUBLIC = SUITE.signature_public_key(STOLEN)
+BANNED = (b"banned", b"member 0/banned", b"member 2/banned", STOLEN_PUBLIC)
 
 
 @cache
