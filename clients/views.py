@@ -10,6 +10,7 @@ from clients.core import trust as trusted
 from clients.core.alerts import option_text
 from clients.core.commits import Work
 from clients.core.content import AlertContent, DraftContent, Text, read_content
+from clients.core.doubts import doubts
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.receipts import covers
@@ -271,6 +272,8 @@ def warnings(work: Work, channel: bytes, seq: int, message: Message) -> list[str
             found.append(f"the revocation list of {certified.organisation} is {hours}")
     if message.alert is not None and turn.now > message.alert.draft.not_after:
         found.append("this alert's time is over")
+    if message.kind is Kind.ALERT and message.alert is not None:
+        found += doubts(turn.draft, message.alert.root, turn.now)
     if abs(message.time - message.placed) > 24 * 3_600_000:
         found.append("sealed more than a day apart from the gateway's clock")
     found += [

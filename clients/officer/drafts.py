@@ -5,9 +5,10 @@ from typing import Final
 
 import click
 
-from clients.core import cap, composing, release
+from clients.core import cap, composing, playbook, release
 from clients.core.composing import Frozen
 from clients.core.composition import DRILL
+from clients.core.errors import ClientError
 from clients.core.records import AlertDraft
 from clients.core.text import visible, visible_name
 from clients.device import device, directory, short
@@ -15,6 +16,7 @@ from clients.moments import iso, now
 from clients.officer import preview
 from clients.officer.preview import Preview, columns
 from clients.officer.reach import look, reach_object, warnings
+from clients.officer.template import examples, origin
 from clients.shell import Verb, asked, show, table, tell
 from clients.station import Station
 from keys.alert import AlertType
@@ -60,7 +62,12 @@ def present(station: Station, key: bytes, draft: AlertDraft) -> None:
     found = [one for one in everybody if one.person in receivers]
     if roads is None:
         tell("outrider: gateway not reached; who is out of reach is as this device knows it")
-    lines = [_title(key, draft), *_ending(station, draft), *preview.lines(shown), *warnings(station, found, roads)]
+    lines = [
+        *_title(station, key, draft),
+        *_ending(station, draft),
+        *preview.lines(shown),
+        *warnings(station, found, roads),
+    ]
     lines += _ladder_warnings(shown, {one.person: one.roads for one in everybody})
     lines += [f"  ! the document: {warning}" for warning in cap.check(frozen.cap).warnings]
     lines.append(f"next: outrider alert submit {composing.name_of(key)}")
@@ -103,9 +110,14 @@ def _ladder_warnings(shown: Preview, roads: Mapping[bytes, tuple[str, ...] | Non
     return found
 
 
-def _title(key: bytes, draft: AlertDraft) -> str:
+def _title(station: Station, key: bytes, draft: AlertDraft) -> list[str]:
     made = f"template {draft.template} version {draft.version}" if draft.template else "from a CAP file"
-    return f"DRAFT {composing.name_of(key)}  {NAMES[AlertType(draft.type)]}, {made}"
+    title = f"DRAFT {composing.name_of(key)}  {NAMES[AlertType(draft.type)]}, {made}"
+    try:
+        entry = playbook.find(station.vault, draft.template, draft.version, examples()) if draft.template else None
+    except ClientError:  # it was replaced, or is disputed meanwhile
+        entry = None
+    return [title, f"  the template: {origin(station, entry)}"] if entry is not None else [title]
 
 
 def draft_object(key: bytes, draft: AlertDraft) -> dict[str, object]:

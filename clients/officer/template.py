@@ -80,14 +80,15 @@ def show_template(name: str, version: int | None) -> None:
         if asked().json:
             show(template_object(station, entry) | {"source": source})
             return
-        click.echo(f"# {', '.join(_origin(station, entry))}")
+        click.echo(f"# {origin(station, entry)}")
         for line in visible_lines(source, lines=1_000):
             click.echo(line)
 
 
-def _origin(station: Station, entry: Entry) -> list[str]:
+def origin(station: Station, entry: Entry) -> str:
+    """Where a template comes from, and when it was drilled last."""
     given = "an example that comes with the program" if entry.example else f"from {visible(station.name(entry.device))}"
-    return [given, _tested(entry.template)]
+    return f"{given}, {_tested(entry.template)}"
 
 
 @click.command("check", cls=Verb)
