@@ -132,7 +132,7 @@ def measure(suite: int, count: int, rounds: int) -> Figures:
     levels = range(1, (count - 1).bit_length())
     cast.members = [made.group, joined, *(cast.join(1 << level, welcome) for level in levels)]
     _handshake(cast, "update_worst", "process_worst", few, lambda group: group.commit(random=cast.random))
-    for by in range(len(cast.members)):
+    for by in range(1, len(cast.members)):
         cast.accept(by, cast.members[by].commit(random=cast.random))
     pending = _handshake(
         cast, "update_steady", "process_steady", rounds, lambda group: group.commit(random=cast.random)
