@@ -22,10 +22,11 @@ from keys.mls import (
 from keys.mls.codec import MAX_SIZE, Struct, Uints, Vector, decode_all, encode_with, opaque, uint16s, vector_bytes
 from keys.mls.messages import Commit, UpdatePath, UpdatePathNode
 from keys.mls.nodes import ParentNode, extensions, ratchet_tree
-from keys.mls.secrettree import BLOCK, AnnouncedKeys, Backlog
+from keys.mls.secrettree import BLOCK, AnnouncedKeys, Backlog, LeafRatchets, Ratchet
 from tests.keys.mls.people import NOW, World
 
 SUITE = cipher_suite(1)
+BEGUN = LeafRatchets(Ratchet(b"", 0, 0, ()), Ratchet(b"", 0, 0, ())).encode()
 HOUR = 3600
 LATER = NOW + 30 * 86_400
 
@@ -314,7 +315,8 @@ def test_a_length_alone_allocates_nothing() -> None:
     ("change", "reason"),
     [
         pytest.param({"announced-9-0-0": AnnouncedKeys(()).encode()}, "not kept", id="announced keys of no epoch"),
-        pytest.param({"ratchet-9-0": b""}, "length expected", id="a ratchet of no epoch"),
+        pytest.param({"ratchet-9-0": BEGUN}, "not kept", id="a ratchet of no epoch"),
+        pytest.param({"ratchet-1-0": b""}, "length expected", id="a ratchet that is none"),
         pytest.param({"announced-1-0": b"\0"}, "no part has the name", id="announced keys of no block"),
         pytest.param({"secret-tree-9": b"\0\0\0\2\0"}, "not kept", id="a secret tree of no epoch"),
         pytest.param({"past-x": b""}, "no part has the name", id="a past epoch without number"),
@@ -331,7 +333,13 @@ def test_parts_that_do_not_fit_are_refused(change: dict[str, bytes], reason: str
 def test_a_past_epoch_needs_its_own_message_keys() -> None:
     world = World(SUITE, 2)
     parts = dict(epoch_ends(world, NOW, hears=world[b"member 1"]).parts())
-    for change in ({"past-2": parts["past-1"]}, {"secret-tree-1": b"\0\0\0\4\0"}, {"secret-tree-2": b"\0\0\0\4\0"}):
+    other = {"past-9": parts["past-1"], "secret-tree-9": parts["secret-tree-1"]}
+    for change in (
+        other,
+        {"past-2": parts["past-1"]},
+        {"secret-tree-1": b"\0\0\0\4\0"},
+        {"secret-tree-2": b"\0\0\0\4\0"},
+    ):
         with pytest.raises(DecodeError):
             Group.load({**parts, **change}, world.auth)
     del parts["secret-tree-1"]
