@@ -8,6 +8,7 @@ sent = station.alert_alone(order)       # break-glass, where the charter allows 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,15 +18,19 @@ from clients.board import Board, board
 from clients.core import alerts, composing, conversation, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
+from clients.core.errors import NotAllowed
 from clients.core.issuing import Order
 from clients.core.outbox import Kept, keep
 from clients.core.release import Receiver
+from clients.core.turn import DAY
 from clients.views import AlertView, Answers
 from keys.alert import AlertType, root_words
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, Precedence
 from keys.ladder import Jump, Ladder
 from keys.policy import Verb
+
+LISTED: Final = 30 * DAY  # drafts that were submitted before are not shown any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,11 @@ class AlertDesk(Approver):
         """Drafts that were submitted here or came by the desk, the oldest first."""
 
         def look(work: Work) -> list[Waiting]:
-            found = sorted(records.SUBMITTED.scan(work.turn.draft), key=lambda pair: pair[1].time)
-            return [_waiting(work, root) for root, _ in found]
+            recent = (
+                (root, r) for root, r in records.SUBMITTED.scan(work.turn.draft) if r.time > work.turn.now - LISTED
+            )
+            found = [_waiting(work, root) for root, _ in sorted(recent, key=lambda pair: pair[1].time)]
+            return [waiting for waiting in found if waiting is not None]
 
         return self.act(look)
 
@@ -216,10 +224,14 @@ def _without(found: Answers, signers: set[bytes]) -> Answers:
     return Answers(kept[0], kept[1], kept[2], found.answered, [d for d in found.silent if d not in signers])
 
 
-def _waiting(work: Work, root: bytes) -> Waiting:
+def _waiting(work: Work, root: bytes) -> Waiting | None:
+    """None for a draft that holds no longer: its writer was revoked, or may not alert any more."""
     view = work.turn.draft
     record, content = issuing.submitted(view, root)
-    checked = issuing.check(work, content)
+    try:
+        checked = issuing.check(work.turn, work.trust, content)
+    except NotAllowed:
+        return None
     channels = [target.channel for target in content.targets]
     fate = record.fate
     if not fate and work.turn.now > content.draft.deadline:

@@ -27,6 +27,7 @@ from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.outbox import Kept
 from clients.core.records import Alert, Note, Submitted
+from clients.core.trust import Trust
 from clients.core.turn import Turn
 from keys.alert import (
     LIFE,
@@ -207,7 +208,7 @@ class Checked:
     ladder: Ladder | None
 
 
-def check(work: Work, content: DraftContent) -> Checked:
+def check(turn: Turn, trust: Trust, content: DraftContent) -> Checked:
     """Hold all parts of a draft against its root, and the writer's signature.
 
     Raises:
@@ -219,11 +220,11 @@ def check(work: Work, content: DraftContent) -> Checked:
         addressed = check_audience(content.draft, openings, content.padding)
         document = alerts.check_content(content.draft, content.alert, content.marking, alone=bool(content.alert.reason))
         ladder = _ladder_of(content)
-        writer = work.trust.certified(content.writer.certificate)
+        writer = trust.certified(content.writer.certificate)
         if writer is None:
             raise BadSignature("its writer's certificate does not count here: sync first")
         check_signed(addressed, content.writer, None, writer, None)
-        work.turn.charter.check_verb(writer, Verb.ALERT)
+        turn.charter.check_verb(writer, Verb.ALERT)
     except KeysError as error:
         raise NotAllowed(f"this draft does not hold: {error}") from None
     return Checked(content, addressed, document, ladder)
@@ -336,7 +337,7 @@ def approve(work: Work, root: bytes) -> list[bytes]:
     if content.alert.reason:
         raise NotAllowed("this draft was made to be sent alone")
     need(work, Verb.APPROVE_ALERT)
-    checked = check(work, content)
+    checked = check(turn, work.trust, content)
     if turn.now > content.draft.deadline:
         raise NotNow("its time for approval is over: its writer submits it again")
     me = turn.me.certificate_hash
@@ -354,7 +355,7 @@ def alone(work: Work, order: Order) -> tuple[DraftContent, list[bytes]]:
     if not order.reason.strip():
         raise NotAllowed("who alerts alone says why")
     content = freeze(work, order)
-    return content, _send(work, check(work, content), None)
+    return content, _send(work, check(work.turn, work.trust, content), None)
 
 
 def _send(work: Work, checked: Checked, approval: Signing | None) -> list[bytes]:

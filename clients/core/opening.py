@@ -27,6 +27,7 @@ from clients.core.content import (
     encode_content,
     read_content,
 )
+from clients.core.errors import NotAllowed
 from clients.core.groups import Groups
 from clients.core.ledger import at
 from clients.core.outbox import Kept
@@ -231,6 +232,7 @@ class Opener:
             raise Rejected(AlarmKind.NOT_PERMITTED, "a draft that is not for this channel", Fate.HIDDEN)
         match content:
             case DraftContent():
+                self._check_draft(case, content)
                 issuing.keep_submitted(self.turn, content, case.author.device, case.channel)
                 self._show(case, b"", encode_content(content), "")
             case DraftVoid(root):
@@ -244,6 +246,16 @@ class Opener:
                     playbook.put(self.turn.draft, source, case.author.device, case.placed.place.time)
                 except TemplateRefused as error:
                     raise Rejected(AlarmKind.UNREADABLE, f"no template: {error}", Fate.HIDDEN) from None
+
+    def _check_draft(self, case: Case, content: DraftContent) -> None:
+        """Its parts are those under its root, and its writer is who put it here: nothing else ever waits under that root."""
+        writer = self.trust.certified(content.writer.certificate)
+        try:
+            issuing.check(self.turn, self.trust, content)
+        except (NotAllowed, CapRefused) as error:
+            raise Rejected(AlarmKind.FORGED, str(error), Fate.HIDDEN) from None
+        if writer is None or writer.device != case.author.device:
+            raise Rejected(AlarmKind.FORGED, "a draft that another wrote", Fate.HIDDEN)
 
     def _cards(self, cards: Sequence[bytes]) -> None:
         """Names count by their registrar's signature and only for a device whose certificate says the same."""

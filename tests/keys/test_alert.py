@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from keys.alert import (
+    APPROVAL,
     TARGETS,
+    WRITER,
     AlertFields,
     AlertType,
     Audience,
@@ -30,8 +33,9 @@ from keys.alert import (
     verify_writer,
 )
 from keys.canonical import encode, reader
+from keys.envelope import Kind
 from keys.errors import BadSignature, Malformed
-from keys.identity import SigningKey
+from keys.identity import SigningKey, verify
 from keys.tlog.merkle import leaf_hash
 from tests.keys.alerts import Made, made
 from tests.keys.goldens import check_golden
@@ -230,6 +234,25 @@ def test_domain_separation_of_everything_that_is_hashed() -> None:
 
 
 KEY = SigningKey(bytes(range(32)))
+LABELS = [
+    WRITER,
+    APPROVAL,
+    *(kind.label for kind in Kind),
+    *("session", "session answer", "gateway refusal", "gateway promise", "card"),
+    *("enrolment request", "renewal", "renewal proof"),
+]
+
+
+def test_no_signature_passes_for_another_over_all_pairs_of_labels() -> None:
+    """A signature of one part over the bytes of any other: never (ATTACKS 45)."""
+    content = encode([ALERT.root, bytes(32), NOW, b""])
+    signatures = {label: KEY.sign(label, content) for label in LABELS}
+    assert len(signatures) == len(LABELS)
+    for one, other in permutations(LABELS, 2):
+        with pytest.raises(BadSignature):
+            verify(KEY.public, other, content, signatures[one])
+
+
 RECORDS = [pytest.param(kind, id=kind.__name__.lower()) for kind in (Draft, Leaf, Opening, AlertFields)]
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, conversation, issuing, records
+from clients.core import alerts, announcements, conversation, issuing, outbox, records
 from clients.core.content import encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.outbox import Kept
 from keys.alert import AlertType
-from keys.envelope import Kind, Marking
+from keys.envelope import Kind, Marking, Precedence
 from tests.clients.alarms import CAP, HOUR, alone, approve, by_two, desk, document, order, submit
 from tests.clients.relay import Party, World
 from tests.clients.talk import say
@@ -168,6 +169,20 @@ def test_what_is_not_as_it_was_signed_is_not_approved(s: Scene, change: Any) -> 
     with pytest.raises(NotAllowed, match="does not hold"):
         approve(s.dara, root)
     assert not [i for _, i in records.OUTBOX.scan(s.dara.ledger) if i.kind in (Kind.APPROVAL, Kind.ALERT)]
+
+
+def test_a_draft_is_put_before_others_by_its_writer_whole(s: Scene) -> None:
+    """What comes to the desk under a root is what the root stands for, by who signed it; anything else is nothing."""
+    content = s.chen.act(lambda work: issuing.freeze(work, order(s.chen, s.detail)))
+    eve = s.world.party("Eve", "officer")
+    s.world.add(s.chen, s.desk, eve)
+    for forged in (content, replace(content, padding=content.padding[1:])):
+        by = eve if forged is content else s.chen
+        kept = Kept(s.desk, Kind.APPLICATION, encode_content(forged), Precedence.FLASH, Marking.AMBER)
+        by.act(lambda work, k=kept: outbox.keep(work.turn, k))
+        s.world.run()
+        assert records.SUBMITTED.get(s.dara.ledger, content.draft.root) is None
+        assert "FORGED" in s.dara.kinds()
 
 
 # --- alone ---
