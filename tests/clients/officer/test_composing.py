@@ -166,7 +166,10 @@ def test_a_drill_is_a_drill_everywhere(post: Post) -> None:
             assert text.startswith(DRILL)
             assert text.endswith(DRILL)
     shown = post("Chen", "alert", "draft", "show", made["draft"])
-    assert shown.out.splitlines()[1] == f"  {DRILL}: IRON GATE"
+    assert shown.out.splitlines()[1:3] == [
+        "  the template: an example that comes with the program, never tested",
+        f"  {DRILL}: IRON GATE",
+    ]
 
 
 def test_a_file_is_kept_to_the_byte(post: Post) -> None:
@@ -304,6 +307,8 @@ def test_a_template_reaches_the_other_officers_and_who_comes_later(post: Post, t
     reach = post("Chen", "reach")
     assert reach.code == 1
     assert "! OUT OF REACH: Ruth, Meridian: in no alert channel" in reach.out
+    left = post("Chen", "channel", "remove", "desk", post.mission.certified["Ruth"].device.hex())
+    assert left.code == 0, left.err  # other tests count who may approve
 
 
 def test_an_agent_adds_no_template(post: Post, tmp_path: Path) -> None:
