@@ -49,7 +49,7 @@ interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with ot
 	$(BIN)/python -m tests.interop
 
 mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test must miss it; BASE= for all files
-	$(BIN)/python -P tests/keys/mls/mutate.py $(if $(BASE),--base $(BASE))
+	$(BIN)/python tests/keys/mls/mutate.py $(if $(BASE),--base $(BASE))
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200

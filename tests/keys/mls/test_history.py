@@ -459,4 +459,4 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory: Callable[[], object] = History.TestCase
-TestHistory.settings = settings(stateful_step_count=50)  # type: ignore[attr-defined]
+TestHistory.settings = settings(max_examples=settings.default.max_examples * 5 // 8, stateful_step_count=50)  # type: ignore[attr-defined]

@@ -56,7 +56,7 @@ def project(root: Path, tests: str, base: str | None = None) -> subprocess.Compl
         (root / folder / name).write_text(content)
     given = ["--root", str(root), "--package", "tiny", "--tests", "trials", "--workers", "1"]
     given += ["--base", base] if base else []
-    return subprocess.run([sys.executable, "-P", str(SCRIPT), *given], capture_output=True, text=True, cwd=root)
+    return subprocess.run([sys.executable, str(SCRIPT), *given], capture_output=True, text=True, cwd=root)
 
 
 def test_every_check_is_missed(tmp_path: Path) -> None:

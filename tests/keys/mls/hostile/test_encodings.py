@@ -6,7 +6,7 @@ Every codec by itself is under test in `test_codec.py`; here stands what a whole
 from collections.abc import Callable
 
 from keys.mls import DecodeError, MLSMessage
-from keys.mls.framing import FramedContent
+from keys.mls.framing import AuthenticatedContent, FramedContent
 from keys.mls.messages import Commit
 from keys.mls.nodes import Credential
 from tests.keys.mls.hostile.forging import forge
@@ -30,6 +30,8 @@ def on_the_wire(change: Callable[[bytes], bytes]) -> Callable[[], Case]:
 
 FRAME = b"\x01g" + bytes(8) + b"\x01" + bytes(4) + b"\x00"
 """Group, epoch, sender and authenticated data of a FramedContent."""
+SIGNED = b"\0\1" + FRAME + b"\1\0" + b"\1s"
+"""A PublicMessage's content and signature."""
 
 
 @table(
@@ -111,6 +113,13 @@ FRAME = b"\x01g" + bytes(8) + b"\x01" + bytes(4) + b"\x00"
         encoded(Credential.decode, b"\x0a\x0a\0", b"\0\1\0"),
         DecodeError,
         "unknown credential type 2570",
+    ),
+    Row(
+        "2.1.2",
+        "nothing follows what was signed",
+        encoded(AuthenticatedContent.decode, SIGNED + b"\0", SIGNED),
+        DecodeError,
+        "1 bytes left over",
     ),
     Row(
         "6",
