@@ -11,6 +11,7 @@ from msgspec.structs import replace as with_
 from keys.alert import LIFE, AlertType, check_alert
 from keys.approval import Approved, check_follows, check_rule, check_signed
 from keys.charter import Charter
+from keys.credential import issue_device
 from keys.errors import BadSignature, Expired, KeysError, NotPermitted
 from keys.policy import DEFAULT_ROLES, Distinct, Verb
 from tests.keys.alerts import MINUTE, Made, made
@@ -145,6 +146,39 @@ def test_a_certificate_is_the_one_that_signed() -> None:
     for writing, approval, writer, approver in wrong:
         with pytest.raises(BadSignature):
             check_signed(addressed, writing, approval, writer, approver)
+
+
+def again(device: Device) -> Device:
+    """The same person, device and key under a certificate issued anew."""
+    registrar, old = MISSION.home.registrars[0], device.certified
+    der = issue_device(
+        registrar.der,
+        registrar.key,
+        old.public_key,
+        old.person,
+        old.device,
+        old.roles,
+        (NOW - DAY, NOW + DAY),
+        MISSION.random,
+    )
+    return Device(device.key, MISSION.charter.verify_certificate(der))
+
+
+@pytest.mark.parametrize("who", ["writer", "approver"])
+def test_a_certificate_is_the_one_named_and_no_other_of_the_same_key(who: str) -> None:
+    """A renewal, or what was revoked, never stands in for what was signed with."""
+    fields = made(MISSION, CHEN, DARA, [(CHANNEL, TAG)]).fields(CHANNEL)
+    addressed = check_alert(fields, CHANNEL, TAG)
+    writer, approver = (again(d) if who == w else d for w, d in (("writer", CHEN), ("approver", DARA)))
+    with pytest.raises(BadSignature, match="another certificate"):
+        check_signed(addressed, fields.writer, fields.approval, writer.certified, approver.certified)
+
+
+def test_who_is_alone_has_signed() -> None:
+    fields = made(MISSION, CHEN, None, [(CHANNEL, TAG)]).fields(CHANNEL)
+    addressed = check_alert(fields, CHANNEL, TAG)
+    with pytest.raises(BadSignature):
+        check_signed(addressed, with_(fields.writer, signature=bytes(64)), None, CHEN.certified, None)
 
 
 def following(before: Approved, writer: Device = CHEN, approver: Device | None = DARA, **changes: Any) -> Approved:
