@@ -39,6 +39,11 @@ def rekeyed(key: Callable[[UpdatePath], bytes]) -> Callable[[], Case]:
     return nodes(lambda path: (replace(path.nodes[0], encryption_key=key(path)), *path.nodes[1:]))
 
 
+def with_a_joiners_key(path: UpdatePath) -> UpdatePath:
+    key = HONEST.leaf_node.encryption_key
+    return UpdatePath(path.leaf_node, (replace(path.nodes[0], encryption_key=key), *path.nodes[1:]))
+
+
 def without_path(*proposals: Proposal) -> Callable[[], Case]:
     return commit(proposals, proposals, path=False)
 
@@ -89,6 +94,13 @@ NEEDED = "a Commit without the path it needs"
         "12.4.2",
         "the path's leaf has no member's key",
         lambda: path({"encryption_key": held(3)})(),
+        InvalidCommit,
+        TAKEN,
+    ),
+    Row(
+        "12.4.2",
+        "no node of the path has a joiner's key",
+        commit([Add(HONEST)], [Add(HONEST)], path=with_a_joiners_key),
         InvalidCommit,
         TAKEN,
     ),

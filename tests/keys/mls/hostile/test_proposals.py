@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from keys.mls import (
     REQUIRED_CAPABILITIES,
@@ -175,7 +176,7 @@ def test_a_proposal_by_itself(row: Row) -> None:
     judge(row)
 
 
-def together(hostile: Proposals, honest: Proposals) -> Callable[[], Case]:
+def together(hostile: Proposals, honest: Proposals, **how: Any) -> Callable[[], Case]:
     """Member 0 commits what two Updates of member 2 were proposed, and what it says itself; `0` and `1` name them."""
 
     def case() -> Case:
@@ -186,7 +187,7 @@ def together(hostile: Proposals, honest: Proposals) -> Callable[[], Case]:
             assert not callable(listed)
             return [references[one] if isinstance(one, int) else one for one in listed]
 
-        bad, good = (forge(here[0], named(listed)) for listed in (hostile, honest))
+        bad, good = forge(here[0], named(hostile), **how), forge(here[0], named(honest))
         return heard(here[1], here[2], bad, good)
 
     return case
@@ -235,6 +236,7 @@ ONE_LEAF = "two proposals change one leaf"
     ),
     Row("12.2", "nobody is updated twice", together([0, 1], [0]), InvalidProposal, ONE_LEAF),
     Row("12.2", "nobody is updated and removed", together([0, Remove(2)], [0, Remove(3)]), InvalidProposal, ONE_LEAF),
+    Row("12.4", "an Update has a path", together([0], [0], path=False), InvalidCommit, "without the path it needs"),
     Row("12.4", "no proposal is named twice", together([0, 0], [0]), InvalidCommit, "one proposal twice"),
     Row(
         "12.4",
