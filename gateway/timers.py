@@ -20,7 +20,7 @@ from keys.identity import Random
 
 LONGEST_SLEEP: Final = 5_000  # ms: so that a clock that is set ahead is seen soon
 DISK_PAUSE: Final = 1.0  # s
-WAKES: Final = frozenset({Kind.ALERT, Kind.JUMP, Kind.ESCALATION})
+WAKES: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.CHECK_IN_PLAN, Kind.CHECK_IN, Kind.JUMP, Kind.ESCALATION})
 """Kinds after which something may be due sooner than was thought, or other notices wait."""
 
 _log = logging.getLogger(__name__)

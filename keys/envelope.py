@@ -81,7 +81,7 @@ class Kind(IntEnum):
 CHAINED: Final = frozenset({Kind.APPLICATION, Kind.RECEIPT, Kind.CHECK_IN})
 """Kinds whose signature may be left to the last envelope of the run."""
 
-ENCRYPTED: Final = frozenset({Kind.APPLICATION, Kind.ALERT})
+ENCRYPTED: Final = frozenset({Kind.APPLICATION, Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
 """Kinds whose body is an MLS PrivateMessage."""
 
 PUBLISHED: Final = frozenset(

@@ -80,6 +80,7 @@ class Why(IntEnum):
     DUE = 1
     JUMP = 2
     FALLBACK = 3  # no road led to anybody of the rung before, or that was the last
+    MISSED = 4  # somebody has not checked in
 
 
 class Escalated(Record, frozen=True, array_like=True):

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from unicodedata import is_normalized
 
 from keys.credential import Issuers, read_root
+from keys.emergency import REPEAT, ROADS_AFTER
 from keys.envelope import Marking
 from keys.errors import CharterRefused, KeysError
 from keys.profile import is_role_name
@@ -107,6 +108,8 @@ class Policy:
     alert_distinct: Distinct = Distinct.PERSON
     alert_deadline_seconds: int = 300  # that a submitted alert may wait for its approval
     alert_review_hours: int = 24  # within which an alert sent alone is reviewed
+    sos_roads_seconds: int = ROADS_AFTER  # after which an SOS goes by the roads off the platform too
+    sos_repeat_seconds: int = REPEAT  # between the last road and everybody once more
 
     def permits(self, roles: Iterable[str], verb: Verb) -> bool:
         """Whether any of these roles may do this."""
@@ -235,6 +238,9 @@ class _Table:
     def table(self, key: str) -> "_Table":
         return _Table(self._values.pop(key, None), key)
 
+    def has(self, key: str) -> bool:
+        return key in self._values
+
     def end(self) -> None:
         if self._values:
             raise CharterRefused(f"{self._where}: unknown {', '.join(sorted(self._values))}")
@@ -315,6 +321,7 @@ def parse(text: bytes) -> Policy:
         raise CharterRefused(f"not TOML: {error}") from None
     authority, log, gateway = top.table("authority"), top.table("log"), top.table("gateway")
     rules, alerts = top.table("rules"), top.table("alerts")
+    sos = top.table("sos") if top.has("sos") else None
     policy = Policy(
         mission=top.name("mission"),
         version=top.number("version", 1, 2**31),
@@ -337,8 +344,10 @@ def parse(text: bytes) -> Policy:
         alert_distinct=alerts.distinct("distinct"),
         alert_deadline_seconds=alerts.number("deadline-seconds", 30, 24 * 3600),
         alert_review_hours=alerts.number("review-hours", 1, 24 * 14),
+        sos_roads_seconds=sos.number("roads-after-seconds", 10, 3600) if sos else ROADS_AFTER,
+        sos_repeat_seconds=sos.number("repeat-seconds", 30, 3600) if sos else REPEAT,
     )
-    for table in (top, authority, log, gateway, rules, alerts):
+    for table in (top, authority, log, gateway, rules, alerts, *([sos] if sos else [])):
         table.end()
     _check_whole(policy)
     return policy
@@ -466,6 +475,9 @@ def render(policy: Policy) -> bytes:
             },
         ),
     ]
+    if (p.sos_roads_seconds, p.sos_repeat_seconds) != (ROADS_AFTER, REPEAT):
+        values = {"roads-after-seconds": p.sos_roads_seconds, "repeat-seconds": p.sos_repeat_seconds}
+        parts.append(_section("[sos]", values))
     parts += [_section("[[organisation]]", _organisation_values(o)) for o in p.organisations]
     parts += [_section("[[class]]", _class_values(c)) for c in p.classes]
     parts += [_section("[[role]]", {"name": name, "verbs": sorted(verbs)}) for name, verbs in p.roles]

@@ -12,7 +12,7 @@ uses again (`keys.alert`, `keys.approval`).
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.core import ladder, limits
+from gateway.core import emergencies, ladder, limits
 from gateway.core.broadcast import AlertRow, Ending
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
@@ -75,10 +75,9 @@ def approval(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         approver=approved.approver.person if approved.approver else None,
         seq=run.stream.seq + 1,
         not_after=body.draft.not_after,
-        references=tuple(body.draft.references),
         review_due=run.now + run.charter.policy.alert_review_hours * HOUR if approved.alone else 0,
     )
-    return run.stream, ladder.begin(view, row)
+    return run.stream, ladder.begin(view, row, body.draft.references)
 
 
 def _read(data: bytes) -> Approval:
@@ -146,7 +145,8 @@ def _check_chain(view: View, run: Run, approved: Approved) -> None:
     """An update, cancel or all-clear names alerts that were sent, by people of no higher authority than these."""
     draft = approved.draft
     for root in draft.references:
-        if view.alert(root) is None:
+        named = view.alert(root)
+        if named is None or named.emergency:
             raise Refused(Refusal.SCHEMA, "it names an alert that was never announced")
         try:
             check_follows(run.charter.policy, approved, _announced(view, run, root))
@@ -282,9 +282,11 @@ def answered(view: View, run: Run, channel: ChannelId, ack: Ack) -> tuple[Effect
     row = view.alert(ack.root)
     if row is None or not view.alert_stands(ack.root, channel):
         raise denied()
+    if row.emergency:
+        return emergencies.answered(view, run, row, ack)
     if ack.option and ack.option not in _read_draft(row.draft).options:
         raise Refused(Refusal.SCHEMA, f"this alert has no option {ack.option}")
-    return ladder.answered(view, ack.root, run.who.person, channel, run.now)
+    return ladder.answered(view, row, run.who.person, run.now)
 
 
 def check_message_answer(view: View, ack: Ack) -> None:

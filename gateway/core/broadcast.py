@@ -30,6 +30,8 @@ class Ending(IntEnum):
     UPDATED = 2
     CANCELLED = 3
     CLEARED = 4
+    STOOD_DOWN = 5  # an SOS, by its author and a second person
+    DONE = 6  # a check-in plan, by its last check-in or its device
 
 
 class Waiting(IntEnum):
@@ -82,13 +84,13 @@ class AlertRow:
     approver: PersonId | None  # None: one officer alone
     seq: int  # of the APPROVAL in the control channel
     not_after: int
-    references: tuple[bytes, ...] = ()  # roots that it updates, cancels or clears
     review_due: int = 0  # ms; 0: none is owed
     begun: int = 0  # ms: when it was first placed in a channel; 0: not yet
     ended: Ending = Ending.NONE
     asked: int = 0  # people it is for
     answered: int = 0  # of them
     at: Position = Position()
+    emergency: bytes = b""  # keys.emergency.Case of an SOS or a plan, which nobody has approved and no time ends
 
     @property
     def open(self) -> bool:
@@ -165,6 +167,10 @@ class Broadcasts(Protocol):
         """These and all that they update, cancel or clear, and what does so to those, and on: the roots, in no order."""
         ...
 
+    def alert_references(self, root: bytes) -> Sequence[bytes]:
+        """The roots that it updates, cancels or clears."""
+        ...
+
     def alert_places(self, root: bytes) -> Sequence[Placing]:
         """Where it stands, in the order in which it was placed."""
         ...
@@ -188,6 +194,10 @@ class Broadcasts(Protocol):
 
     def organisations(self, channel: bytes) -> AbstractSet[str]:
         """Whose people are in the channel now."""
+        ...
+
+    def plan(self, channel: bytes, device: bytes) -> AlertRow | None:
+        """The check-in plan of a device in a channel that is open."""
         ...
 
     def ladder_due(self, now: int) -> AlertRow | None:

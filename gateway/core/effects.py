@@ -200,9 +200,19 @@ class MoveCursor:
 
 @dataclass(frozen=True, slots=True)
 class PutAlert:
-    """An approved alert, with where its ladder stands."""
+    """An approved alert, with where its ladder stands; `references` are the roots that it updates, cancels or clears."""
 
     row: AlertRow
+    references: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PutPlan:
+    """The newest check-in plan of a device in a channel, by the root of its row."""
+
+    channel: bytes
+    device: bytes
+    root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +227,12 @@ class PlaceAlert:
 
 @dataclass(frozen=True, slots=True)
 class PutAnswer:
-    """A person has answered: nothing more is sent to that one. The first answer counts."""
+    """A person has answered for the first time: nothing more is sent to that one. `target`: the alert is for that person."""
 
     root: bytes
     person: PersonId
     time: int
+    target: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +321,7 @@ Effect = (
     | GiveBlob
     | MoveCursor
     | PutAlert
+    | PutPlan
     | PlaceAlert
     | PutAnswer
     | PutPosition

@@ -20,8 +20,9 @@ from gateway.core.errors import Refused, denied
 from gateway.core.feed import WINDOW, Audience, Feed, Recipient
 from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
-from keys.body import read_receipt
+from keys.body import read_ack, read_receipt
 from keys.charter import Charter
+from keys.emergency import read_case
 from keys.envelope import Heard, Kind
 from keys.errors import Malformed
 from keys.identity import ChannelId, receipt_stream
@@ -135,9 +136,18 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
     )
 
 
+def _asking(view: View, stored: Stored) -> frozenset[bytes]:
+    """Who raised the SOS, or keeps the plan, that this answers: they are to know that somebody has it in hand."""
+    try:
+        row = view.alert(read_ack(stored.body or b"").root)
+    except Malformed:  # destroyed by rule
+        return frozenset()
+    return frozenset({read_case(row.emergency).device}) if row is not None and row.emergency else frozenset()
+
+
 def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:
     if stored.kind is Kind.ACK:
-        return Audience(directory=True, alerting=True, devices=frozenset({stored.device}))
+        return Audience(directory=True, alerting=True, devices=frozenset({stored.device, *_asking(view, stored)}))
     try:
         receipt = read_receipt(stored.body or b"")
     except Malformed:  # destroyed by rule

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from gateway.core import alerts, control, limits, resync, roster
+from gateway.core import alerts, control, emergencies, limits, resync, roster
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
@@ -23,6 +23,7 @@ from gateway.core.run import (
 from gateway.core.view import Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import Range, read_ack, read_commit_refused, read_complaint, read_receipt
+from keys.emergency import read_plan, read_stand_down
 from keys.envelope import ENCRYPTED, Kind, authenticated_data
 from keys.errors import Malformed
 from keys.identity import ChannelId
@@ -40,6 +41,10 @@ def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     effects: Sequence[Effect] = ()
     if run.kind is Kind.ALERT:
         effects = alerts.check(view, run)
+    elif run.kind is Kind.SOS:
+        effects = emergencies.sos(view, run)
+    elif run.kind is Kind.CHECK_IN:
+        effects = emergencies.check_in(view, run)
     else:
         check_verb(run, Verb.SEND)
         check_list_age(view, run, run.who.organisation, run.charter.policy.crl_message_hours)
@@ -136,6 +141,18 @@ def _beside(run: Run, read: Callable[[bytes], T]) -> T:
         raise Refused(Refusal.SCHEMA, str(error)) from None
 
 
+def stand_down(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """Somebody asks that an SOS end, or confirms it."""
+    _, said = _statement(run, read_stand_down)
+    return run.stream, emergencies.stand_down(view, run, said)
+
+
+def check_in_plan(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """When a member will check in."""
+    _, said = _statement(run, read_plan)
+    return run.stream, emergencies.plan(view, run, said)
+
+
 def commit_refused(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A member can't process a commit that it was sent."""
     member, said = _statement(run, read_commit_refused)
@@ -161,6 +178,10 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.CHANNEL_CREATED: roster.channel_created,
     Kind.APPLICATION: application,
     Kind.ALERT: application,
+    Kind.SOS: application,
+    Kind.STAND_DOWN: stand_down,
+    Kind.CHECK_IN_PLAN: check_in_plan,
+    Kind.CHECK_IN: application,
     Kind.COMMIT: roster.commit,
     Kind.PROPOSAL: roster.proposal,
     Kind.COMMIT_REFUSED: commit_refused,

@@ -44,10 +44,12 @@ from gateway.core.effects import (
     PutPosition,
     WithdrawNotices,
 )
+from gateway.core.emergencies import concerned
 from gateway.core.errors import Refused, denied
 from gateway.core.view import View
 from gateway.wire import NoticeState, Refusal
 from keys.canonical import encode
+from keys.emergency import CaseKind, read_case
 from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.identity import ChannelId, PersonId, Random
@@ -56,7 +58,7 @@ from keys.ladder import APP, Escalated, Ladder, Rung, Why, read_ladder
 JUMP_RETRY: Final = 1_000  # ms
 
 
-def begin(view: View, row: AlertRow) -> tuple[Effect, ...]:
+def begin(view: View, row: AlertRow, references: Sequence[bytes] = ()) -> tuple[Effect, ...]:
     """Keep an approved alert. Its ladder is taken as it was signed: what it would not reach was refused when it was saved, and
     an alert that two people have approved is not stopped by a road that the operator has taken away since.
 
@@ -70,7 +72,7 @@ def begin(view: View, row: AlertRow) -> tuple[Effect, ...]:
             read_ladder(row.ladder)
         except Malformed as error:
             raise Refused(Refusal.SCHEMA, f"not a ladder: {error}") from None
-    return (PutAlert(row),)
+    return (PutAlert(row, tuple(references)),)
 
 
 def placed(view: View, root: bytes, channel: ChannelId, seq: int, now: int) -> tuple[Effect, ...]:
@@ -103,21 +105,19 @@ def _enough_with(view: View, row: AlertRow, people: frozenset[PersonId]) -> bool
     return read_ladder(row.ladder).enough(row.answered, row.asked + len(people - known))
 
 
-def answered(view: View, root: bytes, person: PersonId, channel: ChannelId, now: int) -> tuple[Effect, ...]:
-    """A person's ack in a channel where the alert stands. Of others, and the second time, nothing comes."""
-    row = view.alert(root)
-    if row is None or not view.alert_stands(root, channel):
-        return ()
-    asked = view.asked(root, person)
+def answered(view: View, row: AlertRow, person: PersonId, now: int) -> tuple[Effect, ...]:
+    """A person's ack where the alert stands. Of who was not asked, and the second time, nothing comes."""
+    asked = view.asked(row.root, person)
     if asked is not None and asked.answered:
         return ()
     ladder = read_ladder(row.ladder) if row.ladder else None
     if asked is None and not (ladder and _names(ladder, person)):
         return ()
-    effects: list[Effect] = [PutAnswer(root, person, now)]
-    counts = ladder is not None and row.open and not row.at.stopped and asked is not None and asked.target
+    target = asked is not None and asked.target
+    effects: list[Effect] = [PutAnswer(row.root, person, now, target)]
+    counts = target and row.open and not row.at.stopped
     if ladder is not None and counts and ladder.enough(row.answered + 1, row.asked):
-        effects += [PutPosition(root, _stopped(row)), WithdrawNotices(root, now)]
+        effects += [PutPosition(row.root, _stopped(row)), WithdrawNotices(row.root, now)]
     return tuple(effects)
 
 
@@ -140,10 +140,10 @@ def ended(view: View, references: Sequence[bytes], ending: Ending, now: int) -> 
     while todo:
         root = todo.pop()
         row = view.alert(root)
-        if row is None or root in found:
+        if row is None or row.emergency or root in found:
             continue
         found[root] = EndAlert(root, ending, now)
-        todo += row.references
+        todo += view.alert_references(root)
     return tuple(found.values())
 
 
@@ -161,7 +161,7 @@ def jump(view: View, root: bytes, rung: int, now: int) -> tuple[Effect, ...]:
             rung it has not, or that has nobody left to wake; BUSY while another jump waits for the timer.
     """
     row = view.alert(root)
-    if row is None:
+    if row is None or row.emergency:
         raise denied()
     if row.ended is not Ending.NONE or now > row.not_after:
         raise Refused(Refusal.EXPIRED, "this alert has ended: it wakes nobody any more")
@@ -195,6 +195,9 @@ def tick(view: View, gateway: Gateway, now: int, random: Random) -> Outcome[bool
     assert at.waiting in (Waiting.DUE, Waiting.JUMP)  # END is due after not_after
     last = at.rung == len(ladder.rungs)
     why = Why.JUMP if at.waiting is Waiting.JUMP else Why.FALLBACK if last else Why.DUE
+    if row.emergency:
+        why = Why.MISSED if read_case(row.emergency).kind is CaseKind.MOVE else Why.DUE
+        return _fire(view, gateway, row, ladder, 0 if last else at.rung, why, now, random)
     return _fire(view, gateway, row, ladder, at.rung, why, now, random)
 
 
@@ -205,7 +208,11 @@ def _fire(
     rung = ladder.rung(number)
     assert rung is not None  # `jump` and `_wait` lead to no other
     time, firing = max(now, view.log_end().time), row.at.firings + 1
-    notices = _notices(view, row, rung, firing, number, time)
+    if row.emergency:  # whoever has come into its channel since is woken too
+        people: Sequence[PersonId] = concerned(view, gateway.charter.policy, read_case(row.emergency), row.writer)
+    else:
+        people = _silent(view, row, rung)
+    notices = _notices(view, row, rung, people, firing, number, time)
     unreached = sum(notice.state is NoticeState.FAILED for notice in notices)
     woken = len(notices) - unreached
     stream = view.stream(gateway.charter.control_channel)
@@ -237,11 +244,13 @@ def _silent(view: View, row: AlertRow, rung: Rung) -> Sequence[PersonId]:
     return [person for person, asked in found if asked is None or not asked.answered]
 
 
-def _notices(view: View, row: AlertRow, rung: Rung, firing: int, number: int, time: int) -> tuple[Notice, ...]:
+def _notices(
+    view: View, row: AlertRow, rung: Rung, people: Sequence[PersonId], firing: int, number: int, time: int
+) -> tuple[Notice, ...]:
     """A notice each; who has no address on this road is told apart at once."""
     reached = None if rung.road == APP else view.reached_by(rung.road)
     made = []
-    for person in _silent(view, row, rung):
+    for person in people:
         way = reached is None or person in reached
         state, detail = (NoticeState.QUEUED, "") if way else (NoticeState.FAILED, NO_ADDRESS)
         name = notice_id(row.root, firing, person, rung.road)
@@ -266,6 +275,9 @@ def _after(row: AlertRow, ladder: Ladder, number: int, why: Why, now: int) -> Po
 def _wait(row: AlertRow, ladder: Ladder, at: Position, now: int) -> Position:
     """Begin to wait for the next rung, if there is one; the alert's end comes first if it does."""
     rung = ladder.rung(at.rung)
+    if rung is None and row.emergency:  # from the beginning, until a named person answers: never ended by time
+        due = now + read_case(row.emergency).repeat * 1000
+        return replace(at, waiting=Waiting.DUE, due=due, since=now)
     if rung is None or (at.rung == len(ladder.rungs) and at.fallback is Fallback.DONE):
         return _rest(row, at)
     due = min(now + rung.after * 1000, row.not_after + 1)

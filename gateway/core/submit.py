@@ -38,7 +38,18 @@ SEALED_AGAIN: Final = frozenset({Refusal.EPOCH_STALE, Refusal.EPOCH_CONFLICT, Re
 """Refusals after which a device may use the same number again, for the same thing."""
 
 
-ALERTING: Final = frozenset({Kind.APPROVAL, Kind.ALERT, Kind.ACK, Kind.JUMP})
+ALERTING: Final = frozenset(
+    {
+        Kind.APPROVAL,
+        Kind.ALERT,
+        Kind.ACK,
+        Kind.JUMP,
+        Kind.SOS,
+        Kind.STAND_DOWN,
+        Kind.CHECK_IN_PLAN,
+        Kind.CHECK_IN,
+    }
+)
 """Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
 next alert never waits behind one that the gateway will not take."""
 

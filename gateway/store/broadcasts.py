@@ -24,7 +24,7 @@ from keys.ladder import APP, Why
 
 _ALERT: Final = (
     "SELECT a.root, a.id, a.draft, a.ladder, a.writer, a.approver, a.seq, a.not_after, a.review_due, x.begun, x.ended, x.asked,"
-    " x.answered, x.rung, x.waiting, x.due, x.since, x.fallback, x.stopped, x.firings"
+    " x.answered, x.rung, x.waiting, x.due, x.since, x.fallback, x.stopped, x.firings, a.emergency"
     " FROM alerts a JOIN escalations x ON x.root = a.root "
 )
 _DUE: Final = (
@@ -59,7 +59,6 @@ class BroadcastRows:
     def _alert(self, row: tuple | None) -> AlertRow | None:  # type: ignore[type-arg]
         if row is None:
             return None
-        references = self._rows("SELECT reference FROM alert_references WHERE root = ? ORDER BY reference", row[0])
         return AlertRow(
             root=row[0],
             id=row[1],
@@ -69,13 +68,13 @@ class BroadcastRows:
             approver=PersonId(row[5]) if row[5] is not None else None,
             seq=row[6],
             not_after=row[7],
-            references=tuple(reference for (reference,) in references),
             review_due=row[8],
             begun=row[9],
             ended=Ending(row[10]),
             asked=row[11],
             answered=row[12],
             at=Position(row[13], Waiting(row[14]), row[15], row[16], Fallback(row[17]), bool(row[18]), row[19]),
+            emergency=row[20],
         )
 
     def alert(self, root: bytes) -> AlertRow | None:
@@ -88,6 +87,10 @@ class BroadcastRows:
         if not roots:
             return ()
         return [root for (root,) in self._rows(_CHAIN.format(roots=", ".join(["(?)"] * len(roots))), *roots)]
+
+    def alert_references(self, root: bytes) -> Sequence[bytes]:
+        rows = self._rows("SELECT reference FROM alert_references WHERE root = ? ORDER BY reference", root)
+        return [reference for (reference,) in rows]
 
     def alert_places(self, root: bytes) -> Sequence[Placing]:
         rows = self._rows(
@@ -125,6 +128,10 @@ class BroadcastRows:
             " WHERE m.stream = ? AND m.left_at = 0"
         )
         return frozenset(organisation for (organisation,) in self._rows(sql, channel))
+
+    def plan(self, channel: bytes, device: bytes) -> AlertRow | None:
+        sql = _ALERT + "JOIN plans p ON p.root = a.root WHERE p.stream = ? AND p.device = ? AND x.ended = 0"
+        return self._alert(self._row(sql, channel, device))
 
     def ladder_due(self, now: int) -> AlertRow | None:
         return self._alert(self._row(_DUE, now))
@@ -182,13 +189,22 @@ class BroadcastRows:
 def put_alert(db: apsw.Connection, effect: e.PutAlert) -> None:
     r = effect.row
     db.execute(
-        "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (r.root, r.id, r.draft, r.ladder, r.writer, r.approver, r.seq, r.not_after, r.review_due),
+        "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (r.root, r.id, r.draft, r.ladder, r.writer, r.approver, r.seq, r.not_after, r.review_due, r.emergency),
     )
-    db.executemany("INSERT INTO alert_references VALUES (?, ?)", [(r.root, reference) for reference in r.references])
+    db.executemany(
+        "INSERT INTO alert_references VALUES (?, ?)", [(r.root, reference) for reference in effect.references]
+    )
     db.execute(
         "INSERT INTO escalations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (r.root, r.begun, int(r.ended), r.asked, r.answered, *_position(r.at)),
+    )
+
+
+def put_plan(db: apsw.Connection, effect: e.PutPlan) -> None:
+    db.execute(
+        "INSERT INTO plans VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET root = excluded.root",
+        (effect.channel, effect.device, effect.root),
     )
 
 
@@ -212,16 +228,11 @@ def place_alert(db: apsw.Connection, effect: e.PlaceAlert) -> None:
 
 def put_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
     root, person, time = effect.root, effect.person, effect.time
-    known = db.execute(
-        "SELECT target, answered FROM alert_people WHERE root = ? AND person = ?", (root, person)
-    ).fetchone()
-    if known is not None and known[1]:
-        return
     db.execute(
-        "INSERT INTO alert_people VALUES (?, ?, 0, ?) ON CONFLICT DO UPDATE SET answered = excluded.answered",
-        (root, person, time),
+        "INSERT INTO alert_people VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET answered = excluded.answered",
+        (root, person, int(effect.target), time),
     )
-    if known is not None and known[0]:
+    if effect.target:
         db.execute("UPDATE escalations SET answered = answered + 1 WHERE root = ?", (root,))
     db.execute(
         "UPDATE notices SET state = 4, time = ? WHERE state = 1 AND person = ? AND root = ?",

@@ -282,6 +282,7 @@ CHANGES: Final[dict[type, Change]] = {
     e.GiveBlob: _give_blob,
     e.MoveCursor: _move_cursor,
     e.PutAlert: broadcasts.put_alert,
+    e.PutPlan: broadcasts.put_plan,
     e.PlaceAlert: broadcasts.place_alert,
     e.PutAnswer: broadcasts.put_answer,
     e.PutPosition: broadcasts.put_position,

@@ -23,7 +23,16 @@ CREATE TABLE alerts (
     approver   BLOB,                      -- NULL: one officer alone
     seq        INTEGER NOT NULL,          -- of the APPROVAL in the control channel
     not_after  INTEGER NOT NULL,
-    review_due INTEGER NOT NULL
+    review_due INTEGER NOT NULL,
+    emergency  BLOB NOT NULL              -- keys.emergency.Case of an SOS or a check-in plan, x'' for an alert
+) WITHOUT ROWID;
+
+-- The newest check-in plan of a device in a channel; whether it is open stands in its escalation.
+CREATE TABLE plans (
+    stream BLOB NOT NULL,
+    device BLOB NOT NULL,
+    root   BLOB NOT NULL,
+    PRIMARY KEY (stream, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE alert_references (
