@@ -98,7 +98,7 @@ class Worker:
         if address is None:
             result = Result(Tried.REFUSED, "the address was taken out of the contacts file")
         else:
-            exercise = _read_draft(row.draft).exercise
+            exercise = bool(row.draft) and _read_draft(row.draft).exercise  # an SOS has none
             text = brevity(self._text(), notice.root, exercise)
             result = await self._road.send(Message(notice.id, address, text, notice.time))
         # A crash here: it has left, and nobody knows. It is tried again under the same name.

@@ -13,14 +13,15 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
 from gateway.core.answers import placed
 from gateway.core.feed import Audience, Feed, Recipient, with_body
 from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
-from gateway.core.view import Identity, Member, Stored, StreamKind
+from gateway.core.view import Member, Stored, StreamKind
+from gateway.web.followers import Followers, Peer
 from gateway.web.frames import server_frame
 from gateway.web.service import Service
 from gateway.web.sifted import Sifted
@@ -47,28 +48,6 @@ _log = logging.getLogger(__name__)
 _ROSTER: Final = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
 
 
-class Peer(Protocol):
-    """A session with a device that has proved who it is, as the hub sees it."""
-
-    feed: Feed | None
-    newest: int
-    """Highest log index that it submitted or was delivered, -1 for none."""
-    logged: int
-    """Size of the checkpoint it was told of last."""
-    joined: dict[bytes, int]
-    """Channels it follows, and the seq from which it is in."""
-
-    @property
-    def who(self) -> Identity: ...
-    @property
-    def writable(self) -> bool: ...
-    def write(self, framed: bytes) -> None: ...
-    def say(self, frame: wire.FromGateway) -> None: ...
-    def cut(self, reason: str) -> None: ...
-    def replace(self) -> None: ...
-    def sweep(self, now: float) -> None: ...
-
-
 class Hub:
     """Everybody who is connected."""
 
@@ -76,7 +55,7 @@ class Hub:
         self._service = service
         self._peers: dict[bytes, Peer] = {}
         self._left: dict[bytes, int] = {}  # one time a device that ever had a session here
-        self._followers: dict[bytes, dict[Peer, None]] = {}
+        self._followers = Followers(self._peers)
         self._batches: deque[Stored] = deque()
         self._due: OrderedDict[Peer, None] = OrderedDict()
         self._frames: OrderedDict[tuple[int, bool], bytes] = OrderedDict()
@@ -131,21 +110,14 @@ class Hub:
     def _forget(self, peer: Peer) -> None:
         self._due.pop(peer, None)
         for channel in peer.feed.channels if peer.feed else ():
-            self._unfollow(peer, channel)
-
-    def _unfollow(self, peer: Peer, channel: bytes) -> None:
-        followers = self._followers.get(channel)
-        if followers is not None:
-            followers.pop(peer, None)
-            if not followers:
-                del self._followers[channel]
+            self._followers.remove(channel, peer)
 
     def begin(self, peer: Peer, feed: Feed) -> None:
         """It has said where it stands: delivery begins (anew)."""
         self._forget(peer)
         peer.feed = feed
         for channel in feed.channels:
-            self._followers.setdefault(channel, {})[peer] = None
+            self._followers.add(channel, peer)
         self.ready(peer)
         self.on_begin(peer)
 
@@ -201,16 +173,14 @@ class Hub:
             await self._follow_charter()
         elif stored.kind is Kind.REVOCATION_LIST:
             await self._cut_revoked()
-        followers = self._followers.get(stored.channel)
-        if not followers:
+        if stored.channel not in self._followers:
             return
-        concerned = None if self._dense(stored) else self.audience(stored)
+        followers = self._followed(stored)
         framed, bare = self.frame(stored, body=stored.body_length <= CHUNK), b""
         sent = 0
-        for n, peer in enumerate(tuple(followers)):
+        for n, peer in enumerate(followers):
             feed = peer.feed
-            own = peer.who.device == stored.device
-            if feed is None or not (concerned is None or own or concerned.includes(feed.recipient)):
+            if feed is None:
                 continue
             if peer.writable and feed.pass_on(stored):
                 whole = with_body(stored, feed.recipient)
@@ -224,6 +194,12 @@ class Hub:
                 await self._breathe()
         if sent:
             self._service.metrics.delivered.inc(sent)
+
+    def _followed(self, stored: Stored) -> tuple[Peer, ...]:
+        """To whom a new envelope goes: in a channel to everybody there, in a sparse stream to those whom it concerns."""
+        if self._dense(stored):
+            return self._followers.everybody(stored.channel)
+        return self._followers.concerned(stored.channel, self.audience(stored), stored.device)
 
     def _guarded(self, peer: Peer, serve: Callable[[Peer], None]) -> None:
         """Nobody's fault ends the delivery to all."""
@@ -290,7 +266,7 @@ class Hub:
             assert stream is not None  # it has members
             follow_channel(peer.feed, view, stream, member, {})
         for channel in (member.channel, receipt_stream(member.channel)):
-            self._followers.setdefault(channel, {})[peer] = None
+            self._followers.add(channel, peer)
         self.ready(peer)
 
     def _part(self, peer: Peer, feed: Feed, channel: bytes) -> None:
@@ -300,7 +276,7 @@ class Hub:
         feed.leave(channel, member.left if member else 0)
         receipts = receipt_stream(ChannelId(channel))
         feed.leave(receipts, 0)
-        self._unfollow(peer, receipts)
+        self._followers.remove(receipts, peer)
 
     async def _follow_charter(self) -> None:
         """Another charter: roles may mean something else, and who is not in it any more has no session."""
@@ -322,6 +298,7 @@ class Hub:
             if peer.feed is not None:
                 peer.feed.recipient = recipient_of(peer.who, charter)
             await self._breathe()
+        self._followers.sort_anew()
 
     async def _cut_revoked(self) -> None:
         devices = [peer for peer in self.peers() if not peer.who.registrar]

@@ -16,7 +16,8 @@ from gateway.core.effects import Effect, Outcome
 from gateway.core.notices import Result, Tried
 from gateway.core.view import View
 from gateway.store.base import DiskFull
-from gateway.web.hub import Hub, Peer
+from gateway.web.followers import Peer
+from gateway.web.hub import Hub
 from gateway.web.service import Service
 from keys.identity import PersonId
 

@@ -13,11 +13,11 @@ from typing import Any
 import apsw
 
 from gateway.core import ladder, notices
+from gateway.core.append import Gateway
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice
 from gateway.core.effects import Append, Effect, Outcome, PutCertificate, PutMember, PutRoads, PutStream
 from gateway.core.errors import Refused
 from gateway.core.notices import Result, Tried
-from gateway.core.append import Gateway
 from gateway.core.view import CertificateRow, Member, Stored, Stream, StreamKind
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
@@ -158,17 +158,18 @@ class Scene:
             approver=APPROVER,
             seq=1,
             not_after=self.wall + lasts,
-            references=references,
         )
-        self.apply(ladder.begin(self.view, row))
+        self.apply(ladder.begin(self.view, row, references))
 
     def place(self, root: bytes, channel: ChannelId = CHANNELS[0]) -> None:
         seq, effects = self.envelope(channel)
         self.apply([*effects, *ladder.placed(self.view, root, channel, seq, self.wall)])
 
     def ack(self, root: bytes, person: PersonId, channel: ChannelId = CHANNELS[0]) -> None:
+        """Taken as `core.alerts.answered` takes it: where the alert stands."""
         _, effects = self.envelope(channel)
-        self.apply([*effects, *ladder.answered(self.view, root, person, channel, self.wall)])
+        row = self.view.alert(root) if self.view.alert_stands(root, channel) else None
+        self.apply([*effects, *(ladder.answered(self.view, row, person, self.wall) if row else ())])
 
     def end(self, roots: Sequence[bytes], ending: Ending) -> None:
         self.apply(ladder.ended(self.view, roots, ending, self.wall))

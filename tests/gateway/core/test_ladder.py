@@ -167,7 +167,7 @@ def test_a_second_answer_changes_nothing() -> None:
     scene = begun()
     scene.ack(A, PEOPLE[0])
     before = scene.row(A)
-    assert ladder.answered(scene.view, A, PEOPLE[0], CHANNELS[0], scene.wall) == ()
+    assert ladder.answered(scene.view, before, PEOPLE[0], scene.wall) == ()
     scene.ack(A, PEOPLE[0])
     assert scene.row(A) == before
 

@@ -149,7 +149,9 @@ async def test_who_answers_and_what_ends_is_not_sent_any_more(store: SqliteStore
         await hook.until(8)
 
         def ack(view: View) -> Outcome[None]:
-            return Outcome(None, ladder.answered(view, ROOT, PEOPLE[0], CHANNEL, NOW))
+            row = view.alert(ROOT)
+            assert row is not None
+            return Outcome(None, ladder.answered(view, row, PEOPLE[0], NOW))
 
         await store.decide(ack)
         hook.status = 200
