@@ -8,6 +8,8 @@ from typing import Final
 from clients.core.cap.chains import Doubt, standings
 from clients.core.composing import documents
 from clients.core.ledger import View
+from clients.core.records import ALERTS
+from keys.alert import AlertType
 
 WORDS: Final[Mapping[Doubt, str]] = {
     Doubt.MISSING: "it speaks of an alert that has not come here",
@@ -22,10 +24,13 @@ WORDS: Final[Mapping[Doubt, str]] = {
 
 
 def doubts(view: View, root: bytes, now: int) -> list[str]:
-    """What is doubtful about the alert of this root, in words; nothing for most.
+    """What is doubtful about the update, cancel or all-clear of this root, in words; nothing for most.
 
     Whose alert ends whose was asked when each was verified, by certificates and not by what a document calls its sender.
     """
+    record = ALERTS.get(view, root)
+    if record is None or record.draft.type is AlertType.ALERT:  # what names nothing is in nobody's way
+        return []
     known = dict(documents(view))
     own = known.get(root)
     if own is None:

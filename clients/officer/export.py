@@ -24,7 +24,7 @@ def export(root: str, file: Path) -> None:
     if len(fits) != 1:
         raise Unknown(f"{len(fits)} alerts begin with {root}: see `outrider alert list`")
     (view,) = fits
-    write_new(file, view.cap)
+    write_new(file, view.cap, secret=True)  # its marking holds outside of here too
     show(
         {"root": view.root.hex(), "file": str(file), "bytes": len(view.cap)},
         f"WROTE alert {short(view.root)}, {len(view.cap)} bytes",
