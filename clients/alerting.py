@@ -80,10 +80,13 @@ class AlertDesk(Approver):
         return self.act(lambda work: issuing.submit(work, order)).draft.root
 
     def submit_draft(self, wanted: str) -> bytes:
-        """Freeze a kept draft, by the beginning of its id; it may be submitted again, as another. Gives its root."""
+        """Freeze a kept draft, by the beginning of its id; submitted again it is another, and the one before is taken back. Gives
+        its root."""
 
         def freeze(work: Work) -> bytes:
             key, kept = composing.find(work.turn.draft, wanted)
+            if records.SUBMITTED.get(work.turn.draft, kept.root) is not None:
+                issuing.withdraw(work, kept.root)
             root = issuing.submit(work, issuing.order_of(kept, work.turn.now)).draft.root
             records.DRAFTS.put(work.turn.draft, key, replace(kept, root=root))
             return root

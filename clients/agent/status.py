@@ -1,5 +1,7 @@
 """`outrider status`: is there a link, what waits, and how old is what this device trusts."""
 
+from collections.abc import Sequence
+
 import click
 
 from clients.core.records import Alarm
@@ -83,7 +85,7 @@ def status_lines(told: Status, link: str) -> list[str]:
     """A status for people."""
     clock = f" · clock {told.clock_off / 1000:+.1f} s" if link == "GOOD" else ""
     lines = [
-        f"{visible(told.name)} · {visible(told.organisation)} · {', '.join(map(visible, told.roles))} · {told.unread} unread "
+        f"{visible(told.name)} · {visible(told.organisation)} · {_roles(told.roles)} · {told.unread} unread "
         f"· link {link}{clock}",
         f"outbox   {told.outbox} waiting, {told.unproven} not yet proved to be in the log",
         f"log      {told.checkpoint_size} entries, checkpoint {_age(told.checkpoint_age)}",
@@ -96,6 +98,11 @@ def status_lines(told: Status, link: str) -> list[str]:
     if now() > told.charter_until:
         lines.append("WARNING  the charter has reached its end: a successor is due; emergencies still work")
     return lines
+
+
+def _roles(roles: Sequence[str]) -> str:
+    """A guest's stands out: whose house this is, is never in doubt."""
+    return ", ".join("GUEST" if role == "guest" else visible(role) for role in roles)
 
 
 def _seconds(millis: int | None) -> float | None:

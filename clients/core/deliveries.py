@@ -29,6 +29,12 @@ RECEIPT_SOON: Final = 50  # ms, after what is urgent
 WITHHELD_AFTER: Final = 10_000  # ms that others may be ahead of this device while it is connected
 
 
+def in_order(s: Session, turn: Turn) -> list[bytes]:
+    """The streams that something came in: what stands beside a channel after it."""
+    beside = receipt_streams(turn)
+    return sorted(s.inboxes, key=lambda stream: stream in beside)
+
+
 def drain(s: Session, turn: Turn, stream: bytes) -> None:
     inbox = s.inboxes[stream]
     if stream == turn.charter.control_channel:
@@ -55,7 +61,7 @@ def receipt_streams(turn: Turn) -> dict[bytes, bytes]:
 
 
 def _drain_sparse(
-    s: Session, turn: Turn, stream: bytes, inbox: Inbox, take: Callable[[Session, Turn, wire.Placed, bytes], None]
+    s: Session, turn: Turn, stream: bytes, inbox: Inbox, take: Callable[[Session, Turn, wire.Placed, bytes], bool]
 ) -> None:
     position = records.POSITIONS.get(turn.draft, stream) or Counter(0)
     for seq in sorted(inbox.waiting):
@@ -67,7 +73,8 @@ def _drain_sparse(
             body = b"" if mine else _body(s, turn, placed)
             if body is None and not _hopeless_body(s, c.header.body_hash if c else b""):
                 return
-            take(s, turn, placed, body or b"")
+            if not take(s, turn, placed, body or b""):
+                return
             position = Counter(seq)
             records.POSITIONS.put(turn.draft, stream, position)
         inbox.done([seq])
@@ -218,8 +225,13 @@ def blob(s: Session, turn: Turn, blob: bytes, length: int) -> bytes | None:
     return None
 
 
-def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
+def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:
     """The mission's own stream: charters, revocation lists, and for officers certificates."""
+    _control(s, turn, placed, body)
+    return True
+
+
+def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
     known = claim(placed)
     if known is None or known.context.channel != placed.channel:
         turn.alarm(AlarmKind.MISDIRECTED, "no envelope of the control channel", seq=placed.place.seq)
@@ -249,12 +261,16 @@ def _own_control(s: Session, turn: Turn, placed: wire.Placed) -> None:
             changes.own_accepted(s.work(turn), placed.channel, [(key, item)], [placed.place])
 
 
-def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
-    known = claim(placed)
+def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:
+    """What stands beside a channel; false where the channel itself has to be read further first."""
+    known, channel = claim(placed), receipt_streams(turn)[placed.channel]
     if known is not None and known.context.device == turn.me.device:
         _own_control(s, turn, placed)
+    elif receipts.too_soon(turn, channel, placed):
+        return False
     else:
-        receipts.take_envelope(turn, s.trust, receipt_streams(turn)[placed.channel], placed, body)
+        receipts.take_envelope(turn, s.trust, channel, placed, body)
+    return True
 
 
 def _receipt_soon(s: Session, turn: Turn, channel: bytes, run: Sequence[wire.Placed]) -> None:

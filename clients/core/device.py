@@ -133,7 +133,7 @@ class Device:
         if session.narrow:
             departures.submit_urgent(session, turn)
             deliveries.take_urgent(session, turn)
-        for stream in list(session.inboxes):
+        for stream in deliveries.in_order(session, turn):
             deliveries.drain(session, turn, stream)
         deliveries.let_go(session, turn)
         membership.fetch_charter(session)

@@ -20,7 +20,7 @@ from clients.core import alerts, composing, outbox, records, release
 from clients.core.cap import Alert as CapAlert
 from clients.core.cap import open_alert
 from clients.core.commits import Work
-from clients.core.content import AlertContent, DraftContent, DraftVoid, Target, encode_content, read_content
+from clients.core.content import AlertContent, Cards, DraftContent, DraftVoid, Target, encode_content, read_content
 from clients.core.conversation import channel_of, need
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.groups import roster_at
@@ -57,6 +57,7 @@ from keys.ladder import check as check_ladder
 from keys.policy import DESK, Verb
 
 NO_REASON: Final = ""
+CARDS_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +264,19 @@ def submit(work: Work, order: Order) -> DraftContent:
     if not approvers(work, content):
         raise NotNow("nobody who may approve it is at the desk: add another officer to the desk channel")
     data, state = encode_content(content), channel_of(work, desk)
-    outbox.keep(work.turn, Kept(desk, Kind.APPLICATION, data, content.precedence, state.ceiling))
+    for said in (*_cards(work, content), data):  # names first: the approver sees everybody by name
+        outbox.keep(work.turn, Kept(desk, Kind.APPLICATION, said, content.precedence, state.ceiling))
     keep_submitted(work.turn, content, work.turn.me.device, desk)
     return content
+
+
+def _cards(work: Work, content: DraftContent) -> list[bytes]:
+    """Who the receivers are, as far as this device knows: an officer may have come into an alert channel after they said it there."""
+    view = work.turn.draft
+    rosters = [roster_at(view, t.channel, channel_of(work, t.channel).epoch) for t in content.targets]
+    devices = dict.fromkeys(seat.device for roster in rosters if roster for seat in roster.seats)
+    cards = [note.data for device in devices if (note := records.CARDS.get(view, device))]
+    return [encode_content(Cards(cards[n : n + CARDS_AT_ONCE])) for n in range(0, len(cards), CARDS_AT_ONCE)]
 
 
 def keep_submitted(turn: Turn, content: DraftContent, writer: bytes, desk: bytes) -> None:

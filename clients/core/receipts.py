@@ -246,6 +246,14 @@ def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body
         compare(turn, channel, state, context.heard, context.device, context.heard.seq)
 
 
+def too_soon(turn: Turn, channel: bytes, placed: Placed) -> bool:
+    """Whether its author, whom this device does not know in the channel, has heard more of it: he may have come in since."""
+    state, claimed = records.CHANNELS.get(turn.draft, channel), claim(placed)
+    if state is None or claimed is None or state.left or state.halted:
+        return False
+    return claimed.context.heard.seq > state.seq and not _was_member(turn, channel, claimed.context.device)
+
+
 def _was_member(turn: Turn, channel: bytes, device: bytes) -> bool:
     """Whether a device is in the channel now, or was while this one was."""
     rosters = (roster for _, roster in records.ROSTERS.scan(turn.draft, channel))
