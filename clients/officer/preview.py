@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from clients.core.cap import Alert, Area, Info
+from clients.core.declared import misdeclared
 from clients.core.release import Receiver
 from clients.core.text import visible, visible_name
 from clients.moments import iso
@@ -75,7 +76,7 @@ def _texts(alert: Alert) -> list[str]:
         found += wrapped("  note: ", alert.note)
     for info in alert.infos:
         found += _block(info)
-    return found
+    return found + [line for slip in misdeclared(alert) for line in wrapped("  ! ", slip)]
 
 
 def _block(info: Info) -> list[str]:
@@ -149,6 +150,7 @@ def as_object(preview: Preview) -> dict[str, object]:
         "status": preview.alert.status,
         "not_after": iso(preview.not_after),
         "release": preview.release,
+        "doubtful_languages": list(misdeclared(preview.alert)),
         "texts": [
             {
                 "language": info.language,
