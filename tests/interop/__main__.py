@@ -58,9 +58,9 @@ def play_all(suites: Sequence[int], names: Sequence[str], only: str) -> list[Cel
                 for number, scenario in enumerate(PAIRS):
                     if suite in theirs.suites and only in title(scenario):
                         cells.append(show(play(title(scenario), suite, theirs.name, (ours, theirs), number)))
-        if len(names) > 1 and suite not in HYBRIDS and only in "three":
+        row = "three implementations in one group"
+        if len(names) > 1 and suite not in HYBRIDS and only in row:
             with Process(OURS) as ours, Process(PEERS[names[0]]) as one, Process(PEERS[names[1]]) as two:
-                row = "three implementations in one group"
                 cells.append(show(play(row, suite, "both", (ours, one, two), len(PAIRS))))
     return cells
 

@@ -198,6 +198,7 @@ class Peer:
             random=os.urandom,
             by_reference=self._all_pending(group) if request.flag("pending") else None,
             psks=client.psks,
+            path=not request.flag("bare"),
             with_tree=True,
             now_seconds=now(),
         )
