@@ -226,6 +226,18 @@ class Verified:
         return sha256(self.envelope.header).digest()
 
 
+def peek(header: bytes) -> tuple[int, int]:
+    """Kind and epoch that a header seems to have, before anything is known of it: good to choose a queue by, and for nothing else.
+    (0, 0) where it seems to have none.
+
+    header = 93, c4 or c5 with the length of the context; context = 9f, version, kind, c4 10 device, c4 10 channel, epoch
+    """
+    at = {0xC4: 3, 0xC5: 4}.get(header[1] if len(header) > 1 else 0, 0)
+    if not at or len(header) < at + 40:
+        return 0, 0
+    return header[at + 2], header[at + 39]
+
+
 def read(envelope: Envelope) -> Claimed:
     """Read what an envelope claims.
 

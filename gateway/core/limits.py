@@ -24,6 +24,7 @@ CERTIFICATES_LISTED: Final = 64
 CERTIFICATE_DEPTH: Final = 16  # approvers of approvers
 RECEIPT_SPAN: Final = 10_000  # seqs that one receipt may cover
 BATCH: Final = 512  # decisions in one transaction
+PATIENT: Final = 64  # of receipts and answers, besides: ten thousand at once hold up nobody else
 BATCH_BYTES: Final = 8 * 1024 * 1024
 EMERGENCY_RESERVE: Final = 4 * 1024 * 1024  # bytes on disk, given up for alerts when it is full
 APPROVAL_LATE: Final = 3_600_000  # ms after its deadline that an alert approved in time is still taken

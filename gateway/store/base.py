@@ -39,12 +39,13 @@ class Store(Protocol):
     """What the gateway must never forget.
 
     When `decide` returns, the outcome's effects survive a power cut, all or none, and no decision of another call stands
-    between what this one saw and what it did. Decisions run in the order of the calls. If a decision raises, nothing of it
+    between what this one saw and what it did. Decisions run in the order of the calls (but for the patient). If a decision raises, nothing of it
     is kept and the others of its batch are not touched. Envelopes get gap-free log indices and gap-free seqs per stream.
     """
 
-    async def decide(self, decision: Decision[T]) -> T:
-        """Run a decision in the next transaction and give its answer once that is durable.
+    async def decide(self, decision: Decision[T], *, patient: bool = False) -> T:
+        """Run a decision in the next transaction and give its answer once that is durable. The patient let others go before them:
+        a few of them run in each transaction, among themselves in the order of the calls, so neither waits for ever.
 
         Raises:
             DiskFull, Broken, and whatever the decision raises.

@@ -13,9 +13,11 @@ import fcntl
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, Final
@@ -41,6 +43,13 @@ class _Job:
     done: asyncio.Future[Any]
     answer: Any = None
     error: BaseException | None = None
+
+
+class _Sign(Enum):
+    """What the writer is told besides jobs."""
+
+    PATIENT = auto()  # one more of the patient waits
+    END = auto()
 
 
 @dataclass(slots=True)
@@ -147,7 +156,8 @@ class SqliteStore:
         self._parsed = Parsed()
         self._readers: list[apsw.Connection] = []
         self._watchers: list[Watcher] = []
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | _Sign] = queue.SimpleQueue()
+        self._patient: deque[_Job] = deque()
         self._broken: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
@@ -168,11 +178,14 @@ class SqliteStore:
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
 
-    async def decide(self, decision: Decision[T]) -> T:
+    async def decide(self, decision: Decision[T], *, patient: bool = False) -> T:
         if self._broken is not None:
             raise Broken(str(self._broken))
         done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(decision, done))
+        job = _Job(decision, done)
+        if patient:
+            self._patient.append(job)
+        self._jobs.put(_Sign.PATIENT if patient else job)
         return await done
 
     async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
@@ -211,7 +224,7 @@ class SqliteStore:
         return db
 
     async def close(self) -> None:
-        self._jobs.put(None)
+        self._jobs.put(_Sign.END)
         await asyncio.to_thread(self._thread.join)
         for reader in self._readers:
             reader.close()
@@ -222,20 +235,27 @@ class SqliteStore:
 
     def _run(self) -> None:
         view = SqliteView(self._writer, self._parsed)
-        while (job := self._jobs.get()) is not None:
-            self._transact(view, [job, *self._waiting()])
+        ending = False
+        while not ending or self._patient:
+            jobs, ending = self._gather(ending)
+            if jobs:
+                self._transact(view, jobs)
 
-    def _waiting(self) -> Iterator[_Job]:
-        """What has come in meanwhile, up to the bound of a batch."""
-        for _ in range(limits.BATCH - 1):
+    def _gather(self, ending: bool) -> tuple[list[_Job], bool]:
+        """The next batch: what has come in, up to its bound, and a few of the patient. Waits only where nothing is to be done."""
+        jobs: list[_Job] = []
+        wait = not ending and not self._patient
+        while len(jobs) < limits.BATCH and not ending:
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(block=wait)
             except queue.Empty:
-                return
-            if job is None:
-                self._jobs.put(None)  # the end comes after this batch
-                return
-            yield job
+                break
+            wait = False
+            if isinstance(job, _Job):
+                jobs.append(job)
+            ending = job is _Sign.END
+        jobs += [self._patient.popleft() for _ in range(min(limits.PATIENT, len(self._patient)))]
+        return jobs, ending
 
     def _transact(self, view: SqliteView, jobs: Sequence[_Job]) -> None:
         batch = _Batch(list(jobs))

@@ -31,6 +31,7 @@ from gateway.web.server import Connection
 from gateway.web.service import Service
 from gateway.wire import FRAME_LIMIT, Alarm, Refusal
 from keys.canonical import encode
+from keys.envelope import Kind, peek
 from keys.errors import Malformed
 
 IN_FLIGHT: Final = 64  # requests of one session that are being decided
@@ -300,7 +301,7 @@ class Conversation:
             return requests.decide(view, who, frame, Gateway(charter, service.key), service.now(), service.random)
 
         try:
-            answer = await service.store.decide(decision)
+            answer = await service.store.decide(decision, patient=_patient(frame))
         except Broken as error:
             service.stop(error)
             return
@@ -412,6 +413,14 @@ class Conversation:
             self._service.metrics.cut.labels("slow").inc()
             self._ending = True
             self._transport.abort()  # its mail stays in the store
+
+
+def _patient(frame: wire.FromDevice) -> bool:
+    """Receipts and answers to alerts: all that stands beside a channel, so each stream keeps its order."""
+    if not isinstance(frame, wire.Submit):
+        return False
+    kind, epoch = peek(frame.run[0].header)
+    return kind == Kind.RECEIPT or (kind == Kind.ACK and not epoch)
 
 
 SPECIAL: Final[Mapping[type, Any]] = {

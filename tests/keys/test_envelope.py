@@ -34,6 +34,7 @@ from keys.envelope import (
     check_body,
     franking_tag,
     open_application_data,
+    peek,
     read,
     read_entry,
     rolling,
@@ -448,3 +449,15 @@ def test_what_is_published_holds_no_content() -> None:
 def test_precedences_sort_flash_first() -> None:
     assert sorted(Precedence)[0] is Precedence.FLASH
     assert len(set(product(Precedence, Marking))) == 20
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("epoch", [0, 1, 127])
+def test_a_peek_sees_what_reading_finds(kind: Kind, epoch: int) -> None:
+    claimed = read(sealed(kind, epoch=epoch))
+    assert peek(claimed.envelope.header) == (claimed.context.kind, claimed.context.epoch)
+
+
+@given(st.binary(max_size=60))
+def test_a_peek_at_anything(data: bytes) -> None:
+    assert len(peek(data)) == 2

@@ -12,9 +12,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from gateway.core import limits
 from gateway.core.effects import Append, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
-from gateway.store.base import Conflict, DiskFull, WrongStore
+from gateway.store.base import Conflict, Decision, DiskFull, WrongStore
 from gateway.store.sqlite import SqliteStore, create
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
@@ -52,6 +53,36 @@ async def test_decisions_see_what_earlier_ones_of_the_same_batch_did(store: Sqli
     with store.snapshot() as view:
         assert [e.seq for e in view.envelopes(CHANNEL, 0, 1000)] == seqs
         assert view.log_size() == 300
+
+
+async def test_the_patient_let_others_go_first_and_are_all_done(store: SqliteStore) -> None:
+    """A thousand that came sooner: who comes after them waits for a few of them, not for all; among themselves they keep order."""
+    order: list[str] = []
+
+    def named(name: str) -> Decision[int]:
+        def decision(view: View) -> Outcome[int]:
+            order.append(name)
+            return append(view)
+
+        return decision
+
+    patient = [asyncio.create_task(store.decide(named(f"patient {n}"), patient=True)) for n in range(1_000)]
+    await asyncio.sleep(0)
+    await asyncio.gather(*(store.decide(named("urgent")) for _ in range(10)))
+    await asyncio.gather(*patient)
+    places = [n for n, name in enumerate(order) if name == "urgent"]
+    assert len(order) == 1_010
+    assert max(places) <= 10 + 2 * limits.PATIENT  # the batch that was being made, and their own
+    assert [name for name in order if name != "urgent"] == [f"patient {n}" for n in range(1_000)]
+
+
+async def test_the_patient_are_done_before_the_end(tmp_path: Path) -> None:
+    create(tmp_path / "gateway.db")
+    store = SqliteStore(tmp_path / "gateway.db")
+    tasks = [asyncio.create_task(store.decide(append, patient=True)) for _ in range(300)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert await asyncio.gather(*tasks) == list(range(1, 301))
 
 
 async def test_a_decision_that_raises_keeps_nothing_and_harms_no_other(store: SqliteStore) -> None:
