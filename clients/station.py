@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from clients import views
-from clients.alerting import AlertDesk, AlertSent, Waiting
+from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
+from clients.calling import Caller
 from clients.connected import SyncReport, now_ms
-from clients.core import alerts, beside, conversation, records, resync
+from clients.core import alerts, beside, conversation, records, reminding, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
 from clients.core.opening import learn_card
-from clients.core.records import Alarm, Enrolling, Intent
+from clients.core.records import Alarm, Enrolling, Intent, Reminder
 from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, settle_identity
 from clients.link import Tap
 from clients.vault import Cost, Vault
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 
-class Station(AlertDesk):
+class Station(Caller):
     """One profile, opened."""
 
     def __init__(self, vault: Vault, *, tap: Tap | None = None, narrow: bool = False) -> None:
@@ -246,6 +247,20 @@ class Station(AlertDesk):
             self._news.clear()
             while (shown := self._next(channel)) is not None:
                 yield shown
+            if not follow:
+                return
+            await self._news.wait()
+
+    async def reminders(self, follow: bool = False) -> AsyncIterator[tuple[bytes, Reminder]]:
+        """Alerts that wait for this person's answer, as the gateway's ladder reminds of them: root and reminder, each once.
+
+        With `follow` it never ends, as `read`.
+        """
+        while True:
+            self._news.clear()
+            while (found := next(reminding.waiting(self._ledger), None)) is not None:
+                self.act(lambda work, root=found[0]: reminding.show(work.turn, root))  # type: ignore[misc]
+                yield found
             if not follow:
                 return
             await self._news.wait()

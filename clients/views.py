@@ -4,19 +4,21 @@ All ids are bytes, all times ms since the epoch (UTC).
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-from clients.core import alerts, proof, records
+from clients.core import alerts, announcements, emergencies, proof, records
 from clients.core import trust as trusted
 from clients.core.alerts import option_text
 from clients.core.commits import Work
-from clients.core.content import AlertContent, DraftContent, Text, read_content
+from clients.core.content import AlertContent, DraftContent, Position, SosContent, Text, read_content
 from clients.core.doubts import doubts
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.receipts import covers
-from clients.core.records import Message
+from clients.core.records import Message, Move
 from keys.alert import AlertType, Signing, root_words
 from keys.authority import read_card
+from keys.emergency import read_stand_down
 from keys.envelope import Kind, Marking, Precedence
 from keys.errors import KeysError
 
@@ -44,6 +46,7 @@ class AlertView:
     approver: bytes
     approver_name: str
     review_due: int
+    reviewed: str  # by whom; empty while it is owed, or where nobody has told this device
     how: str
     ended_by: bytes
     frozen: str
@@ -73,6 +76,7 @@ class Shown:
     alert: AlertView | None
     warnings: list[str]
     id: bytes
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,7 @@ def alert_view(work: Work, root: bytes, record: records.Alert) -> AlertView:
     stands = alerts.standing(view, root, now)
     writer, approver = (_signer(work, signing) for signing in (record.writer, record.approval))
     hours = work.turn.charter.policy.alert_review_hours
+    review = announcements.reviewed(view, root)
     return AlertView(
         root,
         root_words(root),
@@ -207,6 +212,7 @@ def alert_view(work: Work, root: bytes, record: records.Alert) -> AlertView:
         approver,
         name_of(view, approver) if approver else "",
         record.writer.time + hours * 3_600_000 if record.alone else 0,
+        name_of(view, review[0]) if review else "",
         stands.how,
         stands.by,
         alerts.freezes_play(view, record, now) if draft.exercise and stands.holds else "",
@@ -223,8 +229,10 @@ def _signer(work: Work, signing: Signing | None) -> bytes:
 def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | None:
     """A message for people; None for content that is not for showing (cards, purposes)."""
     view, text, ask_ack, reason = work.turn.draft, "", False, message.reason
-    alert = None
-    if not reason:
+    alert, position = None, None
+    if message.kind in (Kind.STAND_DOWN, Kind.CHECK_IN_PLAN, Kind.CHECK_IN) and not reason:
+        text = emergency_text(view, message, channel, turn_now=work.turn.now)
+    elif not reason:
         try:
             content = read_content(message.content)
         except KeysError:
@@ -237,6 +245,10 @@ def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | Non
         elif isinstance(content, DraftContent):
             root = content.draft.root.hex()[:8]
             text = f"an alert waits for its approval: outrider alert show {root}, outrider alert approve {root}"
+        elif isinstance(content, SosContent):
+            text, position = content.text, content.position
+            known = records.EMERGENCIES.get(view, message.header_hash)
+            ask_ack = known is not None and not known.ended and known.person != work.turn.me.person
         elif content is not None:
             return None
     return Shown(
@@ -255,6 +267,155 @@ def shown(work: Work, channel: bytes, seq: int, message: Message) -> Shown | Non
         alert,
         warnings(work, channel, seq, message),
         message.header_hash,
+        position,
+    )
+
+
+def emergency_text(view: View, message: Message, channel: bytes, *, turn_now: int) -> str:
+    """What a stand-down, a plan or a check-in says, in a line."""
+    if message.kind is Kind.STAND_DOWN:
+        said = read_stand_down(message.content)
+        record = records.EMERGENCIES.get(view, said.sos)
+        name = name_of(view, record.device) if record else said.sos.hex()[:8]
+        if said.confirms is not None:
+            return f"SOS of {name} STOOD DOWN, confirmed by {name_of(view, message.device)}"
+        return (
+            f"{name} asks that the SOS {said.sos.hex()[:8]} end: a second person confirms it, outrider sos end {name}"
+        )
+    move = records.MOVES.get(view, message.header_hash)
+    if message.kind is Kind.CHECK_IN_PLAN:
+        return move_text(view, move, turn_now) if move is not None else "check-ins ended"
+    mine = [m for _, m in records.MOVES.scan(view) if (m.device, m.channel) == (message.device, channel) and m.said]
+    last = max(mine, key=lambda m: m.placed, default=None)
+    if last is None:
+        return "answered the challenge"
+    at, due = last.said[-1]
+    late = at - due - last.grace * 1000
+    following = emergencies.awaited(last)
+    then = f", next {clock(following)}" if following else ", the last one"
+    return f"checked in{f' LATE, due {clock(due)}' if late > 0 else ''}{then}"
+
+
+def move_text(view: View, move: Move, now: int) -> str:
+    """How a plan of check-ins stands, in a line."""
+    page = emergencies.page_of(view, move)
+    route = page.route if page and page.route else "check-ins"
+    due = emergencies.awaited(move)
+    if move.ended:
+        return f"{route}: ended"
+    leg = move.due.index(due) if due in move.due else 0
+    named = f" {page.legs[leg]}" if page and leg < len(page.legs) else ""
+    where = f"{route}: leg {leg + 1} of {len(move.due)}{named}"
+    if emergencies.overdue(move, now):
+        return f"MISSED CHECK-IN, due {clock(due)}. {where}"
+    return f"{where}, check-in due {clock(due)}, missed {move.grace // 60}:{move.grace % 60:02} later"
+
+
+def clock(time: int) -> str:
+    """A time of day, UTC."""
+    return f"{time // 3_600_000 % 24:02}:{time // 60_000 % 60:02}:{time // 1000 % 60:02}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyView:
+    """An SOS. `root` names it; `asked` is when its author last asked for its end (ms), 0 for not yet; `word` is empty on the
+    devices of those who may not stand it down, and says else what the answer to the challenge was; `seen` and `answered` name
+    people. `ended` is 0 while it is open."""
+
+    root: bytes
+    channel: bytes
+    device: bytes
+    person: bytes
+    name: str
+    text: str
+    position: Position | None
+    sealed: int
+    placed: int
+    seen: list[str]
+    answered: list[str]
+    asked: int
+    word: str
+    ended: int
+    confirmed_by: str
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MoveView:
+    """A plan of check-ins. `due` is what is awaited (ms), 0 once it is over; `said` are (when, what was due)."""
+
+    root: bytes
+    channel: bytes
+    device: bytes
+    name: str
+    route: str
+    legs: list[str]
+    times: list[int]
+    grace: int
+    due: int
+    missed: bool
+    said: list[tuple[int, int]]
+    ended: int
+    text: str
+    mine: bool
+
+
+_WORDS: Final = {
+    records.Word.NONE: "not answered",
+    records.Word.RIGHT: "right",
+    records.Word.WRONG: "WRONG",
+    records.Word.UNCHECKED: "not checked",
+}
+
+
+def emergency_view(work: Work, root: bytes, record: records.Emergency) -> EmergencyView:
+    """An SOS on the ledger as a value."""
+    view, me = work.turn.draft, work.turn.me
+    content = read_content(record.content)
+    assert isinstance(content, SosContent)  # as it was taken
+    state = records.CHANNELS.get(view, record.channel)
+    targets = targets_of(view, record.channel, state.epoch, record.device) if state else []
+    _, seen = _reached(view, record.channel, record.seq, targets)
+    told = emergencies.watching(work.turn) and record.person != me.person
+    return EmergencyView(
+        root,
+        record.channel,
+        record.device,
+        record.person,
+        name_of(view, record.device),
+        content.text,
+        content.position,
+        record.time,
+        record.placed,
+        [name_of(view, device) for device in seen],
+        [name_of(view, device) for device, _ in alerts.answers(view, root)],
+        record.requested,
+        _WORDS[record.word] if told and record.requests else "",
+        record.ended,
+        name_of(view, record.confirmed) if record.confirmed else "",
+        record.person == me.person,
+    )
+
+
+def move_view(work: Work, root: bytes, move: Move) -> MoveView:
+    """A plan on the ledger as a value."""
+    view, now = work.turn.draft, work.turn.now
+    page = emergencies.page_of(view, move)
+    return MoveView(
+        root,
+        move.channel,
+        move.device,
+        name_of(view, move.device),
+        page.route if page else "",
+        list(page.legs) if page else [],
+        list(move.due),
+        move.grace,
+        emergencies.awaited(move),
+        emergencies.overdue(move, now),
+        [(at, due) for at, due in move.said],
+        move.ended,
+        move_text(view, move, now),
+        move.device == work.turn.me.device,
     )
 
 

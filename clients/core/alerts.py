@@ -349,6 +349,8 @@ def freezes_play(view: View, play: Alert, now: int) -> str:
     for root, record in records.ALERTS.scan(view):
         if not record.draft.exercise and not record.draft.type.ends and standing(view, root, now).holds:
             return f"a real alert holds, see {root.hex()[:8]}"
+    if any(not emergency.ended for _, emergency in records.EMERGENCIES.scan(view)):
+        return "somebody has called for help: see `outrider alert list`"
     stopped = records.COUNTERS.get(view, _STOPPED)
     return f"{STOP_WORD} was said" if stopped is not None and stopped.value > play.writer.time else ""
 

@@ -15,12 +15,13 @@ from clients.core.turn import Moved, Turn
 from gateway.wire import Placed, Refusal
 from keys.alert import check_audience, ladder_commitment
 from keys.approval import check_rule, check_signed
-from keys.body import Approval, read_approval, read_refused_attempt
+from keys.body import Approval, read_approval, read_refused_attempt, read_review
 from keys.envelope import Claimed, Kind, check_body, verify_run
-from keys.errors import BadSignature, KeysError, NotTrusted
-from keys.ladder import Escalated, Ladder, read_escalated, read_jump, read_ladder
+from keys.errors import BadSignature, KeysError, NotPermitted, NotTrusted
+from keys.ladder import Escalated, Ladder, Why, read_escalated, read_jump, read_ladder
+from keys.policy import Verb
 
-KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
+KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.REVIEW})
 _BY_GATEWAY: Final = frozenset({Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
 
 
@@ -72,12 +73,30 @@ def _approval(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
     return approved.root
 
 
-def _escalation(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
-    return read_escalated(body).root
+def _escalation(turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+    said = read_escalated(body)
+    move = records.MOVES.get(turn.draft, said.root)
+    if said.why is Why.MISSED and move is not None:
+        detail = "has not checked in: see `outrider alert list`"
+        turn.alarm(AlarmKind.MISSED, detail, channel=move.channel, seq=move.seq, device=move.device)
+    return said.root
 
 
 def _jump(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
     return read_jump(body).root
+
+
+def _review(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+    """By an officer who may, and who is not the one who sent it."""
+    root = read_review(body).root
+    alert = records.ALERTS.get(turn.draft, root)
+    writer = trust.certified(alert.writer.certificate) if alert else None
+    policy = turn.charter.policy
+    for certified in trust.of_device(claimed.context.device):
+        mine = certified.organisation == policy.home.name and policy.permits(certified.roles, Verb.APPROVE_ALERT)
+        if mine and (writer is None or writer.person != certified.person):
+            return root
+    raise NotPermitted("a review by who may not, or of an alert of his own")
 
 
 def _attempt(turn: Turn, _trust: Trust, claimed: Claimed, body: bytes) -> bytes:
@@ -96,6 +115,7 @@ _READ: Final = {
     Kind.ESCALATION: _escalation,
     Kind.JUMP: _jump,
     Kind.REFUSED_ATTEMPT: _attempt,
+    Kind.REVIEW: _review,
 }
 
 
@@ -114,6 +134,14 @@ def announced(view: View, root: bytes) -> Approval | None:
     for _, record in records.ANNOUNCED.scan(view, root):
         if record.kind is Kind.APPROVAL:
             return read_approval(record.body)
+    return None
+
+
+def reviewed(view: View, root: bytes) -> tuple[bytes, int] | None:
+    """The device of who has reviewed an alert that was sent alone, and when (ms)."""
+    for _, record in records.ANNOUNCED.scan(view, root):
+        if record.kind is Kind.REVIEW:
+            return record.device, record.time
     return None
 
 

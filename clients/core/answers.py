@@ -11,7 +11,19 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from clients.core import changes, commits, deliveries, joining, outbox, packages, proof, records, resync
+from clients.core import (
+    changes,
+    commits,
+    deliveries,
+    emergencies,
+    joining,
+    outbox,
+    packages,
+    proof,
+    records,
+    reminding,
+    resync,
+)
 from clients.core import trust as trusted
 from clients.core.errands import Errand, fits
 from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
@@ -226,7 +238,7 @@ def _to_shell(s: Session, turn: Turn, errand: Errand | None, request: int, frame
         turn.events.append(Answered(request, frame))
 
 
-def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment | wire.Reach) -> None:
+def _for_shell(s: Session, turn: Turn, frame: wire.Enrolments | wire.Enrolment | wire.Reach | wire.Escalation) -> None:
     _to_shell(s, turn, s.errands.close(frame.id), frame.id, frame)
 
 
@@ -236,6 +248,11 @@ def _notice(s: Session, turn: Turn, frame: wire.Notice) -> None:
         s.restock |= {kind.suite for kind in turn.charter.policy.classes}
     elif frame.alarm is wire.Alarm.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
+
+
+def _remind(s: Session, turn: Turn, frame: wire.Remind) -> None:
+    if not emergencies.reminded(turn, frame.root):
+        reminding.take(turn, frame)
 
 
 def _unexpected(s: Session, turn: Turn, frame: object) -> None:
@@ -346,8 +363,10 @@ TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {
     wire.Directory: _directory,
     wire.Enrolments: _for_shell,
     wire.Reach: _for_shell,
+    wire.Escalation: _for_shell,
     wire.Enrolment: _for_shell,
     wire.Notice: _notice,
+    wire.Remind: _remind,
 }
 
 

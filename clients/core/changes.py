@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, outbox, playbook, records
+from clients.core import alerts, emergencies, outbox, playbook, records
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
@@ -227,6 +227,8 @@ def own_accepted(
             _merge(work, channel, key, place)
         elif item.kind in (Kind.APPLICATION, Kind.ALERT):
             _own_message(work, channel, item, place)
+        elif item.kind in emergencies.KINDS:
+            _own_emergency(work, channel, item, place)
         elif item.kind is Kind.ACK:
             ack = bodies.read_ack(item.content)
             with suppress(NotPermitted):  # it was sent by another program of this device, and counts nowhere
@@ -238,6 +240,19 @@ def own_accepted(
             trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
         elif item.kind is Kind.CERTIFICATE:
             trusted.absorb(work.turn, work.trust, [Placed(channel, place, item.header, item.signature, item.content)])
+
+
+def _own_emergency(work: Work, channel: bytes, item: Item, place: Place) -> None:
+    """What this device called for, ended or promised counts here as it does for everybody."""
+    me, header_hash = work.turn.me, sha256(item.header).digest()
+    if item.kind is Kind.SOS:
+        _own_message(work, channel, item, place)
+    author = work.trust.certified(me.certificate_hash)
+    if author is not None:
+        sealed = read(Envelope(item.header, item.signature)).context.time
+        whence = emergencies.Whence(author, channel, place.seq, place.time, sealed, header_hash)
+        with suppress(NotPermitted):  # it was sent by another program of this device, and counts nowhere
+            emergencies.take(work.turn, item.kind, item.content, whence)
 
 
 def _channel_of(work: Work, stream: bytes) -> bytes:

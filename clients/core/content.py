@@ -10,8 +10,15 @@ and in the desk channel, among officers:
 
     DraftContent  a frozen alert that waits for its approval: everything to show, check and seal
     DraftVoid     its writer has taken it back
-    JumpReason    why an officer jumped to a rung of a ladder
+    JumpReason    why an officer jumped to a rung of a ladder, or what a review has found
     TemplatePage  a template of the mission's playbook
+
+and in alert channels, by anybody in danger or on the road:
+
+    SosContent    a call for help, with where its author is
+    CheckIn       "I am there", with an answer to the challenge; all have one size
+    PlanPage      what the legs of a check-in plan are called
+    NoDuress      what those who may stand down an SOS compare the mission's word with
 
 MLS seals salt[16] ‖ content, padded to multiples of `PADDING` bytes (ARCHITECTURE section 5), so lengths tell little.
 """
@@ -24,6 +31,7 @@ from msgspec import Meta, Struct
 from keys.alert import OPTIONS, TARGETS, Draft, Signing
 from keys.body import LadderOpening
 from keys.canonical import Hash, Id, Millis, Record, encode, reader
+from keys.emergency import LEGS
 from keys.envelope import Marking, Precedence
 
 PADDING: Final = 128
@@ -105,7 +113,7 @@ class DraftVoid(Form, frozen=True, tag=7):
 
 
 class JumpReason(Form, frozen=True, tag=8):
-    """What the hash in a JUMP stands for."""
+    """What the hash in a JUMP or a REVIEW stands for."""
 
     root: Hash
     salt: Id
@@ -118,7 +126,71 @@ class TemplatePage(Form, frozen=True, tag=9):
     source: Annotated[bytes, Meta(min_length=1, max_length=TEMPLATE_LIMIT)]
 
 
-Content = Text | Cards | Purpose | AlertContent | AckText | DraftContent | DraftVoid | JumpReason | TemplatePage
+class Position(Record, frozen=True, array_like=True):
+    """WGS 84 in millionths of a degree from the south pole and the antimeridian (so that no number is below zero), how
+    precise it is (m), and how old it was when it was sent (s)."""
+
+    latitude: Annotated[int, Meta(ge=0, le=180_000_000)]
+    longitude: Annotated[int, Meta(ge=0, le=360_000_000)]
+    precision: Annotated[int, Meta(ge=1, le=1_000_000)]
+    age: Annotated[int, Meta(ge=0, le=86_400)]
+
+    @classmethod
+    def of(cls, latitude: float, longitude: float, precision: int, age: int) -> "Position":
+        """From degrees, north and east positive."""
+        return cls(round((latitude + 90) * 1e6), round((longitude + 180) * 1e6), precision, age)
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        return round(self.latitude / 1e6 - 90, 6), round(self.longitude / 1e6 - 180, 6)
+
+
+class SosContent(Form, frozen=True, tag=10):
+    """A call for help. Without a position none was known."""
+
+    text: Annotated[str, Meta(max_length=400)]
+    position: Position | None
+    composed: Millis
+
+
+class CheckIn(Form, frozen=True, tag=11):
+    """Whoever sits at the device gives the mission's word (`keys.emergency.answer`). `subject` is the header hash of an SOS that
+    is to end, or zeros for the device's check-in plan."""
+
+    subject: Hash
+    nonce: Id
+    proof: Hash
+
+
+class PlanPage(Form, frozen=True, tag=12):
+    """The names of a plan's legs; `due` says which plan."""
+
+    route: Annotated[str, Meta(max_length=100)]
+    legs: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=LEGS)]
+    due: Annotated[list[Millis], Meta(max_length=LEGS)]
+
+
+class NoDuress(Form, frozen=True, tag=13):
+    """The digest of the mission's word (`keys.emergency.digest`). Who may not stand down an SOS drops it."""
+
+    digest: Hash
+
+
+Content = (
+    Text
+    | Cards
+    | Purpose
+    | AlertContent
+    | AckText
+    | DraftContent
+    | DraftVoid
+    | JumpReason
+    | TemplatePage
+    | SosContent
+    | CheckIn
+    | PlanPage
+    | NoDuress
+)
 
 read_content: Callable[[bytes], Content] = reader(Content, limit=CONTENT_LIMIT)  # type: ignore[arg-type]
 """The content that these bytes are; raises `keys.errors.Malformed`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from clients.core import alerts, beside, changes, outbox, receipts, records
+from clients.core import alerts, beside, changes, emergencies, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Work
 from clients.core.content import AckText, Text, encode_content
@@ -163,15 +163,17 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
             raise NotNow(f"that alert is {stands.how}{by}: answer what holds now")
         if alert.draft.exercise and (real := alerts.freezes_play(turn.draft, alert, turn.now)):
             raise NotNow(f"play is frozen: {real}")
-        number = _option(alert, option)
+        number, emergency = _option(alert, option), False
     else:
-        channel, _, _ = find(work, root)
+        channel, _, message = find(work, root)
+        emergency = message.kind in emergencies.KINDS
         if option not in (0, ""):
             raise Unknown("a message is acknowledged, it has no options")
         number = 0
     state = channel_of(work, channel)
     body = encode(Ack(root, number))
-    stream = stream_of_receipts(channel) if alert is not None else channel  # an alert's answers concern officers alone
+    # An alert's answers concern officers alone; an SOS's its author too.
+    stream = stream_of_receipts(channel) if alert is not None or emergency else channel
     item = outbox.keep(turn, Kept(stream, Kind.ACK, body, Precedence.IMMEDIATE))
     if text and turn.charter.policy.permits(turn.me.roles, Verb.SEND):
         words = encode_content(AckText(root, text))

@@ -21,6 +21,8 @@ from gateway import wire
 from keys.body import read_resync_approval
 from keys.envelope import ENCRYPTED, Kind, Precedence
 
+NEVER_HELD: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
+"""Content that goes out however old the revocation list is."""
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
 
@@ -163,7 +165,7 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
         return True
     if item.alert is not None and outbox.announcing(turn.draft, turn.charter.control_channel, item.alert.root):
         return False
-    if item.kind is not Kind.ALERT and _list_too_old(turn):
+    if item.kind not in NEVER_HELD and _list_too_old(turn):
         return False
     return not roster.bad_leaves(turn, s.trust, channel, state.epoch)
 

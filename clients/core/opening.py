@@ -9,19 +9,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, issuing, outbox, playbook, records
+from clients.core import alerts, emergencies, issuing, outbox, playbook, records
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
     AlertContent,
     Cards,
+    CheckIn,
     DraftContent,
     DraftVoid,
     JumpReason,
+    NoDuress,
+    PlanPage,
     Purpose,
+    SosContent,
     TemplatePage,
     Text,
     encode_content,
@@ -47,6 +52,9 @@ from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
 from keys.mls.errors import MLSError
 from keys.mls.received import ApplicationReceived, peek
 from keys.policy import DESK, Verb
+
+_KIND_OF: Final = {AlertContent: Kind.ALERT, SosContent: Kind.SOS, CheckIn: Kind.CHECK_IN}
+"""Content that has a kind of its own; every other is an APPLICATION."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,35 @@ class Opener:
             raise Rejected(AlarmKind.FORGED, str(error)) from None
         if kind in ENCRYPTED:
             return self._open_content(case, body)
+        if kind in emergencies.KINDS:
+            return self._promised(case, body)
         try:
             self._statement(case, body)
         except Malformed as error:
             raise Rejected(AlarmKind.GATEWAY, str(error)) from None
         return Fate.TAKEN
+
+    def _promised(self, case: Case, body: bytes) -> Fate:
+        """A stand-down or a plan, in clear: what ends an SOS is shown to all, plans to those who watch over them."""
+        kind = case.envelope.context.kind
+        try:
+            self._emergency(case, body)
+        except Malformed as error:
+            raise Rejected(AlarmKind.GATEWAY, str(error)) from None
+        if kind is Kind.STAND_DOWN or emergencies.watching(self.turn):
+            self._show(case, b"", body, "")
+        return Fate.TAKEN
+
+    def _emergency(self, case: Case, data: bytes) -> None:
+        """What is said of an emergency, where it is permitted. Raises Rejected, Malformed."""
+        context, place = case.envelope.context, case.placed.place
+        whence = emergencies.Whence(
+            case.author, case.channel, case.seq, place.time, context.time, case.envelope.header_hash
+        )
+        try:
+            emergencies.take(self.turn, context.kind, data, whence)
+        except NotPermitted as error:
+            raise Rejected(AlarmKind.NOT_PERMITTED, str(error)) from None
 
     def _without_body(self, case: Case) -> Fate:
         """Destroyed by rule, or withheld: either way the place is shown as what it is."""
@@ -204,7 +236,7 @@ class Opener:
     def _content(self, case: Case, salt: bytes, data: bytes) -> None:
         content = read_content(data)
         alerting = self.turn.charter.policy.channel_class(case.state.channel_class).alerts
-        if isinstance(content, AlertContent) != (case.envelope.context.kind is Kind.ALERT):
+        if _KIND_OF.get(type(content), Kind.APPLICATION) is not case.envelope.context.kind:
             raise Rejected(AlarmKind.MISDIRECTED, "content of another kind than its header says", Fate.HIDDEN)
         if isinstance(content, Text) and alerting:
             raise Rejected(AlarmKind.NOT_PERMITTED, "talk in a channel for alerts", Fate.HIDDEN)
@@ -222,6 +254,20 @@ class Opener:
                 self._purpose(case, text)
             case DraftContent() | DraftVoid() | JumpReason() | TemplatePage():
                 self._at_the_desk(case, content)
+            case SosContent():
+                self._emergency(case, data)
+                self._show(case, salt, data, "")
+            case CheckIn(subject):
+                self._emergency(case, data)
+                if emergencies.watching(self.turn):  # without the answer: nobody looks for the word here
+                    self._show(case, b"", encode_content(CheckIn(subject, bytes(16), bytes(32))), "")
+            case PlanPage():
+                emergencies.take_page(self.turn, case.author.device, case.channel, content)
+            case NoDuress():
+                try:
+                    emergencies.take_word(self.turn, case.author, content)
+                except NotPermitted as error:
+                    raise Rejected(AlarmKind.NOT_PERMITTED, str(error), Fate.HIDDEN) from None
             case AckText(root, text):
                 alerts.words(self.turn, root, case.author.device, text, case.channel, case.placed.place.time)
 

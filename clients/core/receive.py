@@ -23,7 +23,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, changes, commits, outbox, proof, receipts, records, resync
+from clients.core import alerts, changes, commits, emergencies, outbox, proof, receipts, records, resync
 from clients.core import trust as trusted
 from clients.core.groups import Groups
 from clients.core.ledger import at
@@ -54,6 +54,9 @@ from keys.policy import Verb
 VERBS: Final = {
     Kind.APPLICATION: Verb.SEND,
     Kind.ALERT: Verb.ALERT,
+    Kind.SOS: Verb.SEND,
+    Kind.CHECK_IN: Verb.SEND,
+    Kind.CHECK_IN_PLAN: Verb.SEND,
     Kind.RESYNC_APPROVAL: Verb.APPROVE_ENROLMENT,
 }
 GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
@@ -250,7 +253,8 @@ class Receiver:
             raise Rejected(
                 AlarmKind.NOT_PERMITTED, f"{context.marking.label} in a channel up to {Marking(state.ceiling).label}"
             )
-        if context.kind is Kind.ALERT and not policy.channel_class(state.channel_class).alerts:
+        emergency = context.kind is Kind.ALERT or context.kind in emergencies.KINDS
+        if emergency and not policy.channel_class(state.channel_class).alerts:
             raise Rejected(AlarmKind.NOT_PERMITTED, f"an alert in a channel of class {state.channel_class}")
         if author.not_after < place.time or trusted.revoked(self.turn.draft, author, place.index):
             raise Rejected(AlarmKind.NOT_PERMITTED, "its author's certificate had ended or was revoked before")

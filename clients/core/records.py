@@ -388,6 +388,56 @@ class Answer(Record, frozen=True, array_like=True):
     text: str
 
 
+class Word(IntEnum):
+    """What this device knows of an answer to the challenge."""
+
+    NONE = 0  # no answer has come
+    RIGHT = 1
+    WRONG = 2
+    UNCHECKED = 3  # this device has not got the mission's word
+
+
+class Emergency(Record, frozen=True, array_like=True):
+    """An SOS, by its header hash. `requests` are the STAND_DOWNs of its author as (seq, header hash); `ended` is 0 until another
+    device (`confirmed`) has confirmed one of them."""
+
+    channel: Id
+    seq: Positive
+    device: Id
+    person: Id
+    time: Millis
+    placed: Millis
+    content: bytes
+    requests: list[tuple[Positive, Hash]]
+    requested: Millis
+    word: Word
+    confirmed: Annotated[bytes, Meta(max_length=16)]
+    ended: Millis
+
+
+class Move(Record, frozen=True, array_like=True):
+    """A check-in plan, by its header hash. `said` are the check-ins as (when it came, what was due); `ended` is 0 while it is
+    open."""
+
+    channel: Id
+    seq: Positive
+    device: Id
+    person: Id
+    placed: Millis
+    due: list[Millis]
+    grace: Uint
+    said: list[tuple[Millis, Millis]]
+    ended: Millis
+
+
+class Page(Record, frozen=True, array_like=True):
+    """The newest PlanPage of a device in a channel."""
+
+    route: str
+    legs: list[str]
+    due: list[Millis]
+
+
 class AlarmKind(IntEnum):
     """What a client noticed and nobody may overlook: the closed list."""
 
@@ -416,6 +466,8 @@ class AlarmKind(IntEnum):
     CLOCK = 23
     RESYNCED = 24  # a device came in again: what was sent meanwhile it can't read
     ATTEMPT = 25  # somebody tried to alert, and the gateway refused it
+    DURESS = 26  # the mission's word was asked for, and another was given
+    MISSED = 27  # somebody has not checked in
 
 
 class Alarm(Record, frozen=True, array_like=True):
@@ -432,6 +484,16 @@ class Alarm(Record, frozen=True, array_like=True):
 
 class Counter(Record, frozen=True, array_like=True):
     value: Uint
+
+
+class Reminder(Record, frozen=True, array_like=True):
+    """The newest reminder of an alert: the gateway's name for it, and a channel where the alert stands (b"": in none of this device's)."""
+
+    notice: Hash
+    rung: Uint
+    channel: bytes
+    time: Millis
+    shown: bool
 
 
 class Peer(Record, frozen=True, array_like=True):
@@ -492,7 +554,12 @@ REASONS: Final = Shelf("reason", Note)  # a JUMP's hash of it: the reason in wor
 ANNOUNCED: Final = Shelf("announced", Announced)  # root ‖ seq in the control channel
 DRAFTS: Final = Shelf("draft", AlertDraft)  # draft id
 ANSWERS: Final = Shelf("answer", Answer)  # root ‖ device
+EMERGENCIES: Final = Shelf("emergency", Emergency)  # header hash of the SOS
+MOVES: Final = Shelf("move", Move)  # header hash of the plan
+PAGES: Final = Shelf("page", Page)  # channel ‖ device
+WORD: Final = Shelf("word", Note)  # "": digest of the mission's word
 ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes
+REMINDERS: Final = Shelf("reminder", Reminder)  # root
 PEERS: Final = Shelf("peer", Peer)  # device
 CARDS: Final = Shelf("card", Note)  # device
 COUNTERS: Final = Shelf("counter", Counter)  # name
