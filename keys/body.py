@@ -8,6 +8,7 @@
     FRANKING_COMPLAINT  Complaint
     APPROVAL            Approval           an alert that two people have signed, or one alone, before it is sent
     REFUSED_ATTEMPT     RefusedAttempt     an alert that the gateway refused, without its text
+    REVIEW              Review             somebody else has looked at an alert that one sent alone
     ACK                 Ack                a person's answer, by number
     ESCALATION, JUMP    Escalated, Jump    what the ladder did and who jumped on it (`keys.ladder`)
     RESYNC_APPROVAL     ResyncApproval     a device that lost its way may come in again by an external commit
@@ -145,6 +146,13 @@ class RefusedAttempt(Record, frozen=True, array_like=True):
     refusal: Uint
 
 
+class Review(Record, frozen=True, array_like=True):
+    """An alert that one person sent alone was reviewed by another. `finding` is a salted hash: the text goes to the officers."""
+
+    root: Hash
+    finding: Hash
+
+
 class Ack(Record, frozen=True, array_like=True):
     """A person's answer. `root` is the alert's root, or the header hash of a message that asked for an answer; `option`
     is a number whose meaning is inside the encryption (0: seen and acknowledged)."""
@@ -191,6 +199,7 @@ _read_receipt = reader(Receipt, limit=16_384)
 read_complaint = reader(Complaint, limit=256)
 read_approval = reader(Approval, limit=LADDER_LIMIT + 64 * 1024)
 read_refused_attempt = reader(RefusedAttempt, limit=256)
+read_review = reader(Review, limit=256)
 read_ack = reader(Ack, limit=256)
 read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)
 read_gateway_act = reader(GatewayAct, limit=2_048)

@@ -71,6 +71,7 @@ class Kind(IntEnum):
     FILLER = 29
     ESCALATION = 30
     JUMP = 31
+    REVIEW = 32
 
     @property
     def label(self) -> str:
@@ -99,6 +100,7 @@ PUBLISHED: Final = frozenset(
         Kind.REFUSED_ATTEMPT,
         Kind.ESCALATION,
         Kind.JUMP,
+        Kind.REVIEW,
     }
 )
 """Kinds whose body the log hands out under `body/<hash>`; no other body is ever published."""

@@ -4,6 +4,7 @@
     ALERT      one of them, as announced, sealed by who sends it; its first place begins the ladder, and ends what it names
     ACK        a member's answer: a number of the alert's own
     JUMP       an officer has a rung fired at once
+    REVIEW     what one person sent alone was looked at by another
 
 Nothing here can be read. Whoever alerts is checked by the certificates in the log, with the very functions that every recipient
 uses again (`keys.alert`, `keys.approval`).
@@ -14,7 +15,7 @@ from typing import Final
 
 from gateway.core import emergencies, ladder, limits
 from gateway.core.broadcast import AlertRow, Ending
-from gateway.core.effects import Effect
+from gateway.core.effects import Effect, SetReview
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
     HOUR,
@@ -30,7 +31,7 @@ from gateway.core.view import Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.alert import Addressed, AlertType, Draft, Signing, check_alert, check_audience, ladder_commitment
 from keys.approval import Approved, check_follows, check_rule, check_signed
-from keys.body import Ack, Approval, LadderOpening, read_approval
+from keys.body import Ack, Approval, LadderOpening, read_approval, read_review
 from keys.canonical import encode, reader
 from keys.credential import Certified
 from keys.envelope import Marking
@@ -309,6 +310,26 @@ def jump(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
     return run.stream, ladder.jump(view, body.root, body.rung, run.now)
+
+
+def review(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """Somebody else of the mission's own has looked at an alert that one person sent alone: nothing is owed any more."""
+    check_control(run)
+    check_verb(run, Verb.APPROVE_ALERT)
+    if run.who.organisation != run.charter.policy.home.name:
+        raise Refused(Refusal.ROLE, "the mission's own officers review what was sent alone")
+    _, data = run.one()
+    try:
+        row = view.alert(read_review(data).root)
+    except Malformed as error:
+        raise Refused(Refusal.SCHEMA, str(error)) from None
+    if row is None:
+        raise denied()
+    if not row.review_due:
+        raise Refused(Refusal.SCHEMA, "no review of this alert is owed")
+    if run.who.person == row.writer:
+        raise Refused(Refusal.ROLE, "nobody reviews an alert of his own")
+    return run.stream, (SetReview(row.root, 0),)
 
 
 _read_draft: Final = reader(Draft)

@@ -190,6 +190,7 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.ACK: ack,
     Kind.APPROVAL: alerts.approval,
     Kind.JUMP: alerts.jump,
+    Kind.REVIEW: alerts.review,
     Kind.RECEIPT: receipt,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,

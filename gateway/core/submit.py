@@ -44,6 +44,7 @@ ALERTING: Final = frozenset(
         Kind.ALERT,
         Kind.ACK,
         Kind.JUMP,
+        Kind.REVIEW,
         Kind.SOS,
         Kind.STAND_DOWN,
         Kind.CHECK_IN_PLAN,

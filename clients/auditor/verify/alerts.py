@@ -12,6 +12,7 @@ from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
 from keys.alert import Signing, check_alert
 from keys.approval import Approved, check_distinct, check_follows, check_rule, check_signed
+from keys.body import read_review
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.errors import BadSignature, Expired, KeysError, NotPermitted, NotTrusted
@@ -22,6 +23,7 @@ class Alerts:
 
     def __init__(self, registry: Registry, findings: Findings) -> None:
         self.sent: dict[bytes, tuple[Approved, set[bytes]]] = {}
+        self._reviewed: set[bytes] = set()
         self._ids: dict[bytes, bytes] = {}
         self._registry = registry
         self._findings = findings
@@ -85,7 +87,17 @@ class Alerts:
             return True
         return False
 
+    def reviewed(self, body: bytes | None) -> None:
+        """A REVIEW of the control channel."""
+        try:
+            if body is not None:
+                self._reviewed.add(read_review(body).root)
+        except KeysError:
+            return  # the gateway takes no other; it reviews nothing
+
     def end(self) -> None:
         """What was judged."""
-        alone = sum(approved.alone for approved, _ in self.sent.values())
-        self._findings.note(Topic.ALERTS, f"{len(self.sent)} alerts, {alone} of them by one person alone")
+        alone = {root for root, (approved, _) in self.sent.items() if approved.alone}
+        reviewed = len(alone & self._reviewed)
+        said = f"{len(self.sent)} alerts, {len(alone)} of them by one person alone, {reviewed} of these reviewed"
+        self._findings.note(Topic.ALERTS, said)

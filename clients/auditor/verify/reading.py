@@ -102,6 +102,8 @@ class Reading:
         elif kind is Kind.REVOCATION_LIST:
             if self.certificates.revoke(placed):
                 self.rosters.look_again(placed.index)
+        elif kind is Kind.REVIEW:
+            self.speech.alerts.reviewed(self._bodies.get(placed))
         elif kind not in (Kind.APPROVAL, Kind.JUMP):  # an alert is judged by what its channels were sent
             self._out_of_place(placed, f"no {kind.name} stands in the control channel")
 

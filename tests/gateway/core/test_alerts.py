@@ -16,7 +16,7 @@ from gateway.core.broadcast import Ending
 from gateway.core.errors import Refused
 from gateway.wire import Refusal
 from keys.alert import AlertType, ladder_commitment, sign_approval, sign_writer
-from keys.body import Ack, LadderOpening, read_refused_attempt
+from keys.body import Ack, LadderOpening, Review, read_refused_attempt
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, read, seal
 from keys.identity import ChannelId, receipt_stream
@@ -627,3 +627,50 @@ def test_attempts_of_many_do_not_fill_it_either(a: Alarm) -> None:
     for party in many:
         assert a.announce(alert, by=party).refusal is Refusal.ROLE
     assert len(attempts(a)) == limits.ATTEMPTS_NOTED
+
+
+# --- reviews ---
+
+
+def review(a: Alarm, who: Party, root: bytes, **changes: Any) -> Any:
+    body = encode(Review(root, bytes(32)))
+    return who.say(Kind.REVIEW, a.world.charter.control_channel, body, **changes)
+
+
+def test_what_was_sent_alone_is_reviewed_by_another(a: Alarm) -> None:
+    alert = a.out(alone=True)
+    accepted(review(a, a.dara, alert.root))
+    row = a.world.view.alert(alert.root)
+    assert row is not None
+    assert not row.review_due
+    assert review(a, a.dara, alert.root).refusal is Refusal.SCHEMA
+
+
+def partner_officer(a: Alarm) -> Party:
+    home, partner = a.world.charter.policy.organisations
+    a.world.succeed(organisations=(home, replace(partner, roles=frozenset({"guest", "officer"}))))
+    a.world.mission.charter = a.world.charter
+    return a.world.enrolled("officer", house=a.world.mission.partner)
+
+
+@pytest.mark.parametrize(
+    ("act", "refusal"),
+    [
+        pytest.param(lambda a: review(a, a.chen, a.out(alone=True).root), Refusal.ROLE, id="of his own"),
+        pytest.param(lambda a: review(a, a.agent, a.out(alone=True).root), Refusal.ROLE, id="by an agent"),
+        pytest.param(lambda a: review(a, partner_officer(a), a.out(alone=True).root), Refusal.ROLE, id="by a partner"),
+        pytest.param(lambda a: review(a, a.dara, a.out().root), Refusal.SCHEMA, id="of what two sent"),
+        pytest.param(lambda a: review(a, a.dara, bytes(32)), Refusal.DENIED, id="of no alert"),
+        pytest.param(
+            lambda a: a.dara.say(Kind.REVIEW, a.world.charter.control_channel, b"\x90"), Refusal.SCHEMA, id="no review"
+        ),
+        pytest.param(
+            lambda a: a.dara.say(Kind.REVIEW, a.channel, encode(Review(bytes(32), bytes(32))), epoch=1),
+            Refusal.DENIED,
+            id="in a channel",
+        ),
+    ],
+)
+def test_a_review_that_is_refused(a: Alarm, act: Callable[[Alarm], Any], refusal: Refusal) -> None:
+    answer = act(a)
+    assert answer.refusal is refusal, answer
