@@ -6,8 +6,9 @@ from contextlib import suppress
 
 import click
 
+from clients.core.records import Reminder
 from clients.device import SYNC, device, short, shown_lines, shown_object, sync_for_channel
-from clients.moments import Moment
+from clients.moments import Moment, iso
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
 from clients.views import Shown
@@ -57,6 +58,8 @@ async def _new(station: Station, chosen: bytes | None, seconds: float) -> None:
     async for shown in station.read(chosen):
         _print(station, shown)
         count += 1
+    async for root, reminder in station.reminders():
+        _remind(root, reminder)
     if count:
         await station.sync(seconds)
     else:
@@ -64,15 +67,30 @@ async def _new(station: Station, chosen: bytes | None, seconds: float) -> None:
 
 
 async def _follow(station: Station, chosen: bytes | None) -> int:
-    link = asyncio.create_task(station.run())
+    beside = [asyncio.create_task(station.run()), asyncio.create_task(_reminded(station))]
     try:
         async for shown in station.read(chosen, follow=True):
             _print(station, shown)
     finally:
-        link.cancel()
-        with suppress(asyncio.CancelledError):
-            await link
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
     return 0
+
+
+async def _reminded(station: Station) -> None:
+    async for root, reminder in station.reminders(follow=True):
+        _remind(root, reminder)
+
+
+def _remind(root: bytes, reminder: Reminder) -> None:
+    said = {"reminder": root.hex(), "rung": reminder.rung, "time": iso(reminder.time)}
+    if reminder.channel:
+        show(said, f"REMINDER: alert {short(root)} waits for your answer: outrider ack {short(root)}")
+    else:
+        show(said, "REMINDER: an alert that is not in your channels wants you: ask your officers")
+    sys.stdout.flush()
 
 
 def _print(station: Station, shown: Shown) -> None:

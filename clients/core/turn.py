@@ -53,7 +53,14 @@ class Answered:
     frame: FromGateway
 
 
-Event = NewMessage | Moved | Raised | Answered
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """An alert's ladder has come to this person."""
+
+    root: bytes
+
+
+Event = NewMessage | Moved | Raised | Answered | Reminded
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""Reminders: an alert's ladder wakes this person on the platform's own road.
+
+It is the gateway's word, so it shows nothing of an alert and does nothing but remind: of an alert that this device knows to be
+over, or that it has answered, it is passed over; the same one again is no second one.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from clients.core import alerts, records
+from clients.core.ledger import View
+from clients.core.records import Reminder
+from clients.core.turn import Reminded, Turn
+from gateway import wire
+
+
+def take(turn: Turn, frame: wire.Remind) -> None:
+    """A reminder from the gateway."""
+    known = records.REMINDERS.get(turn.draft, frame.root)
+    if known is not None and known.notice == frame.notice:
+        return
+    if not alerts.standing(turn.draft, frame.root, turn.now).holds:
+        return
+    if records.ANSWERS.get(turn.draft, frame.root + turn.me.device) is not None:
+        return
+    channel = frame.place.channel if frame.place else b""
+    records.REMINDERS.put(turn.draft, frame.root, Reminder(frame.notice, frame.rung, channel, turn.now, shown=False))
+    turn.events.append(Reminded(frame.root))
+
+
+def waiting(view: View) -> Iterator[tuple[bytes, Reminder]]:
+    """Those not shown yet, by the alert's root."""
+    return ((root, reminder) for root, reminder in records.REMINDERS.scan(view) if not reminder.shown)
+
+
+def show(turn: Turn, root: bytes) -> None:
+    """Somebody sees it now."""
+    reminder = records.REMINDERS.get(turn.draft, root)
+    if reminder is not None:
+        records.REMINDERS.put(turn.draft, root, replace(reminder, shown=True))
