@@ -18,13 +18,14 @@ from clients.board import Board, board
 from clients.core import alerts, composing, conversation, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
-from clients.core.errors import NotAllowed
+from clients.core.errors import NotAllowed, Unknown
 from clients.core.issuing import Order
 from clients.core.outbox import Kept, keep
 from clients.core.release import Receiver
 from clients.core.turn import DAY
 from clients.views import AlertView, Answers
 from keys.alert import AlertType, root_words
+from keys.body import Review
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, Precedence
 from keys.ladder import Jump, Ladder
@@ -200,20 +201,46 @@ class AlertDesk(Approver):
         """Everybody an alert is for, the silent first, and how its ladder stands. Raises Unknown."""
         return self.act(lambda work: board(work, root))
 
+    def review(self, root: bytes, finding: str) -> bytes:
+        """Say that an alert which one person sent alone was looked at, and what was found; the text goes to the desk. Gives the
+        item. Raises NotAllowed, NotNow, Unknown."""
+
+        def keep_both(work: Work) -> bytes:
+            conversation.need(work, Verb.APPROVE_ALERT)
+            record = records.ALERTS.get(work.turn.draft, root)
+            if record is None or not record.alone:
+                raise Unknown("no alert that one person sent alone")
+            writer = work.trust.certified(record.writer.certificate)
+            if writer is not None and writer.person == work.turn.me.person:
+                raise NotAllowed("nobody reviews an alert of his own: ask another officer")
+            return keep(work.turn, Kept(_control(work), Kind.REVIEW, encode(Review(root, _told(work, root, finding)))))
+
+        return self.act(keep_both)
+
     def jump(self, root: bytes, rung: int, reason: str) -> bytes:
         """Have a rung of an alert's ladder fired at once (0 is the first); the reason goes to the desk. Gives the item."""
 
         def keep_both(work: Work) -> bytes:
             conversation.need(work, Verb.ALERT)
-            desk, turn = issuing.desk_of(work), work.turn
-            salt = turn.random(16)
-            state = conversation.channel_of(work, desk)
-            data = encode_content(JumpReason(root, salt, reason))
-            keep(turn, Kept(desk, Kind.APPLICATION, data, Precedence.IMMEDIATE, state.ceiling))
-            body = Jump(root, rung, alerts.jump_reason(salt, reason), turn.now)
-            return keep(turn, Kept(turn.charter.control_channel, Kind.JUMP, encode(body), Precedence.IMMEDIATE))
+            body = Jump(root, rung, _told(work, root, reason), work.turn.now)
+            return keep(work.turn, Kept(_control(work), Kind.JUMP, encode(body), Precedence.IMMEDIATE))
 
         return self.act(keep_both)
+
+
+def _control(work: Work) -> bytes:
+    return work.turn.charter.control_channel
+
+
+def _told(work: Work, root: bytes, text: str) -> bytes:
+    """Tell the desk why; gives the salted hash of it. Raises NotNow where there is no desk."""
+    desk, turn = issuing.desk_of(work), work.turn
+    salt, state = turn.random(16), conversation.channel_of(work, desk)
+    data = encode_content(JumpReason(root, salt, text))
+    keep(turn, Kept(desk, Kind.APPLICATION, data, Precedence.IMMEDIATE, state.ceiling))
+    hashed = alerts.jump_reason(salt, text)
+    records.REASONS.put(turn.draft, hashed, records.Note(text.encode()))
+    return hashed
 
 
 def _signers(work: Work, record: records.Alert) -> set[bytes]:

@@ -20,7 +20,7 @@ from clients.core.cap import CapRefused, open_alert
 from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
 from clients.core.text import visible, visible_lines, visible_name
-from clients.moments import iso
+from clients.moments import iso, now
 from clients.places import area_lines
 from clients.shell import narrow, passphrase, pick, profile, run, tell
 from clients.station import Station
@@ -201,6 +201,7 @@ def alert_object(view: AlertView) -> dict[str, object]:
         "alone": view.alone,
         "reason": view.reason,
         "review_due": iso(view.review_due) if view.review_due else None,
+        "reviewed_by": view.reviewed or None,
         "not_after": iso(view.not_after),
         "references": [root.hex() for root in view.references],
         "standing": view.how or "holds",
@@ -282,8 +283,14 @@ def alert_signatures(view: AlertView) -> str:
     """Who stands behind an alert, as every recipient has verified it."""
     writer = visible_name(view.writer_name) or short(view.writer)
     if view.alone:
-        return f"!! ONE PERSON ALONE: {writer} sent it without a second; it is reviewed by {iso(view.review_due)}"
+        return f"!! ONE PERSON ALONE: {writer} sent it without a second; {_review(view)}"
     return f"written by {writer}, approved by {visible_name(view.approver_name) or short(view.approver)}: both verified"
+
+
+def _review(view: AlertView) -> str:
+    if view.reviewed:
+        return f"reviewed by {visible(view.reviewed)}"
+    return f"review {'OVERDUE since' if now() > view.review_due else 'due by'} {iso(view.review_due)}"
 
 
 def alert_standing(view: AlertView) -> str:

@@ -136,6 +136,7 @@ ALERT: Final = Branch(
         "approve": Leaf(f"{OFFICER}.issue:approve", "Approve a frozen draft, and send it."),
         "withdraw": Leaf(f"{OFFICER}.issue:withdraw", "Take back a draft that waits for approval."),
         "send": Leaf(f"{OFFICER}.issue:send", "Send an alert, as one officer alone."),
+        "review": Leaf(f"{OFFICER}.issue:review", "Review an alert that one officer sent alone."),
         "update": Leaf(f"{OFFICER}.issue:update", "Replace an alert by what holds now."),
         "cancel": Leaf(f"{OFFICER}.issue:cancel", "Withdraw an alert that was issued in error."),
         "allclear": Leaf(f"{OFFICER}.issue:allclear", "The danger is over: clear an alert and its whole chain."),

@@ -189,6 +189,31 @@ def _sent(station: Station, sent: AlertSent, timeout: float) -> int:
     return not_reached(report.error, "the alert is kept and goes first") if kept else 0
 
 
+@click.command(cls=Verb)
+@click.argument("root", metavar="ALERT")
+@click.option("--finding", required=True, metavar="TEXT", help="What you found; it goes to the officers, end to end.")
+@_timeout
+def review(root: str, finding: str, timeout: float) -> int:
+    """Review ALERT, which one officer sent alone: another one says so in the log, and to the desk what was found.
+
+    Example: outrider alert review 3fa29c01 --finding "right: both deputies were in the air"
+    """
+    with device() as station:
+        run(station.sync(timeout))
+        found = find(station, root)
+        if isinstance(found, Waiting) or not found.alone:
+            raise Unknown("two people stand behind it: no review is owed")
+        item = station.review(found.root, finding)
+        report = run(station.sync(timeout))
+        delivery = station.delivery(item)
+    done = [] if delivery.refused else [f"{'KEPT' if delivery.state == 'kept' else 'REVIEWED'} {short(found.root)}"]
+    show({"root": found.root.hex(), "state": delivery.state, "refused": delivery.refused}, *done)
+    if delivery.refused:
+        tell(f"outrider: refused: {visible(delivery.refused)}")
+        return REFUSED
+    return not_reached(report.error, "the review is kept, and goes next time") if delivery.state == "kept" else 0
+
+
 # --- update, cancel, all-clear ---
 
 

@@ -12,8 +12,11 @@ from clients.core import alerts, announcements, conversation, issuing, outbox, r
 from clients.core.content import encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.outbox import Kept
+from gateway.wire import Place, Placed
 from keys.alert import AlertType
-from keys.envelope import Kind, Marking, Precedence
+from keys.body import Review
+from keys.canonical import encode
+from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, read, seal
 from tests.clients.alarms import CAP, HOUR, alone, approve, by_two, desk, document, order, submit
 from tests.clients.relay import Party, World
 from tests.clients.talk import say
@@ -204,6 +207,25 @@ def test_alone_and_two_are_frozen_apart(s: Scene) -> None:
     s.dara.act(lambda work: issuing.keep_submitted(work.turn, content, s.chen.id, s.desk))
     with pytest.raises(NotAllowed, match="sent alone"):
         approve(s.dara, content.draft.root)
+
+
+def test_a_review_counts_by_another_officer_only(s: Scene) -> None:
+    root = alone(s.chen, s.detail)
+    s.world.run()
+    control = s.world.mission.charter.control_channel
+    for by, counts in ((s.ana, False), (s.chen, False), (s.dara, True)):
+        body = encode(Review(root, bytes(32)))
+        claimed = read(seal(_context(by, control), body, by.enrolled.key))
+        placed = Placed(control, Place(900 + counts, 900, s.world.now, bytes(16)), b"", b"", body)
+        s.dara.act(lambda work, p=placed, c=claimed, b=body: announcements.take(work.turn, work.trust, p, c, b))
+        assert (announcements.reviewed(s.dara.ledger, root) is not None) is counts, by.name
+
+
+def _context(by: Party, channel: bytes) -> Context:
+    return Context(
+        1, Kind.REVIEW, by.id, channel, 0, 1, 0, NOTHING, Heard(0, NOTHING), by.world.now,
+        Precedence.ROUTINE, Marking.CLEAR, 0, b"", None,
+    )  # fmt: skip
 
 
 # --- markings ---

@@ -172,6 +172,20 @@ def test_one_alone_is_flagged_on_every_screen(post: Post) -> None:
     assert data["review_due"]
 
 
+def test_what_was_sent_alone_is_reviewed(post: Post) -> None:
+    made = composed(post, *CROWD, *RESIDENCE)
+    ran = post("Chen", "alert", "send", made["draft"], "--alone", "--reason", "deputy not reachable")
+    root = ran.out.split()[1]
+    own = post("Chen", "alert", "review", root, "--finding", "all well")
+    assert (own.code, "of his own" in own.err) == (6, True)
+    done = post("Dara", "alert", "review", root, "--finding", "right: nobody else was there")
+    assert (done.code, done.out) == (0, f"REVIEWED {root}\n")
+    post.sync("Chen")
+    assert "reviewed by Dara" in post("Chen", "alert", "show", root).out
+    again = post("Dara", "alert", "review", root, "--finding", "once more")
+    assert (again.code, "no review of this alert is owed" in again.err) == (6, True)
+
+
 def test_watch_ends_when_the_time_is_over(post: Post) -> None:
     root = approved(post, submitted(post, *CROWD, *RESIDENCE))
     ran = post("Chen", "alert", "watch", root[:8], "--timeout", "2")

@@ -163,6 +163,11 @@ ANNOUNCED = [
         id="attack-01 another alert's approval",
     ),
     pytest.param(
+        lambda a: a.announce((x := a.draft()), body=x.announced(writer=with_(x.writer, certificate=b"x" * 32))),
+        Refusal.DENIED,
+        id="attack-01 a certificate that counts nowhere",
+    ),
+    pytest.param(
         lambda a: a.announce((x := a.draft()), body=x.announced(padding=[bytes([n]) * 32 for n in range(7)])),
         Refusal.DENIED,
         id="attack-01 another audience",
