@@ -34,8 +34,15 @@ from queue import SimpleQueue
 from checks import Lines, Mutant, mutants_of, refusals  # beside this script
 
 ROOT = Path(__file__).resolve().parents[3]
-LEFT_OUT = ("test_vectors.py", "test_damage.py", "test_history.py", "test_mutate.py", "test_replay.py")
-"""Random or published examples, and what tests this script."""
+LEFT_OUT = (
+    "test_readme.py",
+    "test_vectors.py",
+    "test_damage.py",
+    "test_history.py",
+    "test_mutate.py",
+    "test_replay.py",
+)
+"""Random or published examples, what tests this script, and what reads the prose."""
 PRELOADED = ("hypothesis", "cryptography.hazmat.primitives.hpke", "nacl.bindings")
 """What takes long to import and is not under test."""
 FEW = 25
