@@ -124,7 +124,8 @@ def _asked(work: Work, record: records.Alert, channel: bytes, seq: int) -> Itera
         inside = {_person(work, s.device, s.certificate) for s in roster.seats} if roster else set()
         yield from [pair for pair in asked if pair[0] in inside] or asked
         return
-    officers = {_device_person(work, device) for device in beside.officers(work.turn)} if state.beside else set()
+    certified = [work.trust.certified(seat.certificate) for seat in (seats.seats if seats and state.beside else [])]
+    officers = {c.person for c in certified if c and beside.is_officer(work.turn, c.organisation, c.roles)}
     yield from [pair for pair in asked if pair[0] not in officers] or asked
 
 

@@ -17,7 +17,7 @@ REFUSED: Final = 6
 @click.command(cls=Verb)
 @click.argument("what", metavar="ALERT|MESSAGE")
 @click.argument("option", required=False)
-@click.option("--text", default="", help="Words to the answer; they go to the officers, end to end.")
+@click.option("--text", default="", help="Words to the answer, end to end; shown to the officers.")
 @click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
 def ack(what: str, option: str | None, text: str, timeout: float) -> int:
     """Answer ALERT or MESSAGE, named by the beginning of its id; OPTION is the number or the words of an answer it offers.

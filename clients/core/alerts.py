@@ -31,6 +31,7 @@ from keys.body import Ack
 from keys.credential import Certified
 from keys.envelope import Marking, Verified
 from keys.errors import BadSignature, Expired, NotPermitted, NotTrusted
+from keys.policy import Verb
 
 ALL_CLEAR: Final = "AllClear"
 STOP_WORD: Final = "NO DUFF"  # this is no exercise
@@ -311,7 +312,11 @@ def answered(turn: Turn, ack: Ack, device: bytes, channel: bytes, seq: int, time
 
 
 def words(turn: Turn, root: bytes, device: bytes, text: str, channel: bytes, time: int) -> None:
-    """Free words to an answer; they may come before the answer itself."""
+    """Free words to an answer; they may come before the answer itself. To an alert's they are for the officers: whoever else is
+    in its channel keeps nothing of them."""
+    officer = turn.charter.policy.verbs(turn.me.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
+    if not officer and records.NAMES.get(turn.draft, root) is None:
+        return
     known = records.ANSWERS.get(turn.draft, root + device)
     if known is not None:
         records.ANSWERS.put(turn.draft, root + device, replace(known, text=text))

@@ -40,13 +40,18 @@ def follow(turn: Turn, talk: bytes, add: Sequence[bytes], remove: Sequence[bytes
 
 def officers(turn: Turn) -> set[bytes]:
     """The devices of the mission's own who write or approve alerts, as far as this device knows of them."""
-    return {device for device, peer in records.PEERS.scan(turn.draft) if _is_officer(turn, peer)}
+    return {device for device, peer in records.PEERS.scan(turn.draft) if _known_officer(turn, peer)}
 
 
-def _is_officer(turn: Turn, peer: Peer) -> bool:
+def _known_officer(turn: Turn, peer: Peer) -> bool:
+    alive = not peer.revoked and turn.now <= peer.not_after
+    return alive and is_officer(turn, peer.organisation, peer.roles)
+
+
+def is_officer(turn: Turn, organisation: str, roles: Iterable[str]) -> bool:
+    """Whether these roles write or approve alerts, in the mission's own organisation."""
     policy = turn.charter.policy
-    alerting = policy.verbs(peer.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
-    return bool(alerting) and peer.organisation == policy.home.name and not peer.revoked and turn.now <= peer.not_after
+    return organisation == policy.home.name and bool(policy.verbs(roles) & {Verb.ALERT, Verb.APPROVE_ALERT})
 
 
 def keep_in_step(s: Session, turn: Turn) -> None:

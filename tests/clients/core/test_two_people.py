@@ -363,6 +363,8 @@ def test_answers_by_number_and_words(s: Scene) -> None:
         assert given[s.ana.id].text == "two wounded"
     assert alerts.option_text(s.record(s.chen, root), number) == "NEED HELP"
     assert s.luis.id not in dict(alerts.answers(s.ana.ledger, root)), "one audience does not see the other's answers"
+    kept = [answer.text for _, answer in records.ANSWERS.scan(s.ben.ledger, root)]
+    assert "two wounded" not in kept, "words are for the officers"
 
 
 def test_numbers_say_nothing_to_the_gateway(s: Scene) -> None:
