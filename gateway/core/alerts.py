@@ -21,8 +21,6 @@ from gateway.core.run import (
     HOUR,
     Run,
     channel_class,
-    check_agreement,
-    check_channel,
     check_control,
     check_expiry,
     check_verb,
@@ -183,8 +181,7 @@ def _announcement(view: View, run: Run, root: bytes) -> Approval:
     if stored is None:
         raise Refused(Refusal.GAP, "announce the alert first: its approval goes before it")
     body = stored.body if stored.body is not None else view.blob(stored.body_hash, 0, stored.body_length)
-    if body is None:
-        raise Refused(Refusal.EXPIRED, "what announced this alert is no longer kept")
+    assert body is not None  # what is not content is kept as long as the log
     return read_approval(body)
 
 
@@ -242,7 +239,6 @@ def _check_marking(view: View, run: Run, marking: Marking) -> None:
 def check(view: View, run: Run) -> tuple[Effect, ...]:
     """An alert is the one announced, for this channel and content, by who sends it, and comes here once. What its first place
     does besides: the ladder begins, and what it names has ended."""
-    check_channel(run)
     kind = channel_class(run)
     verified, _ = run.one()
     context, fields = verified.context, verified.context.alert
@@ -250,7 +246,6 @@ def check(view: View, run: Run) -> tuple[Effect, ...]:
     if not kind.alerts:
         raise Refused(Refusal.ROLE, f"channels of class {kind.name} carry no alerts")
     check_verb(run, Verb.ALERT if fields.alone else Verb.APPROVE_ALERT)
-    check_agreement(run)
     check_expiry(run, kind.retention_days)
     try:
         addressed = check_alert(fields, run.stream.id, context.franking)

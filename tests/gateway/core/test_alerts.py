@@ -321,6 +321,12 @@ def marked(a: Alarm, marking: Marking) -> Any:
     return a.send(alert, marking=marking)
 
 
+def kept_until(a: Alarm, later: int) -> Any:
+    alert = a.draft()
+    accepted(a.announce(alert))
+    return a.send(alert, expires=a.world.now + later)
+
+
 SENT = [
     pytest.param(to_another_channel, Refusal.DENIED, id="attack-01 for another channel"),
     pytest.param(other_content, Refusal.DENIED, id="attack-01 another content"),
@@ -332,6 +338,8 @@ SENT = [
     pytest.param(ended_since, Refusal.EXPIRED, id="attack-04 ended since"),
     pytest.param(other_signatures, Refusal.REPLAY, id="announced with another signature"),
     pytest.param(approver_left_out, Refusal.REPLAY, id="its approver left out"),
+    pytest.param(lambda a: kept_until(a, 366 * DAY), Refusal.EXPIRED, id="kept beyond its class"),
+    pytest.param(lambda a: kept_until(a, 0), Refusal.EXPIRED, id="destroyed at once"),
     pytest.param(by_the_writer, Refusal.ROLE, id="sealed by its writer"),
     pytest.param(hidden_channel, Refusal.ROLE, id="a channel that was not announced"),
     pytest.param(agreement_over, Refusal.TLP, id="AMBER where the agreement covers GREEN"),
