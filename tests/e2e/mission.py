@@ -20,6 +20,7 @@ from typing import Any
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
 from clients.demo.company import GATEWAY, Company, Process, ended, free_port, prepare, stop
+from clients.enrolments import Enrolled
 from clients.registrar import Registrar
 from clients.station import Station
 from clients.vault import CHEAP, Vault
@@ -154,6 +155,29 @@ class RealMission:
         assert report.idle, report
         await self.online(name)
         return station
+
+    async def enrol_all(self, *people: tuple[str, str, str]) -> None:
+        """Many at once, (role, name, house) each, and offline again: everybody asks, then the registrars look at one after the other."""
+        asking: dict[str, asyncio.Task[Enrolled]] = {}
+        invites = {}
+        for role, name, house in people:
+            station = self.stations[name] = Station.create(
+                self.folder / "profiles" / name, PASSPHRASE, cost=CHEAP, tap=self.tap
+            )
+            invites[name] = self.registrars[house][0].invite(role, expires=now() + 600_000)
+            await self.registrars[house][0].put_invite(invites[name])
+            asking[name] = asyncio.create_task(station.enrol(invites[name].link(), timeout=60))
+        for _, name, house in people:
+            first, second = self.registrars[house]
+            while not any(p.invite == invites[name].id for p in await first.pending_enrolments()):  # noqa: ASYNC110  (asks the gateway)
+                await asyncio.sleep(0.02)
+            self.certified[name] = await first.grant(invites[name], name, name.upper(), life_days=30)
+            await second.approve(invites[name].id)
+        assert all(enrolled.done for enrolled in await asyncio.gather(*asking.values()))
+        reports = await asyncio.gather(
+            *(self.stations[name].sync(30) for name in asking)
+        )  # their KeyPackages lie at the gateway
+        assert all(report.idle for report in reports), reports
 
     async def online(self, name: str) -> None:
         if name not in self.links:
