@@ -6,7 +6,7 @@ items = station.confirm_end(roots)                      # a second person ends i
 item = station.start_move(channel, due, 300, "RED ROUTE", legs)
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from clients import views
 from clients.alerting import AlertDesk
@@ -43,6 +43,15 @@ class Caller(AlertDesk):
             return sorted(found, key=lambda e: (bool(e.ended), -e.placed))
 
         return self.act(look)
+
+    def roots_at(self, places: Collection[tuple[bytes, int]]) -> list[bytes]:
+        """Which SOS stand at these places (channel, seq)."""
+        found = records.EMERGENCIES.scan(self._ledger)
+        return [root for root, e in found if (e.channel, e.seq) in places]
+
+    def alert_channels(self) -> list[bytes]:
+        """The alert channels that this device can speak in."""
+        return self.act(lambda work: calling.channels(work))
 
     def start_move(self, channel: bytes, due: Sequence[int], grace: int, route: str, legs: Sequence[str]) -> bytes:
         """Begin a plan of check-ins (ms; grace in s) in an alert channel; gives its item. Raises NotAllowed, NotNow, Unknown."""

@@ -21,13 +21,13 @@ from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
 from clients.core.text import visible, visible_lines, visible_name
 from clients.moments import iso, now
-from clients.places import area_lines
+from clients.places import area_lines, position_object, position_text
 from clients.shell import narrow, passphrase, pick, profile, run, tell
 from clients.station import Station
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
 from keys.alert import AlertType
 from keys.canonical import Record
-from keys.envelope import Marking, Precedence
+from keys.envelope import Kind, Marking, Precedence
 from keys.errors import KeysError
 
 SYNC: Final = 10.0  # seconds that a verb gives the gateway
@@ -183,6 +183,7 @@ def shown_object(shown: Shown) -> dict[str, object]:
         "reason": shown.reason,
         "alert": alert_object(shown.alert) if shown.alert else None,
         "warnings": list(shown.warnings),
+        **({"position": position_object(shown.position)} if shown.position else {}),
     }
 
 
@@ -222,6 +223,9 @@ def shown_lines(shown: Shown, channel: str) -> list[str]:
         lines.append(f"  (not shown: {visible(shown.reason)})")
     elif shown.alert is not None:
         lines += alert_lines(shown.alert)
+    elif shown.kind is Kind.SOS:
+        lines += ["  !!! SOS !!!", *(f"  {line}" for line in visible_lines(shown.text) if line.strip())]
+        lines.append(f"  {position_text(shown.position)}")
     else:
         lines += [f"  {line}" for line in visible_lines(shown.text)]
     if shown.ask_ack:

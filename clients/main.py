@@ -146,6 +146,26 @@ ALERT: Final = Branch(
         "show": Leaf(f"{OFFICER}.alert:show_alert", "Show a draft with its words, or an alert and who answered it."),
     },
 )
+SOS: Final = Branch(
+    "Call for help (TEXT is what for); and end it, which takes two people.",
+    'outrider sos --position 40.4168,-3.7038 "shots at the gate"',
+    {
+        "call": Leaf("clients.agent.sos:call", "Call for help (what `sos` alone does)."),
+        "end": Leaf("clients.agent.sos:end", "Ask for its end, or confirm that of PERSON."),
+        "words": Leaf("clients.agent.sos:words", "Set the mission's no-duress word (officers)."),
+    },
+    default="call",
+)
+MOVE: Final = Branch(
+    "Check-ins on the road, with a dead-man timer at the gateway.",
+    "outrider move start --every 15m --legs 5 --route RED-ROUTE",
+    {
+        "start": Leaf("clients.agent.move:start", "Start a plan of check-ins."),
+        "ok": Leaf("clients.agent.move:ok", "Check in."),
+        "end": Leaf("clients.agent.move:end", "Check in for the last time."),
+        "list": Leaf("clients.agent.move:list_moves", "Who is on the road, and what is due."),
+    },
+)
 OUTRIDER: Final = Branch(
     "Secure messages and alerts for protective details.",
     "outrider status --json",
@@ -159,6 +179,9 @@ OUTRIDER: Final = Branch(
         "read": Leaf("clients.agent.read:read", "Read messages."),
         "status": Leaf("clients.agent.status:status", "Link, outbox, clock, unread, and how old what it trusts is."),
         "ack": Leaf("clients.agent.ack:ack", "Answer an alert, or a message that asked for it."),
+        "sos": SOS,
+        "move": MOVE,
+        "ok": Leaf("clients.agent.move:ok", "Check in (as `move ok`)."),
         "alert": ALERT,
         "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),

@@ -1,10 +1,11 @@
-"""Areas of an alert in words, for people without a map: so that a swapped latitude and longitude is noticed."""
+"""Areas of an alert and the position of an SOS in words, for people without a map: so that a swapped latitude and longitude is noticed."""
 
 from collections.abc import Sequence
 from math import cos, radians
 from typing import Final
 
 from clients.core.cap import Area, Point
+from clients.core.content import Position
 from clients.core.text import visible
 
 KM_PER_DEGREE: Final = 111.2
@@ -31,3 +32,25 @@ def extent(corners: Sequence[Point]) -> str:
     height = (max(latitudes) - min(latitudes)) * KM_PER_DEGREE
     width = (max(longitudes) - min(longitudes)) * KM_PER_DEGREE * cos(middle)
     return f"{height:.1f} by {width:.1f} km"
+
+
+def position_text(position: Position | None) -> str:
+    """Where, how precise and how old: 40.4168 N 3.7038 W, within 15 m, 4 s old."""
+    if position is None:
+        return "no position"
+    north, east = position.degrees
+    where = f"{abs(north):.5f} {'N' if north >= 0 else 'S'} {abs(east):.5f} {'E' if east >= 0 else 'W'}"
+    return f"{where}, within {position.precision} m, {position.age} s old when sent"
+
+
+def position_object(position: Position | None) -> dict[str, object] | None:
+    """A position as `--json` prints it."""
+    if position is None:
+        return None
+    latitude, longitude = position.degrees
+    return {
+        "latitude": latitude,
+        "longitude": longitude,
+        "precision_m": position.precision,
+        "age_s": position.age,
+    }

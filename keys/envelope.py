@@ -98,6 +98,7 @@ PUBLISHED: Final = frozenset(
         Kind.RESYNC_APPROVAL,
         Kind.APPROVAL,
         Kind.REFUSED_ATTEMPT,
+        Kind.STAND_DOWN,
         Kind.ESCALATION,
         Kind.JUMP,
         Kind.REVIEW,

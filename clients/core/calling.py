@@ -26,14 +26,19 @@ from keys.errors import Malformed
 from keys.policy import Verb
 
 
-def alert_channels(work: Work) -> list[bytes]:
-    """The alert channels in which this device can say something. Raises NotNow where there is none."""
+def channels(work: Work) -> list[bytes]:
+    """The alert channels in which this device can say something."""
     policy = work.turn.charter.policy
-    found = [
+    return [
         channel
         for channel, state in work.turn.channels()
         if not state.left and not state.halted and policy.channel_class(state.channel_class).alerts
     ]
+
+
+def alert_channels(work: Work) -> list[bytes]:
+    """The same. Raises NotNow where there is none."""
+    found = channels(work)
     if not found:
         raise NotNow("this device is in no alert channel: nobody would hear it. Use another road")
     return found

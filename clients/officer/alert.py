@@ -23,6 +23,7 @@ from clients.device import (
     directory,
     short,
 )
+from clients.emergencies import emergency_lines, emergency_object, move_lines, move_object
 from clients.moments import iso, now
 from clients.officer import preview, screens
 from clients.officer.preview import Preview, columns
@@ -44,17 +45,25 @@ def list_alerts() -> None:
     with device() as station:
         waiting = [w for w in station.waiting() if not w.fate]
         alerts = station.alerts()
+        emergencies, moves = station.emergencies(), [m for m in station.moves() if m.missed]
     if asked().json:
+        for emergency in emergencies:
+            show(emergency_object(emergency))
+        for move in moves:
+            show(move_object(move))
         for draft in waiting:
             show(waiting_object(draft))
         for one in alerts:
             show(alert_object(one))
         return
+    above = [line for e in emergencies for line in emergency_lines(e)] + [x for m in moves for x in move_lines(m)]
+    for line in above:
+        click.echo(line)
     rows = [(short(w.root), _kind(w.type, exercise=w.exercise), _waits(w), alert_headline(w.cap)) for w in waiting]
     rows += [(short(a.root), _kind(a.type, exercise=a.exercise), _stands(a), alert_headline(a.cap)) for a in alerts]
     for line in table(rows):
         click.echo(line if len(line) <= columns() else line[: columns() - 1] + "…")
-    if not rows:
+    if not rows and not above:
         tell("no alerts, and no drafts that wait")
 
 

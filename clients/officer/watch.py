@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from clients import emergencies
 from clients.board import Board
 from clients.core.errors import Unknown
 from clients.device import SYNC, alert_object, device, not_reached, short
@@ -84,7 +85,11 @@ async def _watch(station: Station, root: bytes, seconds: float | None) -> int:
 def _print(station: Station, board: Board) -> None:
     if not asked().json and sys.stdout.isatty():
         click.echo(CLEAR, nl=False)
-    show(alert_object(board.alert) | screens.as_object(board), *screens.screen(station, board))
+    show(
+        alert_object(board.alert) | screens.as_object(board),
+        *emergencies.standing(station),
+        *screens.screen(station, board),
+    )
     if not asked().json:
         click.echo("", nl=True)
 

@@ -62,7 +62,7 @@ class Reading:
         self.certificates = Certificates(self.registry, self._bodies, findings)
         self.rosters = Rosters(self.registry, self.certificates, self._bodies, findings)
         self.chains = Chains(findings, self._signatures)
-        self.speech = Speech(self.registry, findings)
+        self.speech = Speech(self.registry, findings, self._bodies)
 
     # ------------------------------------------------------------------ entry by entry
 

@@ -12,7 +12,9 @@ Receipts and answers to alerts stand beside the channel: a receipt's author is o
 from typing import Final
 
 from clients.auditor.verify.alerts import Alerts
+from clients.auditor.verify.bodies import Bodies
 from clients.auditor.verify.claims import Cause, Findings, Topic
+from clients.auditor.verify.emergencies import Emergencies
 from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Seat
@@ -24,6 +26,10 @@ IN_ALERT_CHANNELS: Final = frozenset(
     {
         Kind.APPLICATION,  # cards and the purpose; the gateway can't see inside
         Kind.ALERT,
+        Kind.SOS,
+        Kind.STAND_DOWN,
+        Kind.CHECK_IN_PLAN,
+        Kind.CHECK_IN,
         Kind.ACK,
         Kind.COMMIT,
         Kind.PROPOSAL,
@@ -32,6 +38,8 @@ IN_ALERT_CHANNELS: Final = frozenset(
         Kind.FRANKING_COMPLAINT,
     }
 )
+EMERGENCIES: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.STAND_DOWN, Kind.CHECK_IN_PLAN, Kind.CHECK_IN})
+"""What stands in alert channels alone."""
 OF_CHANNELS: Final = frozenset(Kind) - {
     Kind.RECEIPT,
     Kind.CERTIFICATE,
@@ -49,8 +57,10 @@ OF_CHANNELS: Final = frozenset(Kind) - {
 class Speech:
     """Checks what members say; `said` counts it."""
 
-    def __init__(self, registry: Registry, findings: Findings) -> None:
+    def __init__(self, registry: Registry, findings: Findings, bodies: Bodies) -> None:
         self.said = 0
+        self.emergencies = Emergencies(findings)
+        self._bodies = bodies
         self.alerts = Alerts(registry, findings)
         self._registry = registry
         self._findings = findings
@@ -76,8 +86,11 @@ class Speech:
         elif context.epoch > roster.epoch or (kind in CURRENT_ONLY and context.epoch != roster.epoch):
             self._member(placed, f"of epoch {context.epoch}, while epoch {roster.epoch} was in force")
         channel_class = roster.channel_class
-        if channel_class is not None and (channel_class.alerts or kind is Kind.ALERT):
+        if channel_class is not None and (channel_class.alerts or kind in EMERGENCIES):
             self._alerts(placed, channel_class)
+        if channel_class is not None and channel_class.alerts and kind in (Kind.SOS, Kind.STAND_DOWN):
+            body = self._bodies.get(placed) if kind is Kind.STAND_DOWN else None
+            self.emergencies.take(placed, seat, body)
 
     def _content(self, placed: Placed, context: Context, roster: Roster, seat: Seat) -> None:
         time, epoch = placed.entry.time, context.epoch
@@ -89,13 +102,13 @@ class Speech:
         if context.kind is not Kind.ALERT and Verb.SEND not in seat.verbs:
             held = ", ".join(sorted(seat.certified.roles)) or "no role"
             self._role(placed, f"{held}: may not {Verb.SEND.value}")
-        if time > seat.until:
+        if time > seat.until and context.kind not in (Kind.SOS, Kind.CHECK_IN):  # who needs help is heard
             self._role(placed, f"the agreement with {seat.certified.organisation} does not cover this channel")
 
     def _alerts(self, placed: Placed, channel_class: ChannelClass) -> None:
         kind = placed.context.kind
-        if kind is Kind.ALERT and not channel_class.alerts:
-            self._role(placed, f"an alert in a channel of class {channel_class.name}, which carries none")
+        if kind in EMERGENCIES and not channel_class.alerts:
+            self._role(placed, f"{kind.name} in a channel of class {channel_class.name}, which carries none")
         if channel_class.alerts and kind not in IN_ALERT_CHANNELS and kind is not Kind.CHANNEL_CREATED:
             self._role(placed, f"{kind.name} in a channel for alerts and their answers")
         if kind is Kind.ALERT and channel_class.alerts:
@@ -146,3 +159,4 @@ class Speech:
         """What was held against rosters."""
         self._findings.note(Topic.MEMBERS, f"{self.said} entries in channels")
         self.alerts.end()
+        self.emergencies.end()

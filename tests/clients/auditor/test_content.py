@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from keys.authority import issue_revocation_list
 from keys.canonical import encode
 from keys.charter import sign
 from keys.credential import issue_device
-from keys.envelope import Context, Heard, Kind, Marking, read, read_entry
+from keys.emergency import Request, StandDown
+from keys.envelope import Context, Heard, Kind, Marking, Precedence, read, read_entry
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
 from keys.mls import Credential, Extension, GroupContextExtensions, Remove
 from keys.policy import render
@@ -62,6 +64,14 @@ class Scene:
 
 def test_the_scene_itself_is_sound() -> None:
     verified = check(Scene().book)
+    assert verified.verdict is Verdict.CONSISTENT, against(verified)
+
+
+def test_an_sos_ended_by_two_is_sound() -> None:
+    s = Scene()
+    alerts, root = _called(s)
+    _down(s, s.chen, alerts, root, _asked(s, alerts, root))
+    verified = check(s.book)
     assert verified.verdict is Verdict.CONSISTENT, against(verified)
 
 
@@ -711,9 +721,46 @@ def a_false_stand_down(s: Scene) -> Found:
     return Topic.ALERTS, s.chen.alert(alerts, draft=cancel), Cause.INJECTED
 
 
-def a_check_in_among_alerts(s: Scene) -> Found:
+def a_check_in_among_talk(s: Scene) -> Found:
+    return Topic.ROLES, s.ayo.message(s.channel, kind=Kind.CHECK_IN), Cause.INJECTED
+
+
+def an_sos_at_leisure(s: Scene) -> Found:
     alerts = s.chen.found("alert", AMBER)
-    return Topic.ROLES, s.chen.say(Kind.CHECK_IN, alerts, b""), Cause.INJECTED
+    return Topic.ALERTS, s.chen.message(alerts, kind=Kind.SOS), Cause.INJECTED
+
+
+def _called(s: Scene) -> tuple[bytes, bytes]:
+    """An alert channel with an agent's SOS in it."""
+    alerts = s.chen.found("alert", AMBER)
+    s.chen.add(alerts, s.ayo)
+    s.ayo.message(alerts, kind=Kind.SOS, precedence=Precedence.FLASH)
+    return alerts, sha256(read_entry(s.book.leaves[-1]).header).digest()
+
+
+def _down(s: Scene, by: Party, alerts: bytes, root: bytes, confirms: Request | None = None) -> int:
+    return by.say(Kind.STAND_DOWN, alerts, encode(StandDown(root, confirms)), heard=s.book.heard(alerts))
+
+
+def _asked(s: Scene, alerts: bytes, root: bytes) -> Request:
+    _down(s, s.ayo, alerts, root)
+    entry = read_entry(s.book.leaves[-1])
+    return Request(entry.seq, sha256(entry.header).digest())
+
+
+def an_sos_ended_by_its_author_alone(s: Scene) -> Found:
+    alerts, root = _called(s)
+    return Topic.ALERTS, _down(s, s.ayo, alerts, root, _asked(s, alerts, root)), Cause.INJECTED
+
+
+def an_sos_ended_without_asking(s: Scene) -> Found:
+    alerts, root = _called(s)
+    return Topic.ALERTS, _down(s, s.chen, alerts, root, Request(1, root)), Cause.INJECTED
+
+
+def an_sos_asked_to_end_by_another(s: Scene) -> Found:
+    alerts, root = _called(s)
+    return Topic.ALERTS, _down(s, s.chen, alerts, root), Cause.INJECTED
 
 
 def without_the_verb(s: Scene) -> Found:
@@ -776,7 +823,8 @@ ROWS: list[Row] = [
     after_the_grace, no_grace_after_a_removal, an_answer_of_an_epoch_to_come, a_certificate_in_a_channel,
     above_the_ceiling, an_alert_by_an_agent, an_alert_in_talk, an_alert_after_its_end,
     an_alert_alone_where_two_are_asked, an_alert_approved_by_its_writer, an_alert_for_another_channel,
-    an_alert_written_by_a_stranger, an_alert_sent_twice, a_false_stand_down, a_check_in_among_alerts, without_the_verb, after_the_agreement,
+    an_alert_written_by_a_stranger, an_alert_sent_twice, a_false_stand_down, a_check_in_among_talk, an_sos_at_leisure,
+    an_sos_ended_by_its_author_alone, an_sos_ended_without_asking, an_sos_asked_to_end_by_another, without_the_verb, after_the_agreement,
     with_a_revoked_member, with_an_expired_member,
 ]  # fmt: skip
 
