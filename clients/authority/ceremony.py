@@ -18,7 +18,7 @@ from keys.charter import Charter, found, sign
 from keys.envelope import Marking
 from keys.errors import CharterRefused
 from keys.identity import Random
-from keys.policy import DEFAULT_CLASSES, DEFAULT_ROLES, Organisation, Policy, parse, render
+from keys.policy import DEFAULT_CLASSES, DEFAULT_ROLES, Distinct, Organisation, Policy, parse, render
 from keys.request import GatewayRequest
 from keys.tlog.errors import TlogError
 from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey
@@ -40,6 +40,9 @@ class Plan:
     not_after: int = 0
     auditors: tuple[str, ...] = ()
     break_glass: bool = True
+    distinct: Distinct = Distinct.PERSON
+    deadline_seconds: int = 300
+    review_hours: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,9 @@ def _first_policy(request: GatewayRequest, plan: Plan, home: House, authorities:
         roles=DEFAULT_ROLES,
         auditors=plan.auditors,
         witnesses=(),
+        alert_distinct=plan.distinct,
+        alert_deadline_seconds=plan.deadline_seconds,
+        alert_review_hours=plan.review_hours,
     )
 
 

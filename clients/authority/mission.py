@@ -23,6 +23,7 @@ from clients.shell import Verb, interactive, passphrase, profile, read_text, sam
 from clients.vault import Vault
 from keys.charter import Charter
 from keys.errors import NotTrusted
+from keys.policy import Distinct
 from keys.request import GatewayRequest, read_request
 
 CHARTER_FILE: Final = "charter.note"
@@ -42,6 +43,15 @@ CHARTER_FILE: Final = "charter.note"
     "--break-glass/--no-break-glass", default=True, show_default=True, help="May one officer send an alert alone?"
 )
 @click.option(
+    "--approver",
+    type=click.Choice([d.value for d in Distinct]),
+    default=Distinct.PERSON.value,
+    show_default=True,
+    help="An alert's approver is another person; or in another role, or of another organisation.",
+)
+@click.option("--approve-within", type=Duration(), default="5m", show_default=True, help="How long a draft may wait.")
+@click.option("--review-within", type=Duration(), default="24h", show_default=True, help="Of an alert sent alone.")
+@click.option(
     "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder for the files."
 )
 @click.option("--words", help="The words that `outrider-gateway init` printed: checked instead of asked for.")
@@ -60,6 +70,9 @@ def init(
     valid: int,
     auditors: tuple[str, ...],
     break_glass: bool,
+    approver: str,
+    approve_within: int,
+    review_within: int,
     out: Path,
     words: str | None,
     key_passphrase_file: Path | None,
@@ -73,7 +86,18 @@ def init(
     _compare(request, words)
     _check_free(out)
     moment = now()
-    plan = Plan(name, organisation, quorum, authorities, moment + valid, auditors, break_glass)
+    plan = Plan(
+        name,
+        organisation,
+        quorum,
+        authorities,
+        moment + valid,
+        auditors,
+        break_glass,
+        Distinct(approver),
+        approve_within // 1000,
+        review_within // 3_600_000,
+    )
     founding = found_mission(request, plan, moment, os.urandom)
     keys = _to_keep(founding)
     secrets = passphrases(keys, key_passphrase_file)

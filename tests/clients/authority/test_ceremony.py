@@ -23,7 +23,7 @@ from keys.charter import sign, succeed
 from keys.envelope import Marking
 from keys.errors import CharterRefused
 from keys.identity import SigningKey
-from keys.policy import render
+from keys.policy import Distinct, render
 from keys.request import GatewayRequest
 from keys.tlog.note import Ed25519Signer
 
@@ -55,6 +55,24 @@ def test_the_charter_names_the_gateway_of_the_request(founding: Founding) -> Non
     assert (policy.gateway_url, policy.gateway_key) == (asked.url, asked.gateway_key)
     assert (policy.log_origin, policy.log_key, list(policy.tls_keys)) == (asked.origin, asked.log_key, asked.tls_keys)
     assert policy.auditors == ("gita",)
+
+
+def test_the_rules_of_alerts_are_as_decided(founding: Founding) -> None:
+    usual = founding.charter.policy
+    assert (usual.alert_distinct, usual.alert_deadline_seconds, usual.alert_review_hours) == (Distinct.PERSON, 300, 24)
+    plan = replace(PLAN, distinct=Distinct.ROLE, deadline_seconds=600, review_hours=12, break_glass=False)
+    policy = found_mission(request(), plan, NOW, random.Random(1).randbytes).charter.policy
+    assert (policy.alert_distinct, policy.alert_deadline_seconds, policy.alert_review_hours) == (Distinct.ROLE, 600, 12)
+    assert not policy.break_glass
+
+
+def test_an_agreement_has_a_name_and_says_whether_drills_reach_the_partner(founding: Founding) -> None:
+    policy = founding.charter.policy
+    quiet = with_partner(policy, partner(), Marking.AMBER, NOW + 90 * DAY, ["guest"]).organisation("Hostpol")
+    assert (quiet.agreement, quiet.drills) == ("", False)
+    joined = with_partner(policy, partner(), Marking.AMBER, NOW + 90 * DAY, ["guest"], "HP-3", drills=True)
+    assert joined.organisation("Hostpol").agreement == "HP-3"
+    assert joined.plays("Hostpol", NOW)
 
 
 def test_a_quorum_has_signed_it_and_no_more(founding: Founding) -> None:
