@@ -486,7 +486,7 @@ def test_an_answer_after_the_end_is_kept_as_said(a: Alarm) -> None:
             id="attack-07 an option for a message",
         ),
         pytest.param(
-            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(x.root, 17)), epoch=1),
+            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(x.root, 0)), epoch=1),
             Refusal.SCHEMA,
             id="in the channel, where everybody would be sent it",
         ),
