@@ -227,12 +227,14 @@ class PlaceAlert:
 
 @dataclass(frozen=True, slots=True)
 class PutAnswer:
-    """A person has answered for the first time: nothing more is sent to that one. `target`: the alert is for that person."""
+    """A person has answered for the first time: nothing more is sent to that one. `target`: the alert is for that person;
+    `woken`: there may be notices to that one."""
 
     root: bytes
     person: PersonId
     time: int
     target: bool = True
+    woken: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def answered(view: View, row: AlertRow, person: PersonId, now: int) -> tuple[Eff
     if asked is None and not (ladder and _names(ladder, person)):
         return ()
     target = asked is not None and asked.target
-    effects: list[Effect] = [PutAnswer(row.root, person, now, target)]
+    effects: list[Effect] = [PutAnswer(row.root, person, now, target, row.at.firings > 0)]
     counts = target and row.open and not row.at.stopped
     if ladder is not None and counts and ladder.enough(row.answered + 1, row.asked):
         effects += [PutPosition(row.root, _stopped(row)), WithdrawNotices(row.root, now)]

@@ -28,8 +28,8 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
 from gateway.store.base import Broken, Conflict, Decision, DiskFull, T, Watcher, WrongStore
-from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
+from gateway.store.writer import WriterView
 
 SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
@@ -234,7 +234,7 @@ class SqliteStore:
     # --- the writer thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        view = SqliteView(self._writer, self._parsed)
+        view = WriterView(self._writer, self._parsed)
         ending = False
         while not ending or self._patient:
             jobs, ending = self._gather(ending)
@@ -257,7 +257,7 @@ class SqliteStore:
         jobs += [self._patient.popleft() for _ in range(min(limits.PATIENT, len(self._patient)))]
         return jobs, ending
 
-    def _transact(self, view: SqliteView, jobs: Sequence[_Job]) -> None:
+    def _transact(self, view: WriterView, jobs: Sequence[_Job]) -> None:
         batch = _Batch(list(jobs))
         try:
             if (
@@ -267,11 +267,12 @@ class SqliteStore:
             self._writer.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._decide(view, job, batch)
+            view.settle()
             self._writer.execute("COMMIT")  # returns after the fsync: before it nothing below is said
         except apsw.FullError:
-            self._give_up(batch, DiskFull("the gateway's disk is full"))
+            self._give_up(view, batch, DiskFull("the gateway's disk is full"))
         except apsw.ConstraintError as error:
-            self._give_up(batch, error)
+            self._give_up(view, batch, error)
             if (
                 self._broken is None and len(jobs) > 1
             ):  # a wrong decision of ours: only its own caller is to suffer for it
@@ -281,10 +282,10 @@ class SqliteStore:
                 return
         except Exception as error:
             self._broken = error
-            self._give_up(batch, Broken(f"the database failed: {error}"))
+            self._give_up(view, batch, Broken(f"the database failed: {error}"))
         self._loop.call_soon_threadsafe(self._settle, batch)
 
-    def _decide(self, view: SqliteView, job: _Job, batch: _Batch) -> None:
+    def _decide(self, view: WriterView, job: _Job, batch: _Batch) -> None:
         try:
             outcome = job.decision(view)
         except apsw.Error:
@@ -293,17 +294,18 @@ class SqliteStore:
             job.error = error
             return
         for effect in outcome.effects:
-            apply(self._writer, effect)
+            view.apply(effect)
             if type(effect) is Append:
                 batch.stored.append(effect.stored)
         job.answer = outcome.answer
 
-    def _give_up(self, batch: _Batch, error: BaseException) -> None:
+    def _give_up(self, view: WriterView, batch: _Batch, error: BaseException) -> None:
         if self._writer.in_transaction:
             try:
                 self._writer.execute("ROLLBACK")
             except apsw.Error as failed:
                 self._broken = failed
+        view.forget()
         batch.stored.clear()
         for job in batch.jobs:
             job.error = error

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core import ladder, notices
-from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, notice_id
-from gateway.core.effects import Effect, Outcome, PlaceAlert, PutAlert, PutFiring
+from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position, notice_id
+from gateway.core.effects import Effect, Outcome, PlaceAlert, PutAlert, PutFiring, PutPosition
 from gateway.core.view import View
 from gateway.roads.post import Post
 from gateway.roads.settings import RoadSettings, SmtpSettings, SmtpTls, WebhookSettings
@@ -38,7 +38,8 @@ def fired(road: str, number: int, exercise: bool = False) -> tuple[Effect, ...]:
     made = tuple(
         Notice(notice_id(ROOT, number, p, road), ROOT, number, 0, p, road, NoticeState.QUEUED, 0, NOW) for p in PEOPLE
     )
-    return (PutFiring(ROOT, Firing(number, 0, road, Why.DUE, NOW, 1, len(made), 0), made),)
+    firing = Firing(number, 0, road, Why.DUE, NOW, 1, len(made), 0)
+    return PutFiring(ROOT, firing, made), PutPosition(ROOT, Position(firings=number))
 
 
 def begun(exercise: bool = False) -> tuple[Effect, ...]:
