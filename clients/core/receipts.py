@@ -19,11 +19,12 @@ from clients.core.ledger import View, at, seq_of
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import AlarmKind, Channel, Claim, Fate, Given, Received
 from clients.core.timeline import claim
-from clients.core.trust import Trust
+from clients.core.trust import Trust, revoked
 from clients.core.turn import Moved, Turn
 from gateway.wire import Placed
 from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_ack, read_receipt
 from keys.canonical import encode
+from keys.credential import Certified
 from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
 from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
 
@@ -221,7 +222,10 @@ def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body
             raise Malformed("in another channel's stream")
         if not _was_member(turn, channel, context.device):
             raise NotPermitted("its author was never in that channel")
-        keys = {c.public_key for c in known.of_device(context.device)}
+        certificates = known.of_device(context.device)
+        if context.kind is Kind.ACK:  # a stolen device says no more that its person is safe
+            certificates = [c for c in certificates if _alive(turn, c, placed)]
+        keys = {c.public_key for c in certificates}
         check_body(_by_any(claimed, keys), body)
         if context.kind is Kind.ACK:
             ack = read_ack(body)
@@ -244,6 +248,11 @@ def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body
     state = records.CHANNELS.get(turn.draft, channel)
     if state is not None and context.heard.seq:
         compare(turn, channel, state, context.heard, context.device, context.heard.seq)
+
+
+def _alive(turn: Turn, certified: Certified, placed: Placed) -> bool:
+    """Neither ended nor revoked at this place of the log."""
+    return placed.place.time <= certified.not_after and not revoked(turn.draft, certified, placed.place.index)
 
 
 def too_soon(turn: Turn, channel: bytes, placed: Placed) -> bool:

@@ -36,6 +36,7 @@ from keys.envelope import (
     read,
     seal,
 )
+from keys.identity import ChannelId, receipt_stream
 from tests.clients.alarms import CAP, HOUR, by_two, desk, document, order
 from tests.clients.relay import Line, Party, Relay, World
 
@@ -454,16 +455,17 @@ def test_a_withheld_alert(s: Scene) -> None:
 
 def ack_of(s: Scene, who: Party, root: bytes, option: int, **changes: Any) -> None:
     """An ACK in somebody's name, delivered to Chen by the gateway; signed by `key`."""
-    key = changes.pop("key")
+    key, beside = changes.pop("key"), changes.pop("beside", False)
     state = s.chen.channel(s.channel)
-    chain = records.CHAINS.get(s.chen.ledger, s.channel + who.id)
+    chain = None if beside else records.CHAINS.get(s.chen.ledger, s.channel + who.id)
+    stream = receipt_stream(ChannelId(s.channel)) if beside else s.channel
     body = encode(Ack(root, option))
     context = Context(
         version=1,
         kind=Kind.ACK,
         device=who.id,
-        channel=s.channel,
-        epoch=state.epoch,
+        channel=stream,
+        epoch=0 if beside else state.epoch,
         number=chain.number + 1 if chain else 1,
         attempt=0,
         previous=chain.link if chain else NOTHING,
@@ -476,9 +478,9 @@ def ack_of(s: Scene, who: Party, root: bytes, option: int, **changes: Any) -> No
         alert=None,
     )
     envelope = seal(replace(context, **changes), body, key)
-    place = wire.Place(state.seq + 1, 9_999, s.world.now, bytes(16))
+    place = wire.Place(999 if beside else state.seq + 1, 9_999, s.world.now, bytes(16))
     assert s.chen.line is not None
-    s.chen.line.inbound.append(wire.Deliver(wire.Placed(s.channel, place, envelope.header, envelope.signature, body)))
+    s.chen.line.inbound.append(wire.Deliver(wire.Placed(stream, place, envelope.header, envelope.signature, body)))
     s.chen.step()
 
 
@@ -489,17 +491,35 @@ FORGED_ANSWERS = [
 ]
 
 
+@pytest.mark.parametrize("beside", [True, False], ids=["beside its channel", "in its channel"])
 @pytest.mark.parametrize(("signer", "option", "alarm"), FORGED_ANSWERS)
-def test_a_forged_answer(s: Scene, signer: str, option: int | None, alarm: AlarmKind) -> None:
+def test_a_forged_answer(s: Scene, signer: str, option: int | None, alarm: AlarmKind, beside: bool) -> None:
     root = by_two(s.chen, s.dara, s.channel)
     record = records.ALERTS.get(s.chen.ledger, root)
     assert record is not None
     key = s.world.mission.gateway if signer == "gateway" else getattr(s, signer).enrolled.key
     number = record.options[0] if option is None else next(n for n in range(1, 256) if n not in record.options)
-    ack_of(s, s.ana, root, number, key=key)
+    ack_of(s, s.ana, root, number, key=key, beside=beside)
     assert not alerts.answers(s.chen.ledger, root)
-    assert alarm.name in s.chen.kinds()
+    assert s.chen.kinds() & {alarm.name, "FORGED"}
     assert {r.name for r in s.chen.act(lambda work: board(work, root)).silent} == {"Ana", "Ben", "Luis"}
+
+
+def test_an_honest_answer_counts(s: Scene) -> None:
+    """So what is refused above is refused for what is wrong with it."""
+    root = by_two(s.chen, s.dara, s.channel)
+    ack_of(s, s.ana, root, 0, key=s.ana.enrolled.key, beside=True)
+    assert [device for device, _ in alerts.answers(s.chen.ledger, root)] == [s.ana.id]
+
+
+def test_a_stolen_phone_s_answer(s: Scene) -> None:
+    """attack-07: Ana's phone was revoked; whoever has it says that she is safe, and the gateway passes it on."""
+    root = by_two(s.chen, s.dara, s.channel)
+    s.world.revoke(s.world.mission.home.registrars[0], [s.ana.enrolled.certified.serial], number=9)
+    s.world.run()
+    ack_of(s, s.ana, root, 0, key=s.ana.enrolled.key, beside=True)
+    assert not alerts.answers(s.chen.ledger, root)
+    assert "FORGED" in s.chen.kinds()
 
 
 def test_an_answer_in_another_channel(s: Scene) -> None:
