@@ -155,11 +155,10 @@ def start(work: Work, channel: bytes, due: Sequence[int], grace: int, route: str
         raise NotAllowed(f"no such plan: {error}") from None
     if not due or not turn.now < due[0] <= due[-1] <= turn.now + HORIZON:
         raise NotAllowed("check-ins are due from now on, and within 48 hours")
-    item = outbox.keep(turn, Kept(channel, Kind.CHECK_IN_PLAN, body, Precedence.IMMEDIATE))
     page = encode_content(PlanPage(route, list(legs), list(due)))
     outbox.keep(turn, Kept(channel, Kind.APPLICATION, page, Precedence.IMMEDIATE, state.ceiling))
     records.PAGES.put(turn.draft, channel + turn.me.device, Page(route, list(legs), list(due)))
-    return item
+    return outbox.keep(turn, Kept(channel, Kind.CHECK_IN_PLAN, body, Precedence.IMMEDIATE))
 
 
 def check_in(work: Work, word: str) -> list[bytes]:
