@@ -126,7 +126,7 @@ def fetch(view: View, who: Identity, charter: Charter, frame: wire.Fetch) -> Seq
 
 
 def audience(view: View, stream: Stream, stored: Stored) -> Audience:
-    """Whom an envelope of a sparse stream concerns."""
+    """Whom an envelope of a sparse stream concerns. That of an ACK is the same for all with its body: who gave it is not in it."""
     if stream.kind is StreamKind.RECEIPTS:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:
@@ -147,7 +147,7 @@ def _asking(view: View, stored: Stored) -> frozenset[bytes]:
 
 def _receipt_audience(view: View, stream: Stream, stored: Stored) -> Audience:
     if stored.kind is Kind.ACK:
-        return Audience(directory=True, alerting=True, devices=frozenset({stored.device, *_asking(view, stored)}))
+        return Audience(directory=True, alerting=True, devices=_asking(view, stored))
     try:
         receipt = read_receipt(stored.body or b"")
     except Malformed:  # destroyed by rule

@@ -60,7 +60,7 @@ class Hub:
         self._due: OrderedDict[Peer, None] = OrderedDict()
         self._frames: OrderedDict[tuple[int, bool], bytes] = OrderedDict()
         self._frames_bytes = 0
-        self._audiences: OrderedDict[int, Audience] = OrderedDict()
+        self._audiences: OrderedDict[int | bytes, Audience] = OrderedDict()
         self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
         self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
         self._streams: OrderedDict[bytes, StreamKind] = OrderedDict()
@@ -353,13 +353,14 @@ class Hub:
 
     def audience(self, stored: Stored) -> Audience:
         """Whom an envelope of a sparse stream concerns: found once, for all sessions."""
-        found = self._audiences.get(stored.index)
+        key = stored.body if stored.kind is Kind.ACK and stored.body else stored.index
+        found = self._audiences.get(key)
         if found is None:
             with self._service.store.snapshot() as view:
                 stream = view.stream(stored.channel)
                 assert stream is not None  # it holds this envelope
                 found = audience(view, stream, stored)
-            _keep(self._audiences, stored.index, found, AUDIENCES)
+            _keep(self._audiences, key, found, AUDIENCES)
         return found
 
     def _dense(self, stored: Stored) -> bool:

@@ -59,6 +59,7 @@ class Line(asyncio.Protocol):
         self.on_accepted: Callable[[wire.Accepted], None] | None = None
         self.closed = False
         self.refusals: list[wire.Refused] = []
+        self.reminders: list[wire.Remind] = []
         self._ids = count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._first: dict[type, asyncio.Future[Any]] = {}
@@ -120,6 +121,9 @@ class Line(asyncio.Protocol):
             placed = frame.placed
             self.seen[placed.channel] = placed.place.seq
             self.on_deliver(placed)
+            return
+        if kind is wire.Remind:
+            self.reminders.append(frame)
             return
         if kind is wire.Accepted and self.on_accepted is not None:
             self.on_accepted(frame)
