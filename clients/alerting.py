@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from clients import views
 from clients.approving import Approver
 from clients.board import Board, board
-from clients.core import alerts, composing, conversation, issuing, records, release
+from clients.core import alerts, composing, conversation, freezing, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
 from clients.core.errors import NotAllowed, Unknown
-from clients.core.issuing import Order
+from clients.core.freezing import Order
 from clients.core.outbox import Kept, keep
 from clients.core.release import Receiver
 from clients.core.turn import DAY
@@ -88,7 +88,7 @@ class AlertDesk(Approver):
             key, kept = composing.find(work.turn.draft, wanted)
             if records.SUBMITTED.get(work.turn.draft, kept.root) is not None:
                 issuing.withdraw(work, kept.root)
-            root = issuing.submit(work, issuing.order_of(kept, work.turn.now)).draft.root
+            root = issuing.submit(work, freezing.order_of(kept, work.turn.now)).draft.root
             records.DRAFTS.put(work.turn.draft, key, replace(kept, root=root))
             return root
 
@@ -168,7 +168,7 @@ class AlertDesk(Approver):
                 composed=work.turn.now,
                 root=b"",
             )
-            return issuing.order_of(kept, work.turn.now, reason)
+            return freezing.order_of(kept, work.turn.now, reason)
 
         return self.act(make)
 
@@ -259,7 +259,7 @@ def _waiting(work: Work, root: bytes) -> Waiting | None:
     view = work.turn.draft
     record, content = issuing.submitted(view, root)
     try:
-        checked = issuing.check(work.turn, work.trust, content)
+        checked = freezing.check(work.turn, work.trust, content)
     except NotAllowed:
         return None
     channels = [target.channel for target in content.targets]

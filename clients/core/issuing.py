@@ -1,249 +1,41 @@
-"""Sending an alert: frozen by its writer, approved by another, sealed once for each channel.
+"""Sending an alert: put before the other officers, approved by one of them, sealed once for each channel.
 
-    freeze     what was composed becomes a draft with its root; from here on every change is another draft
-    submit     it waits in the desk channel, where the other officers are
-    check      the approver's device holds everything against everything again
+    submit     a frozen draft waits in the desk channel
     approve    the second signature; the alert is announced to the gateway, then sealed for each target channel
     alone      break-glass: one officer freezes, announces and seals, and says why
 
-The content of every channel is the same, under a franking tag with a salt of its own, so that both signatures cover what each
-channel will read before anything is sealed.
+What would be refused by the gateway or by a recipient is refused here first: a number spent on it would be spent in vain.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, composing, outbox, records, release
-from clients.core.cap import Alert as CapAlert
-from clients.core.cap import open_alert
+from clients.core import alerts, outbox, records, release
 from clients.core.commits import Work
-from clients.core.content import AlertContent, Cards, DraftContent, DraftVoid, Target, encode_content, read_content
+from clients.core.content import Cards, DraftContent, DraftVoid, encode_content, read_content
 from clients.core.conversation import channel_of, need
 from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.freezing import Checked, Order, check, check_fence, freeze, openings_of
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.outbox import Kept
 from clients.core.records import Alert, Note, Submitted
-from clients.core.trust import Trust
 from clients.core.turn import Turn
 from keys.alert import (
-    LIFE,
-    NO_LADDER,
-    REFERENCES,
-    TARGETS,
-    Addressed,
     AlertFields,
-    AlertType,
     Audience,
-    Draft,
-    Opening,
     Signing,
-    cap_commitment,
-    check_audience,
-    ladder_commitment,
     sign_approval,
-    sign_writer,
 )
 from keys.approval import Approved, check_distinct, check_follows, check_rule, check_signed
-from keys.body import Approval, LadderOpening
+from keys.body import Approval
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, Precedence, franking_tag
-from keys.errors import BadSignature, KeysError
-from keys.ladder import APP, Ladder, read_ladder
-from keys.ladder import check as check_ladder
+from keys.envelope import Kind, Precedence
+from keys.errors import KeysError
 from keys.policy import DESK, Verb
 
-NO_REASON: Final = ""
 CARDS_AT_ONCE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be frozen: a document in its very bytes, for these channels."""
-
-    cap: bytes
-    channels: tuple[bytes, ...]
-    marking: Marking
-    not_after: int
-    references: tuple[bytes, ...] = ()
-    ladder: bytes = b""
-    release: str = ""
-    reason: str = NO_REASON  # why alone
-
-
-def order_of(kept: records.AlertDraft, now: int, reason: str = NO_REASON) -> Order:
-    """A composed draft as it stands now. Raises NotNow, CapRefused."""
-    frozen = composing.freeze(kept, now)
-    return Order(
-        frozen.cap,
-        tuple(kept.channels),
-        Marking(kept.marking),
-        frozen.not_after,
-        tuple(kept.references),
-        kept.ladder,
-        kept.release,
-        reason,
-    )
-
-
-# --- freezing ---
-
-
-def freeze(work: Work, order: Order) -> DraftContent:
-    """The draft of an order under this device's signature as its writer.
-
-    Raises:
-        NotAllowed, NotNow, Unknown: it could not be sent so.
-        CapRefused: the document is no alert.
-    """
-    turn = work.turn
-    need(work, Verb.ALERT)
-    document = open_alert(order.cap)
-    release.check(work, order.channels, order.marking)
-    _check_order(work, order, document)
-    alert = AlertContent(order.cap, turn.random(16), _numbers(turn, len(document.response_options)), order.reason)
-    targets = [Target(c, turn.random(16), turn.random(16)) for c in sorted(set(order.channels))]
-    openings = _openings(alert, targets)
-    audience = Audience.of(openings, turn.random)
-    ladder = LadderOpening(turn.random(16), order.ladder) if order.ladder else None
-    waits = turn.charter.policy.alert_deadline_seconds * 1000
-    draft = Draft(
-        alert=turn.random(16),
-        type=alerts.type_of(document),
-        exercise=document.is_exercise,
-        references=sorted(set(order.references)),
-        cap=cap_commitment(alert.salt, alert.cap),
-        ladder=ladder_commitment(ladder.salt, ladder.ladder) if ladder else NO_LADDER,
-        options=sorted(alert.options),
-        not_after=min(order.not_after, turn.now + LIFE),
-        deadline=min(turn.now + waits, order.not_after),
-        audience=audience.root,
-    )
-    me = turn.me.certificate_hash
-    return DraftContent(
-        draft,
-        alert,
-        targets,
-        audience.padding(openings),
-        ladder,
-        order.marking,
-        Precedence.FLASH if document.precedence_is_flash else Precedence.IMMEDIATE,
-        order.release,
-        sign_writer(draft.root, me, turn.key_of(me), turn.now),
-    )
-
-
-def _numbers(turn: Turn, count: int) -> list[int]:
-    """Different numbers from 1 to 255 in an order that tells nothing."""
-    left = list(range(1, 256))
-    return [left.pop(int.from_bytes(turn.random(8), "big") % len(left)) for _ in range(count)]
-
-
-def _check_order(work: Work, order: Order, document: CapAlert) -> None:
-    """What a number would be spent on in vain."""
-    turn, kind = work.turn, alerts.type_of(document)
-    if len(set(order.channels)) > TARGETS:
-        raise NotAllowed(f"an alert goes to at most {TARGETS} channels")
-    if order.not_after <= turn.now:
-        raise NotNow("this alert's time is over already: give its document a later end")
-    if (kind is AlertType.ALERT) == bool(order.references):
-        raise NotAllowed("an update, cancel or all-clear names the alerts it is about, and a first alert none")
-    if len(set(order.references)) > REFERENCES:
-        raise NotAllowed(f"an alert names at most {REFERENCES} others: end some of them first")
-    for channel in order.channels:
-        _check_referenced(work, channel, order.references)
-        if document.is_exercise:
-            _check_fence(work, channel)
-    if order.ladder:
-        check_ladder(read_ladder(order.ladder), turn.now, order.not_after, _roads(order.ladder))
-
-
-def _roads(ladder: bytes) -> set[str]:
-    """Which roads there are the gateway knows: it refuses one that it has not."""
-    read: Ladder = read_ladder(ladder)
-    return {APP, *(rung.road for rung in read.rungs), *([read.fallback.road] if read.fallback else [])}
-
-
-def _check_referenced(work: Work, channel: bytes, references: Sequence[bytes]) -> None:
-    """Whoever is told of an end was told of the beginning. Raises Unknown, NotAllowed."""
-    if not references:
-        return
-    known = [records.ALERTS.get(work.turn.draft, root) for root in references]
-    if any(record is None for record in known):
-        raise Unknown("an alert that this device does not know: see `outrider alert list`")
-    if all(c != channel for record in known if record is not None for c, _ in record.places):
-        name = channel_of(work, channel).purpose or channel.hex()[:8]
-        raise NotAllowed(f"{name} was not sent any of these alerts: send it a first one")
-
-
-def _check_fence(work: Work, channel: bytes) -> None:
-    """Play reaches nobody who has not joined. Raises NotAllowed."""
-    for organisation in release.organisations(work, channel):
-        try:
-            plays = work.turn.charter.policy.plays(organisation, work.turn.now)
-        except KeysError:
-            plays = False
-        if not plays:
-            name = channel_of(work, channel).purpose or channel.hex()[:8]
-            raise NotAllowed(f"{organisation or 'somebody'} takes no part in exercises: leave {name} out")
-
-
-def _openings(alert: AlertContent, targets: Sequence[Target]) -> list[Opening]:
-    content = encode_content(alert)
-    return [Opening(t.channel, t.leaf, franking_tag(t.content, content)) for t in targets]
-
-
-# --- what an approver's device checks ---
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A draft of which every part is the one under its root, by a writer whose certificate counts."""
-
-    content: DraftContent
-    addressed: Addressed
-    document: CapAlert
-    ladder: Ladder | None
-
-
-def check(turn: Turn, trust: Trust, content: DraftContent) -> Checked:
-    """Hold all parts of a draft against its root, and the writer's signature.
-
-    Raises:
-        NotAllowed: something is not what the writer signed, or the writer may not.
-        CapRefused: the document is no alert.
-    """
-    try:
-        openings = _openings(content.alert, content.targets)
-        addressed = check_audience(content.draft, openings, content.padding)
-        document = alerts.check_content(content.draft, content.alert, content.marking, alone=bool(content.alert.reason))
-        ladder = _ladder_of(content)
-        writer = trust.certified(content.writer.certificate)
-        if writer is None:
-            raise BadSignature("its writer's certificate does not count here: sync first")
-        check_signed(addressed, content.writer, None, writer, None)
-        turn.charter.check_verb(writer, Verb.ALERT)
-    except KeysError as error:
-        raise NotAllowed(f"this draft does not hold: {error}") from None
-    return Checked(content, addressed, document, ladder)
-
-
-def _ladder_of(content: DraftContent) -> Ladder | None:
-    """Raises BadSignature, Malformed."""
-    opening = content.ladder
-    if opening is None:
-        if content.draft.ladder != NO_LADDER:
-            raise BadSignature("its ladder is missing")
-        return None
-    if ladder_commitment(opening.salt, opening.ladder) != content.draft.ladder:
-        raise BadSignature("its ladder is another")
-    return read_ladder(opening.ladder)
-
-
-# --- submitting, approving, sending ---
 
 
 def desk_of(work: Work) -> bytes:
@@ -378,8 +170,8 @@ def _send(work: Work, checked: Checked, approval: Signing | None) -> list[bytes]
     release.check(work, channels, content.marking)
     for channel in channels:
         if content.draft.exercise:
-            _check_fence(work, channel)
-    openings = _openings(content.alert, content.targets)
+            check_fence(work, channel)
+    openings = openings_of(content.alert, content.targets)
     audience = Audience.over(openings, content.padding)
     announced = Approval(content.draft, content.writer, approval, openings, content.padding, content.ladder)
     control = turn.charter.control_channel

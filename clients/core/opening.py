@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, emergencies, issuing, outbox, playbook, records
+from clients.core import alerts, emergencies, freezing, issuing, outbox, playbook, records
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
@@ -297,7 +297,7 @@ class Opener:
         """Its parts are those under its root, and its writer is who put it here: nothing else ever waits under that root."""
         writer = self.trust.certified(content.writer.certificate)
         try:
-            issuing.check(self.turn, self.trust, content)
+            freezing.check(self.turn, self.trust, content)
         except (NotAllowed, CapRefused) as error:
             raise Rejected(AlarmKind.FORGED, str(error), Fate.HIDDEN) from None
         if writer is None or writer.device != case.author.device:

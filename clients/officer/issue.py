@@ -13,7 +13,7 @@ import click
 
 from clients.core import cap, composing
 from clients.core.errors import NotAllowed, Unknown
-from clients.core.issuing import order_of
+from clients.core.freezing import order_of
 from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached, short, sync_for_channel
 from clients.moments import iso, now

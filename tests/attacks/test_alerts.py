@@ -14,8 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from clients.board import Reached, board
-from clients.core import alerts, issuing, outbox, records
-from clients.core.content import AlertContent, DraftContent, encode_content
+from clients.core import alerts, freezing, outbox, records
+from clients.core.content import AlertContent, DraftContent, Target, encode_content
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind
 from gateway import wire
@@ -102,7 +102,7 @@ class Scene:
 
     def send(self, by: Party, content: DraftContent, approval: Signing | None = None, **fields: Any) -> bytes:
         """One ALERT of it in the channel, by anybody."""
-        openings = issuing._openings(content.alert, content.targets)
+        openings = freezing.openings_of(content.alert, content.targets)
         leaf = Audience.over(openings, content.padding).leaf(openings[0])
         said = replace(AlertFields(content.draft, leaf, content.writer, approval), **fields)
         data = encode_content(content.alert)
@@ -135,15 +135,15 @@ class Scene:
             assert all(m.alert is None or m.alert.root != root for m in shown), party.name
 
 
-def _freeze(work: Any, wished: issuing.Order, changes: dict[str, Any]) -> DraftContent:
-    """As `issuing.freeze`, without any of its questions."""
+def _freeze(work: Any, wished: freezing.Order, changes: dict[str, Any]) -> DraftContent:
+    """As `freezing.freeze`, without any of its questions."""
     turn = work.turn
     from clients.core.cap import open_alert
     from keys.alert import NO_LADDER, Draft, Opening, cap_commitment
 
     document_ = open_alert(wished.cap)
-    alert = AlertContent(wished.cap, turn.random(16), issuing._numbers(turn, 2), wished.reason)
-    targets = [issuing.Target(wished.channels[0], turn.random(16), turn.random(16))]
+    alert = AlertContent(wished.cap, turn.random(16), freezing._numbers(turn, 2), wished.reason)
+    targets = [Target(wished.channels[0], turn.random(16), turn.random(16))]
     openings = [Opening(t.channel, t.leaf, franking_tag(t.content, encode_content(alert))) for t in targets]
     audience = Audience.of(openings, turn.random)
     draft = Draft(

@@ -6,7 +6,7 @@ from typing import Any
 
 from clients.core import issuing
 from clients.core.content import DraftContent
-from clients.core.issuing import Order
+from clients.core.freezing import Order
 from keys.envelope import Marking
 from tests.clients.relay import Party, World
 

@@ -14,7 +14,7 @@ from clients.core.composing import Wish
 from clients.core.composition import NotComposed, shape
 from clients.core.doubts import doubts
 from clients.core.errors import ClientError, NotAllowed, NotNow, Unknown
-from clients.core.issuing import order_of
+from clients.core.freezing import order_of
 from clients.core.records import AlertDraft
 from clients.core.template_file import read
 from clients.core.templates import Template, Value

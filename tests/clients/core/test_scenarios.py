@@ -6,8 +6,8 @@ import pytest
 
 from clients.core import conversation, issuing, records
 from clients.core.errors import NotAllowed
+from clients.core.freezing import Order
 from clients.core.groups import roster_at
-from clients.core.issuing import Order
 from keys.authority import read_card
 from keys.envelope import Marking, Precedence
 from tests.clients.alarms import CAP

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, conversation, issuing, outbox, records
+from clients.core import alerts, announcements, conversation, freezing, issuing, outbox, records
 from clients.core.content import encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.outbox import Kept
@@ -176,7 +176,7 @@ def test_what_is_not_as_it_was_signed_is_not_approved(s: Scene, change: Any) -> 
 
 def test_a_draft_is_put_before_others_by_its_writer_whole(s: Scene) -> None:
     """What comes to the desk under a root is what the root stands for, by who signed it; anything else is nothing."""
-    content = s.chen.act(lambda work: issuing.freeze(work, order(s.chen, s.detail)))
+    content = s.chen.act(lambda work: freezing.freeze(work, order(s.chen, s.detail)))
     eve = s.world.party("Eve", "officer")
     s.world.add(s.chen, s.desk, eve)
     for forged in (content, replace(content, padding=content.padding[1:])):
@@ -203,7 +203,7 @@ def test_one_alone_is_flagged(s: Scene) -> None:
 
 def test_alone_and_two_are_frozen_apart(s: Scene) -> None:
     """A draft with a reason is never approved, one without never sent alone: neither passes for the other."""
-    content = s.chen.act(lambda work: issuing.freeze(work, order(s.chen, s.detail, reason="nobody there")))
+    content = s.chen.act(lambda work: freezing.freeze(work, order(s.chen, s.detail, reason="nobody there")))
     s.dara.act(lambda work: issuing.keep_submitted(work.turn, content, s.chen.id, s.desk))
     with pytest.raises(NotAllowed, match="sent alone"):
         approve(s.dara, content.draft.root)
