@@ -65,6 +65,7 @@ def view(document: bytes, name: str) -> AlertView:
         approver=bytes(16),
         approver_name=name,
         review_due=0,
+        reviewed="",
         how="",
         ended_by=b"",
         frozen="",
