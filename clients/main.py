@@ -141,6 +141,9 @@ ALERT: Final = Branch(
         "cancel": Leaf(f"{OFFICER}.issue:cancel", "Withdraw an alert that was issued in error."),
         "allclear": Leaf(f"{OFFICER}.issue:allclear", "The danger is over: clear an alert and its whole chain."),
         "watch": Leaf(f"{OFFICER}.watch:watch", "The live board: who answered what, and who is silent."),
+        "roads": Leaf(
+            f"{OFFICER}.roads:roads", "Whom an alert's ladder has woken by which road, and whom it did not reach."
+        ),
         "remind": Leaf(f"{OFFICER}.watch:remind", "Wake the silent of an alert again, at once."),
         "list": Leaf(f"{OFFICER}.alert:list_alerts", "List drafts that wait, and alerts sent or received."),
         "show": Leaf(f"{OFFICER}.alert:show_alert", "Show a draft with its words, or an alert and who answered it."),
