@@ -55,6 +55,10 @@ def life() -> World:
     alert = made(world.mission, chen.device, None, [(alerts, franking_tag(salt, text))], now=world.now)
     done.append(chen.say(Kind.APPROVAL, world.charter.control_channel, encode(alert.announced())))
     done.append(chen.send(alerts, text, salt=salt, kind=Kind.ALERT, alert=alert.fields(alerts)))
+    refused = ayo.say(Kind.APPROVAL, world.charter.control_channel, encode(alert.announced()))
+    assert isinstance(refused, wire.Refused)  # and the log tells of the attempt
+    dara = world.enrolled("officer")
+    done.append(dara.say(Kind.REVIEW, world.charter.control_channel, encode(body.Review(alert.root, bytes(32)))))
     world.now += 1_000
     done.append(world.publish_list("Hostpol", [serial(emil)], 2))
     done.append(bea.commit(detail, [Remove(leaf_of(bea, detail, emil))]))
@@ -78,6 +82,8 @@ def test_what_an_honest_gateway_logs_is_sound(tmp_path: Path) -> None:
     world = life()
     verified = audit(world, tmp_path / "log")
     assert verified.verdict is Verdict.CONSISTENT, [c for c in verified.claims if c.outcome is not Outcome.PASS]
+    (told,) = [c.rule for c in verified.claims if c.claim is Topic.ALERTS]
+    assert "1 alerts, 1 of them by one person alone, 1 of these reviewed" in told
     assert audit(world, tmp_path / "again", every_signature=True).verdict is Verdict.CONSISTENT
 
 
