@@ -8,8 +8,9 @@ function; an operand of what a function returns as a bool; and a call whose resu
 it judges (`verify_members(tree)`, `auth.validate(...)`, `reader.finish()`). An `assert` is a promise of ours, not a check.
 
 It works on copies in a temporary folder. The tests run there once, and what each test executes is noted: without the
-check only a test that saw it fire can end otherwise, so only those are run again, the table of hostile messages first,
-and the first failure settles it. Tests whose examples are drawn at random, and the published vectors, don't count.
+check only a test that saw it fire can end otherwise, so only those are run again, and the first failure settles it: in
+the table of hostile messages, and where that has none, in all other tests. Tests whose examples are drawn at random,
+and the published vectors, don't count.
 
 Exit code 0: every check has its test. 1: some have none, and they are listed. 2: the tests fail as they are.
 """
@@ -113,9 +114,11 @@ class Project:
     def files(self) -> list[Path]:
         return sorted((self.root / self.package).glob("*.py"))
 
-    def test_files(self) -> list[Path]:
-        found = sorted((self.root / self.tests).rglob("test_*.py"))
-        return [file for file in found if file.name not in LEFT_OUT]
+    def stages(self) -> list[list[Path]]:
+        """The files of tests: the table of hostile messages, and then all others."""
+        files = sorted((self.root / self.tests).rglob("test_*.py"))
+        files = [file for file in files if file.name not in LEFT_OUT]
+        return [[one for one in files if ("hostile" in one.parts) is first] for first in (True, False)]
 
     def copied(self, to: Path) -> "Project":
         """A copy of what the tests need."""
@@ -144,10 +147,10 @@ def run_record(project: Project, environment: Mapping[str, str], tests: Sequence
     return Record(lines, raw["seconds"])
 
 
-def recorded(projects: Sequence[Project], shared: Path) -> Record | None:
-    """What all tests execute: each copy runs its share of the files, the largest first."""
-    files = sorted(projects[0].test_files(), key=lambda file: -file.stat().st_size)
-    names = [file.relative_to(projects[0].root).as_posix() for file in files]
+def recorded(projects: Sequence[Project], files: Sequence[Path], shared: Path) -> Record | None:
+    """What the tests in these files execute: each copy runs its share, the largest first."""
+    largest = sorted(files, key=lambda file: -file.stat().st_size)
+    names = [file.relative_to(projects[0].root).as_posix() for file in largest]
     shares = [names[number :: len(projects)] for number in range(len(projects))]
     with ThreadPoolExecutor(len(projects)) as pool:
         parts = list(pool.map(lambda one, share: run_record(one, one.environment(shared), share), projects, shares))
@@ -225,8 +228,8 @@ class Trial:
             for file, line in self.refusals.get(mutant.calls, ()):
                 likely |= self.found.tests(file, {line})
 
-        def order(test: str) -> tuple[bool, bool, float]:
-            return test not in likely, "/hostile/" not in test, self.found.seconds.get(test, 0.0)
+        def order(test: str) -> tuple[bool, float]:
+            return test not in likely, self.found.seconds.get(test, 0.0)
 
         return sorted(tests, key=order)
 
@@ -261,23 +264,25 @@ def changed(project: Project, base: str) -> list[Path] | None:
 
 
 def survivors(project: Project, mutants: Sequence[Mutant], workers: int) -> list[Mutant] | None:
-    """Those that no test notices; None if the tests fail as they are."""
-    shared = project.root.parent / "shared"
+    """Those that no test notices; None if the tests fail as they are. What the table settles is asked of no other."""
+    shared, alive = project.root.parent / "shared", list(mutants)
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         copies = [project.copied(Path(folder) / str(number)) for number in range(workers)]
-        found = recorded(copies, shared)
-        if found is None:
-            return None
-        made = [Desk(one, one.environment(shared)) for one in copies]
         desks: SimpleQueue[Desk] = SimpleQueue()
+        made = [Desk(one, one.environment(shared)) for one in copies]
         for desk in made:
             desks.put(desk)
-        trial = Trial(desks, found, refusals(project.files(), project.root))
-        with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(trial.survives, mutants))
+        for files in copies[0].stages():
+            found = recorded(copies, files, shared) if alive else Record()
+            if found is None:
+                return None
+            trial = Trial(desks, found, refusals(project.files(), project.root))
+            with ThreadPoolExecutor(workers) as pool:
+                results = list(pool.map(trial.survives, alive))
+            alive = [mutant for mutant, survived in zip(alive, results, strict=True) if survived]
         for desk in made:
             desk.close()
-    return [mutant for mutant, survived in zip(mutants, results, strict=True) if survived]
+    return alive
 
 
 def excuse(mutant: Mutant) -> str | None:
