@@ -8,6 +8,7 @@ sent = station.alert_alone(order)       # break-glass, where the charter allows 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from clients.board import Board, board
 from clients.core import alerts, composing, conversation, freezing, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
-from clients.core.errors import NotAllowed, Unknown
+from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.freezing import Order
 from clients.core.outbox import Kept, keep
 from clients.core.release import Receiver
@@ -86,6 +87,8 @@ class AlertDesk(Approver):
 
         def freeze(work: Work) -> bytes:
             key, kept = composing.find(work.turn.draft, wanted)
+            if records.ALERTS.get(work.turn.draft, kept.root) is not None:
+                raise NotNow(f"this draft was sent, as {kept.root.hex()[:8]}: update that alert, or compose another")
             if records.SUBMITTED.get(work.turn.draft, kept.root) is not None:
                 issuing.withdraw(work, kept.root)
             root = issuing.submit(work, freezing.order_of(kept, work.turn.now)).draft.root
@@ -198,8 +201,16 @@ class AlertDesk(Approver):
         return self.act(look)
 
     def board(self, root: bytes) -> Board:
-        """Everybody an alert is for, the silent first, and how its ladder stands. Raises Unknown."""
-        return self.act(lambda work: board(work, root))
+        """Everybody an alert is for, the silent first, and how its ladder stands. Answers are sent to officers: anybody else sees
+        himself alone. Raises Unknown."""
+
+        def look(work: Work) -> Board:
+            found, me = board(work, root), work.turn.me
+            if work.turn.charter.policy.verbs(me.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}:
+                return found
+            return replaced(found, rows=tuple(row for row in found.rows if me.device in row.devices))
+
+        return self.act(look)
 
     def review(self, root: bytes, finding: str) -> bytes:
         """Say that an alert which one person sent alone was looked at, and what was found; the text goes to the desk. Gives the

@@ -365,6 +365,13 @@ def replace_file(file: Path, data: bytes) -> None:
     making.replace(file)
 
 
+LISTS: Final = {
+    "channel": ": see `outrider channel list`",
+    "device": ": see `outrider devices list`",
+    "person": ": see `outrider devices list`",
+}
+
+
 def pick(candidates: Iterable[T], wanted: str, names: Callable[[T], Iterable[str]], what: str) -> T:
     """The one candidate that a person means: by a name of its in full, or by the beginning of an id that fits one only."""
     listed = list(candidates)
@@ -372,5 +379,9 @@ def pick(candidates: Iterable[T], wanted: str, names: Callable[[T], Iterable[str
     near = exact or [c for c in listed if any(n.lower().startswith(wanted.lower()) for n in names(c))]
     if len(near) == 1 and wanted:
         return near[0]
-    several = f"{len(near)} {what}s fit {wanted!r}: give more of the name" if near else f"no {what} {wanted!r} here"
+    several = (
+        f"{len(near)} {what}s fit {wanted!r}: give more of the name"
+        if near
+        else f"no {what} {wanted!r} here{LISTS.get(what, '')}"
+    )
     raise click.UsageError(several)

@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from clients.core.errors import Unknown
+from clients.core.text import visible
 from clients.device import SYNC, answers_offered, device, not_reached, short
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
@@ -16,10 +17,10 @@ REFUSED: Final = 6
 
 @click.command(cls=Verb)
 @click.argument("what", metavar="ALERT|MESSAGE")
-@click.argument("option", required=False)
+@click.argument("words", metavar="[OPTION]", nargs=-1)
 @click.option("--text", default="", help="Words to the answer, end to end; shown to the officers.")
 @click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
-def ack(what: str, option: str | None, text: str, timeout: float) -> int:
+def ack(what: str, words: tuple[str, ...], text: str, timeout: float) -> int:
     """Answer ALERT or MESSAGE, named by the beginning of its id; OPTION is the number or the words of an answer it offers.
 
     Example: outrider ack 3fa29c01 SAFE
@@ -27,18 +28,29 @@ def ack(what: str, option: str | None, text: str, timeout: float) -> int:
     with device() as station:
         run(station.sync(timeout))
         root = _meant(station, what)
-        choice = _option(_alert(station, root), option)
+        alert = _alert(station, root)
+        choice = _option(alert, " ".join(words))  # NEED HELP, with or without quotes
         item = station.ack(root, choice, text)
         report = run(station.sync(timeout))
         delivery = station.delivery(item)
     show(
         {"root": root.hex(), "option": choice, "state": delivery.state, "refused": delivery.refused},
-        f"{'ANSWERED' if delivery.state != 'kept' else 'KEPT'} {short(root)}" + (f": {option}" if option else ""),
+        *([] if delivery.refused else _said(alert, root, choice, kept=delivery.state == "kept")),
     )
     if delivery.refused:
         tell(f"outrider: refused: {delivery.refused}")
         return REFUSED
     return not_reached(report.error, "the answer is kept, and goes next time") if delivery.state == "kept" else 0
+
+
+def _said(alert: AlertView | None, root: bytes, choice: int, *, kept: bool) -> list[str]:
+    """What was answered, in words; and that more can be said where nothing was chosen."""
+    offered = {number: text for number, text, _ in answers_offered(alert)} if alert else {}
+    head = f"{'KEPT' if kept else 'ANSWERED'} {short(root)}"
+    if choice:
+        return [f"{head}: {visible(offered.get(choice, str(choice)))}"]
+    choices = " / ".join(visible(text) for text in offered.values())
+    return [f"{head}: seen", f"to choose: outrider ack {short(root)} {choices}"] if offered else [head]
 
 
 def _meant(station: Station, what: str) -> bytes:
@@ -59,10 +71,10 @@ def _alert(station: Station, root: bytes) -> AlertView | None:
     return next((alert for alert in station.alerts() if alert.root == root), None)
 
 
-def _option(alert: AlertView | None, option: str | None) -> int:
+def _option(alert: AlertView | None, option: str) -> int:
     """The number of an answer; 0, seen and acknowledged, where nothing is chosen."""
     offered = answers_offered(alert) if alert else []
-    if option is None:
+    if not option:
         return 0
     for number, _, texts in offered:
         if option.casefold() in {str(number), *map(str.casefold, texts)}:

@@ -165,6 +165,12 @@ def _check_referenced(work: Work, channel: bytes, references: Sequence[bytes]) -
         raise NotAllowed(f"{name} was not sent any of these alerts: send it a first one")
 
 
+def check_players(work: Work, channels: Sequence[bytes]) -> None:
+    """Play goes to these channels. Raises NotAllowed."""
+    for channel in channels:
+        check_fence(work, channel)
+
+
 def check_fence(work: Work, channel: bytes) -> None:
     """Play reaches nobody who has not joined. Raises NotAllowed."""
     for organisation in release.organisations(work, channel):

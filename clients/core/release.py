@@ -69,7 +69,7 @@ def check(work: Work, channels: Sequence[bytes], marking: Marking) -> None:
         NotNow, Unknown: a channel is not one to be alerted.
     """
     if not channels:
-        raise Unknown("an alert names the channels it goes to: --to CHANNEL")
+        raise Unknown("an alert names the channels it goes to: --to CHANNEL; see `outrider channel list`")
     if marking is Marking.RED:
         raise NotAllowed(
             "TLP:RED is for people named one by one, never for a channel: lower the marking, or tell them yourself"

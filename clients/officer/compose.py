@@ -17,6 +17,7 @@ from clients.core.cap.schema import CERTAINTY, RESPONSE_TYPE, SEVERITY, URGENCY
 from clients.core.cap.values import Simple
 from clients.core.composing import Wish
 from clients.core.composition import shape
+from clients.core.freezing import check_players
 from clients.core.ladder_file import FILE_LIMIT
 from clients.core.ladder_file import read as read_ladder_file
 from clients.core.records import AlertDraft
@@ -111,6 +112,8 @@ def drafted(
     draft = station.act(lambda work: composing.compose(work, wish))
     if draft.ladder:
         _check_ladder(station, draft)
+    if wish.exercise:
+        station.act(lambda work: check_players(work, draft.channels))
     if wish.template is not None and not wish.languages and (left_out := speaking(wish.template, wish.values)[1]):
         tell(f"outrider: not in every language of the template: {visible('; '.join(left_out))}")
     return station.act(lambda work: composing.keep(work, draft)), draft

@@ -60,6 +60,7 @@ def _submit(station: Station, freeze: Callable[[], bytes], timeout: float) -> in
         f"SUBMITTED {short(root)}, {len(waiting.receivers)} people, {waiting.marking.label}",
         f"needs one of: {names}. Expires in {left // 60}:{left % 60:02}.",
         f"words  {waiting.words}",
+        f"read them the words; next, there: outrider alert show {short(root)}",
     )
     return 0 if report.connected else not_reached(report.error, "the draft is kept and goes first")
 
@@ -79,6 +80,8 @@ def approve(root: str, words: str | None, timeout: float) -> int:
         draft = find(station, root)
         if not isinstance(draft, Waiting):
             raise Unknown(f"{short(draft.root)} has been sent: see `outrider alert show {short(draft.root)}`")
+        if draft.mine:
+            raise NotAllowed("nobody approves an alert of his own")
         _compare(station, draft, words)
         sent = station.approve_alert(draft.root)
         return _sent(station, sent, timeout)
@@ -93,8 +96,14 @@ def _compare(station: Station, draft: Waiting, words: str | None) -> None:
     if interactive():
         for line in waiting_lines(station, draft):
             click.echo(line, err=True)
+        click.echo(f"words  {draft.words}", err=True)  # again: what stood above may have left the screen
     writer = visible_name(station.name(draft.writer)) or short(draft.writer)
-    same_words(f"Does {writer} read the same words, and is it to go out so?", "--words")
+    try:
+        same_words(f"Does {writer} read the same words, and is it to go out so?", "--words")
+    except WordsDiffer:
+        raise WordsDiffer(
+            f"not approved: nothing was sent. If the words differ, it is not what {writer} froze: call a registrar."
+        ) from None
 
 
 @click.command(cls=Verb)

@@ -57,8 +57,17 @@ def lines(preview: Preview) -> list[str]:
         found += wrapped("  released to them because: ", preview.release)
     if preview.ladder is not None:
         for line in ladders.words(preview.ladder, preview.name):
-            found += wrapped("    " if line.startswith(" ") else "  ", line.strip())
+            found += _rung(line.strip()) if line.startswith(" ") else wrapped("  ", line)
     return found
+
+
+def _rung(line: str) -> list[str]:
+    """One rung of a ladder; what is broken off stands below the text, not below the rung's name."""
+    name, gap, text = line.partition("  ")
+    label = f"    {name}{gap}" if gap else "    "
+    label += text[: len(text) - len(text.lstrip())]
+    first, *further = wrapped(" " * len(label), text.strip() if gap else line)
+    return [label + first.lstrip(), *further]
 
 
 def _head(preview: Preview) -> list[str]:

@@ -112,7 +112,8 @@ def remind(root: str, rung: int, reason: str, yes: bool, timeout: float) -> int:
             raise Unknown(f"{short(found.root)} is a draft that nobody has been sent")
         board = station.board(found.root)
         if board.ladder is None or board.ladder.rung(rung - 1) is None:
-            raise Unknown("that alert has no such rung: send an update to reach them again")
+            missing = f"has no such rung {rung}" if board.ladder else "has no ladder, so no such rung"
+            raise Unknown(f"that alert {missing}: send an update to reach them again")
         names = ", ".join(row.name for row in board.silent) or "nobody: everybody has answered"
         if not yes:
             agree(f"Fire rung {rung} now, for {names}?", "--yes")
