@@ -233,6 +233,14 @@ def shown_lines(shown: Shown, channel: str) -> list[str]:
     return lines
 
 
+ENDS: Final = {
+    AlertType.ALERT: "about",
+    AlertType.UPDATE: "replaces",
+    AlertType.CANCEL: "cancels",
+    AlertType.ALL_CLEAR: "clears",
+}
+
+
 def alert_lines(view: AlertView) -> list[str]:
     """An alert for people. One that holds no longer is one line and what to look at instead: nothing in it is to be acted on."""
     kind = "" if view.type is AlertType.ALERT else f" {view.type.name.replace('_', '-')}"
@@ -243,7 +251,7 @@ def alert_lines(view: AlertView) -> list[str]:
             f"  ({alert_standing(view)}: do not act on this one. It said: {alert_headline(view.cap)})",
         ]
     lines = [f"  {head}", f"  {alert_signatures(view)}"]
-    lines += [f"  updates {', '.join(short(root) for root in view.references)}"] if view.references else []
+    lines += [f"  {ENDS[view.type]} {', '.join(short(root) for root in view.references)}"] if view.references else []
     lines += [f"  reason: {visible(view.reason)}"] if view.reason else []
     try:
         document = open_alert(view.cap)

@@ -37,12 +37,18 @@ ROUND: Final = 2.0
 
 
 @click.command("list", cls=Verb)
-def list_alerts() -> None:
-    """List the drafts that wait for approval, and the alerts that this device sent or received. Needs no gateway.
+@click.option(
+    "--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds for the gateway."
+)
+def list_alerts(timeout: float) -> None:
+    """List the drafts that wait for approval, and the alerts that this device sent or received. Without the gateway: what this
+    device has.
 
     Example: outrider alert list --json
     """
     with device() as station:
+        if not run(station.sync(timeout)).connected:
+            tell("outrider: gateway not reached; shown is what this device has")
         waiting = [w for w in station.waiting() if not w.fate]
         alerts = station.alerts()
         emergencies, moves = station.emergencies(), [m for m in station.moves() if m.missed]
@@ -99,7 +105,7 @@ def show_alert(root: str, wait: float, timeout: float) -> int:
         report = run(station.sync(timeout))
         found = find(station, root)
         if isinstance(found, Waiting):
-            show(waiting_object(found), *waiting_lines(station, found))
+            show(waiting_object(found), *waiting_lines(station, found), *_next(station, found))
             return 0
         board = run(_board(station, found.root, wait))
         lines = [*alert_lines(board.alert)[: None if board.alert.how else -1], *screens.lines(station, board)]
@@ -148,12 +154,14 @@ def waiting_lines(station: Station, draft: Waiting) -> list[str]:
         f"  written by {_name(station, draft.writer)}; needs one of: {names}",
     ]
     lines += [f"  about {', '.join(short(root) for root in draft.references)}"] if draft.references else []
-    lines += preview.lines(_preview(station, draft))
-    if not draft.fate and not draft.mine:
-        lines.append(
-            f"compare the words with {_name(station, draft.writer)}, then: outrider alert approve {short(draft.root)}"
-        )
-    return lines
+    return lines + preview.lines(_preview(station, draft))
+
+
+def _next(station: Station, draft: Waiting) -> list[str]:
+    """What a second officer does now."""
+    if draft.fate or draft.mine:
+        return []
+    return [f"compare the words with {_name(station, draft.writer)}, then: outrider alert approve {short(draft.root)}"]
 
 
 def _preview(station: Station, draft: Waiting) -> Preview:
