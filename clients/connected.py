@@ -249,7 +249,30 @@ class Connected:
             await link.close()
 
     async def _greet(self) -> Link:
-        core, me = self.device_core, self.identity
+        core = self.device_core
+        link, challenge = await self._knock()
+        try:
+            early = await self._first(link)
+        except BaseException:
+            await link.close()
+            raise
+        self._outgoing = asyncio.Queue()
+        self._link, self._last_frame = link, time.monotonic()
+        self._do(core.begin(now_ms(), challenge.charter_version))
+        if early:
+            self._turn(partial(core.receive, early))
+        if abs(self.clock_off) > CLOCK_OFF:
+            minutes = self.clock_off // 60_000
+            self.act(lambda work: work.turn.alarm(AlarmKind.CLOCK, f"the gateway's clock differs by {minutes} minutes"))
+        return link
+
+    async def _first(self, link: Link) -> list[wire.FromGateway]:  # noqa: ARG002 (for those below)
+        """What is said before anything is followed; gives what came meanwhile."""
+        return []
+
+    async def _knock(self) -> tuple[Link, wire.Challenge]:
+        """Connect and greet: each has proved to the other who it is."""
+        me = self.identity
         patience = OPEN_NARROW_SECONDS if self._narrow else OPEN_SECONDS
         policy = self.charter.policy
         link = await Link.open(policy.gateway_url, policy.tls_keys, tap=self._tap, patience=patience)
@@ -270,13 +293,7 @@ class Connected:
             await link.close()
             raise
         self.clock_off = ready.time - now_ms()
-        self._outgoing = asyncio.Queue()
-        self._link, self._last_frame = link, time.monotonic()
-        self._do(core.begin(now_ms(), challenge.charter_version))
-        if abs(self.clock_off) > CLOCK_OFF:
-            minutes = self.clock_off // 60_000
-            self.act(lambda work: work.turn.alarm(AlarmKind.CLOCK, f"the gateway's clock differs by {minutes} minutes"))
-        return link
+        return link, challenge
 
     async def _hear(self, link: Link) -> None:
         while True:

@@ -24,6 +24,8 @@ from clients.moments import iso, now
 from clients.places import area_lines, position_object, position_text
 from clients.shell import narrow, passphrase, pick, profile, run, tell
 from clients.station import Station
+from clients.unlocking import opened
+from clients.vault import Vault
 from clients.views import AlertView, ChannelInfo, PersonInfo, Shown
 from keys.alert import AlertType
 from keys.canonical import Record
@@ -37,7 +39,7 @@ SHORT_ID: Final = 8  # digits of an id that people are shown
 @contextmanager
 def device() -> Iterator[Station]:
     """This profile's device. Raises as `Station.open`."""
-    station = Station.open(profile(), passphrase(), narrow=narrow())
+    station = opened(Vault.open(profile(), passphrase()), narrow=narrow())
     try:
         yield station
     finally:

@@ -1,5 +1,8 @@
 """Emergencies and check-ins on a screen: an SOS before all else, and who stands where with a check-in plan. Read without colour."""
 
+from typing import Final
+
+from clients.core.records import Alarm, AlarmKind
 from clients.core.text import visible, visible_name
 from clients.device import short
 from clients.moments import iso, now
@@ -7,11 +10,37 @@ from clients.places import position_object, position_text
 from clients.station import Station
 from clients.views import EmergencyView, MoveView
 
+DURESS_SHOWN: Final = 24 * 3_600_000  # ms
+
 
 def standing(station: Station) -> list[str]:
     """What is open, for the head of a screen; empty when all is well."""
-    lines = [line for one in station.emergencies() if not one.ended for line in emergency_lines(one)]
+    lines = duress_lines(station)
+    lines += [line for one in station.emergencies() if not one.ended for line in emergency_lines(one)]
     return lines + [line for one in station.moves() if one.missed for line in move_lines(one)]
+
+
+def warned(station: Station) -> list[Alarm]:
+    """Who may be forced, as far as that came within the last day: true until somebody has seen them in person."""
+    since = now() - DURESS_SHOWN
+    return [alarm for alarm in station.alarms() if alarm.kind is AlarmKind.DURESS and alarm.time >= since]
+
+
+def duress_lines(station: Station) -> list[str]:
+    """Who may be forced, by name."""
+    return [duress_line(station, alarm) for alarm in warned(station)]
+
+
+def duress_line(station: Station, alarm: Alarm) -> str:
+    """One warning, by name."""
+    name = visible_name(station.name(alarm.device), 30) or short(alarm.device)
+    return f"!!! DURESS !!! {name}  {iso(alarm.time)}  {visible(alarm.detail)}"
+
+
+def duress_object(station: Station, alarm: Alarm) -> dict[str, object]:
+    """One warning as `--json` prints it."""
+    name = station.name(alarm.device)
+    return {"duress": alarm.device.hex(), "name": name, "time": iso(alarm.time), "detail": alarm.detail}
 
 
 def emergency_lines(one: EmergencyView) -> list[str]:

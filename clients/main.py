@@ -169,6 +169,14 @@ MOVE: Final = Branch(
         "list": Leaf("clients.agent.move:list_moves", "Who is on the road, and what is due."),
     },
 )
+DURESS: Final = Branch(
+    "A second passphrase that opens a decoy and quietly warns the officers.",
+    "outrider duress set",
+    {
+        "set": Leaf("clients.agent.duress:set_duress", "Set the duress passphrase, and what it shows."),
+        "off": Leaf("clients.agent.duress:off", "Let no duress passphrase open this profile."),
+    },
+)
 OUTRIDER: Final = Branch(
     "Secure messages and alerts for protective details.",
     "outrider status --json",
@@ -186,6 +194,7 @@ OUTRIDER: Final = Branch(
         "move": MOVE,
         "ok": Leaf("clients.agent.move:ok", "Check in (as `move ok`)."),
         "alert": ALERT,
+        "duress": DURESS,
         "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
         "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),

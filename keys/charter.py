@@ -14,7 +14,7 @@ from typing import Final
 
 from keys.credential import Certified, verify_certificate
 from keys.errors import CharterRefused, Expired, NotPermitted
-from keys.identity import ChannelId, DeviceId, control_channel, gateway_device
+from keys.identity import ChannelId, DeviceId, control_channel, gateway_device, unlock_stream
 from keys.policy import Policy, Verb, parse
 from keys.tlog.errors import TlogError
 from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey, open_note, sign_note
@@ -41,6 +41,10 @@ class Charter:
     @property
     def control_channel(self) -> ChannelId:
         return control_channel(self.policy.log_origin)
+
+    @property
+    def unlock_stream(self) -> ChannelId:
+        return unlock_stream(self.policy.log_origin)
 
     @property
     def gateway_device(self) -> DeviceId:

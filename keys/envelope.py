@@ -72,6 +72,7 @@ class Kind(IntEnum):
     ESCALATION = 30
     JUMP = 31
     REVIEW = 32
+    UNLOCK = 33
 
     @property
     def label(self) -> str:

@@ -72,6 +72,11 @@ def control_channel(origin: str) -> ChannelId:
     return ChannelId(sha256(b"Outrider 1 control channel" + origin.encode()).digest()[:16])
 
 
+def unlock_stream(origin: str) -> ChannelId:
+    """Where devices say that they were unlocked: beside the control channel, so that it holds up nothing there."""
+    return ChannelId(sha256(b"Outrider 1 unlock stream" + origin.encode()).digest()[:16])
+
+
 def receipt_stream(channel: ChannelId) -> ChannelId:
     """Where the receipts of a channel stand: beside it, so that they reach whom they concern and nobody else."""
     return ChannelId(sha256(b"Outrider 1 receipt stream" + channel).digest()[:16])

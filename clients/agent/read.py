@@ -3,15 +3,19 @@
 import asyncio
 import sys
 from contextlib import suppress
+from typing import Final
 
 import click
 
 from clients.core.records import Reminder
 from clients.device import SYNC, device, short, shown_lines, shown_object, sync_for_channel
+from clients.emergencies import duress_line, duress_object, warned
 from clients.moments import Moment, iso
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
 from clients.views import Shown
+
+LOOK: Final = 0.5  # s between two looks at who may be forced
 
 
 @click.command(cls=Verb)
@@ -68,6 +72,7 @@ async def _new(station: Station, chosen: bytes | None, seconds: float) -> None:
 
 async def _follow(station: Station, chosen: bytes | None) -> int:
     beside = [asyncio.create_task(station.run()), asyncio.create_task(_reminded(station))]
+    beside.append(asyncio.create_task(_warned(station)))
     try:
         async for shown in station.read(chosen, follow=True):
             _print(station, shown)
@@ -82,6 +87,19 @@ async def _follow(station: Station, chosen: bytes | None) -> int:
 async def _reminded(station: Station) -> None:
     async for root, reminder in station.reminders(follow=True):
         _remind(root, reminder)
+
+
+async def _warned(station: Station) -> None:
+    """Who may be forced is said at once, to those whose device was told."""
+    said = set[bytes]()
+    while True:
+        for alarm in warned(station):
+            key = alarm.device + alarm.seq.to_bytes(8, "big")
+            if key not in said:
+                said.add(key)
+                show(duress_object(station, alarm), duress_line(station, alarm))
+                sys.stdout.flush()
+        await asyncio.sleep(LOOK)
 
 
 def _remind(root: bytes, reminder: Reminder) -> None:

@@ -7,7 +7,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import announcements, changes, outbox, receipts, records
+from clients.core import announcements, changes, outbox, receipts, records, unlocks
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
@@ -39,6 +39,8 @@ def drain(s: Session, turn: Turn, stream: bytes) -> None:
     inbox = s.inboxes[stream]
     if stream == turn.charter.control_channel:
         _drain_sparse(s, turn, stream, inbox, _take_control)
+    elif stream == turn.charter.unlock_stream:
+        _drain_sparse(s, turn, stream, inbox, _take_unlock)
     elif records.CHANNELS.get(turn.draft, stream) is not None:
         _drain_channel(s, turn, stream, inbox)
     elif stream in receipt_streams(turn):
@@ -271,6 +273,10 @@ def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> b
     else:
         receipts.take_envelope(turn, s.trust, channel, placed, body)
     return True
+
+
+def _take_unlock(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:
+    return unlocks.take(turn, s.trust, placed, claim(placed), body)
 
 
 def _receipt_soon(s: Session, turn: Turn, channel: bytes, run: Sequence[wire.Placed]) -> None:

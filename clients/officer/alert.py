@@ -23,7 +23,15 @@ from clients.device import (
     directory,
     short,
 )
-from clients.emergencies import emergency_lines, emergency_object, move_lines, move_object
+from clients.emergencies import (
+    duress_lines,
+    duress_object,
+    emergency_lines,
+    emergency_object,
+    move_lines,
+    move_object,
+    warned,
+)
 from clients.moments import iso, now
 from clients.officer import preview, screens
 from clients.officer.preview import Preview, columns
@@ -52,7 +60,10 @@ def list_alerts(timeout: float) -> None:
         waiting = [w for w in station.waiting() if not w.fate]
         alerts = station.alerts()
         emergencies, moves = station.emergencies(), [m for m in station.moves() if m.missed]
+        forced, forced_lines = [duress_object(station, a) for a in warned(station)], duress_lines(station)
     if asked().json:
+        for warning in forced:
+            show(warning)
         for emergency in emergencies:
             show(emergency_object(emergency))
         for move in moves:
@@ -62,7 +73,8 @@ def list_alerts(timeout: float) -> None:
         for one in alerts:
             show(alert_object(one))
         return
-    above = [line for e in emergencies for line in emergency_lines(e)] + [x for m in moves for x in move_lines(m)]
+    above = forced_lines + [line for e in emergencies for line in emergency_lines(e)]
+    above += [x for m in moves for x in move_lines(m)]
     for line in above:
         click.echo(line)
     rows = [(short(w.root), _kind(w.type, exercise=w.exercise), _waits(w), alert_headline(w.cap)) for w in waiting]

@@ -5,6 +5,7 @@
 | channel | every member everything, from the commit that added it to the one that removed it |
 | control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars; what is |
 |                 | announced of alerts, and what their ladders do, the mission's own who write or approve alerts |
+| unlock stream   | the mission's own who write or approve alerts |
 | receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation; an |
 |                 | answer to an alert the officers among the members |
 """
@@ -30,7 +31,7 @@ from keys.policy import Verb
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
 _DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT})
-_ALERTING: Final = frozenset({Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW})
+_ALERTING: Final = frozenset({Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> F
             states.append(wire.ChannelState(stream.id, stream.epoch, stream.seq, member.since, stream.rolling))
     control = charter.control_channel
     feed.follow(control, positions.get(control, 0), _seq(view, control), dense=False)
+    if feed.recipient.alerting:
+        unlocks = charter.unlock_stream
+        feed.follow(unlocks, positions.get(unlocks, 0), _seq(view, unlocks), dense=False)
     return Following(feed, wire.Channels(frame.id, states[: limits.LISTED]), tuple(joined))
 
 

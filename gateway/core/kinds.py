@@ -30,6 +30,7 @@ from keys.identity import ChannelId
 from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, peek
 from keys.mls.errors import MLSError
 from keys.policy import Verb
+from keys.unlock import LENGTH
 
 T = TypeVar("T")
 Rule = Callable[[View, Run], tuple[Stream, Sequence[Effect]]]
@@ -153,6 +154,17 @@ def check_in_plan(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     return run.stream, emergencies.plan(view, run, said)
 
 
+def unlock(_view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
+    """A device was unlocked: in a stream of its own, of one length, whatever it says to the officers."""
+    verified, body = run.one()
+    context = verified.context
+    if run.stream.id != run.charter.unlock_stream or context.epoch or context.expires:
+        raise denied()
+    if len(body) != LENGTH:
+        raise Refused(Refusal.SCHEMA, f"an unlock has {LENGTH} bytes")
+    return run.stream, ()
+
+
 def commit_refused(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A member can't process a commit that it was sent."""
     member, said = _statement(run, read_commit_refused)
@@ -192,6 +204,7 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.JUMP: alerts.jump,
     Kind.REVIEW: alerts.review,
     Kind.RECEIPT: receipt,
+    Kind.UNLOCK: unlock,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,
 }

@@ -57,7 +57,7 @@ def check_channel(run: Run) -> Member:
 
 def check_control(run: Run) -> None:
     """This kind stands in the control channel, at epoch 0."""
-    if run.stream.kind is not StreamKind.CONTROL or any(v.context.epoch for v in run.verified):
+    if run.stream.id != run.charter.control_channel or any(v.context.epoch for v in run.verified):
         raise denied()
 
 

@@ -184,6 +184,8 @@ def _author(view: View, who: Identity, context: Context, charter: Charter) -> _A
     stream = view.stream(context.channel)
     if stream is None and founding:
         return _Author(Stream(ChannelId(context.channel), StreamKind.CHANNEL, 0, NOTHING), None, who.public_key)
+    if stream is None and context.kind is Kind.UNLOCK and context.channel == charter.unlock_stream:
+        stream = Stream(charter.unlock_stream, StreamKind.CONTROL, 0, NOTHING)
     if stream is None:
         raise denied()
     if stream.kind is StreamKind.CONTROL:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from keys.envelope import NOTHING, Claimed, Context, Entry, Heard, Kind, read, read_entry
 from keys.errors import Malformed
-from keys.identity import ChannelId, control_channel, receipt_stream
+from keys.identity import ChannelId, control_channel, receipt_stream, unlock_stream
 
 CLOCK_TOLERANCE: Final = 2_000  # ms that the gateway's clock may be set back between two entries
 CLOCK_AHEAD: Final = 5 * 60_000  # ms that a clock may be ahead of the one that judges it
@@ -71,6 +71,7 @@ class Streams:
 
     def __init__(self, origin: str, findings: Findings) -> None:
         self.control = control_channel(origin)
+        self.unlocks = unlock_stream(origin)
         self.open: dict[bytes, Stream] = {}
         self.heard_before = 0  # places heard that lie before an earlier verification
         self._parents: dict[bytes, bytes] = {}
@@ -99,7 +100,7 @@ class Streams:
     def _begin(self, placed: Placed) -> Stream:
         channel, kind = placed.entry.channel, placed.context.kind
         stream = Stream(channel, parent=self._parents.get(channel))
-        if channel != self.control and stream.parent is None:
+        if channel not in (self.control, self.unlocks) and stream.parent is None:
             stream.dense = True
             self._parents[receipt_stream(ChannelId(channel))] = channel
             if kind is Kind.RECEIPT:

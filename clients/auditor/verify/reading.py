@@ -85,8 +85,16 @@ class Reading:
             self._in_channel(placed)
         elif stream.parent is not None:
             self._receipt(placed, stream)
+        elif stream.id == self.streams.unlocks:
+            self._unlock(placed)
         else:
             self._control(placed)
+
+    def _unlock(self, placed: Placed) -> None:
+        """Somebody has unlocked a device; what it says is for officers alone."""
+        self.chains.take(placed, self._keys_of(placed))
+        if placed.context.kind is not Kind.UNLOCK or placed.context.epoch:
+            self._out_of_place(placed, f"no {placed.context.kind.name} stands among the unlocks")
 
     def _control(self, placed: Placed) -> None:
         kind = placed.context.kind
