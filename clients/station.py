@@ -11,6 +11,7 @@ moment; the next one goes on from the vault.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
 from clients.calling import Caller
 from clients.connected import SyncReport, now_ms
-from clients.core import alerts, beside, conversation, records, reminding, resync
+from clients.core import alerts, beside, conversation, emergencies, records, reminding, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -47,6 +48,7 @@ from keys.policy import DESK
 
 RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
 ACCEPTED_SECONDS: Final = 20.0
+CHECK_IN_SECONDS: Final = 1.0  # between two looks whether a check-in has fallen due
 
 __all__ = [
     "AlertSent",
@@ -245,11 +247,13 @@ class Station(Caller):
         """
         while True:
             self._news.clear()
+            self._look_for_check_ins()
             while (shown := self._next(channel)) is not None:
                 yield shown
             if not follow:
                 return
-            await self._news.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), CHECK_IN_SECONDS)
 
     async def reminders(self, follow: bool = False) -> AsyncIterator[tuple[bytes, Reminder]]:
         """Alerts that wait for this person's answer, as the gateway's ladder reminds of them: root and reminder, each once.
@@ -265,13 +269,23 @@ class Station(Caller):
                 return
             await self._news.wait()
 
+    def _look_for_check_ins(self) -> None:
+        """What falls due by this device's clock is shown once more."""
+        watches = emergencies.may_end(self.charter.policy, self.identity.roles)
+        due = emergencies.fallen_due(self._ledger, self.identity, now_ms(), watches=watches)
+        for key, move in due:
+            self.act(lambda work, k=key, m=move: emergencies.show_again(work.turn, k, m))  # type: ignore[misc]
+
     def _next(self, channel: bytes | None) -> Shown | None:
         """The next message to show, marked so durably. What is not for showing is passed over."""
         while True:
             waiting = [(c.value, key) for key, c in records.UNSHOWN.scan(self._ledger, channel or b"")]
             if not waiting:
                 return None
-            first = min(waiting, key=lambda w: (self._is_over(w[1]), w[0], self._placed(w[1]), w[1]))[1]
+            first = min(
+                waiting,
+                key=lambda w: (w[0] <= Precedence.IMMEDIATE and self._is_over(w[1]), w[0], self._placed(w[1]), w[1]),
+            )[1]
             shown = self.act(lambda work, key=first: _show(work, key))  # type: ignore[misc]
             if isinstance(shown, Shown):
                 return shown

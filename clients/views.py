@@ -10,7 +10,7 @@ from clients.core import alerts, announcements, emergencies, proof, records
 from clients.core import trust as trusted
 from clients.core.alerts import option_text
 from clients.core.commits import Work
-from clients.core.content import AlertContent, DraftContent, Position, SosContent, Text, read_content
+from clients.core.content import AlertContent, CheckIn, DraftContent, Position, SosContent, Text, read_content
 from clients.core.doubts import doubts
 from clients.core.groups import roster_at
 from clients.core.ledger import View
@@ -284,7 +284,10 @@ def emergency_text(view: View, message: Message, channel: bytes, *, turn_now: in
         )
     move = records.MOVES.get(view, message.header_hash)
     if message.kind is Kind.CHECK_IN_PLAN:
-        return move_text(view, move, turn_now) if move is not None else "check-ins ended"
+        return move_text(view, move, turn_now) if move is not None else "its check-ins have ended"
+    said_of = read_content(message.content)
+    if isinstance(said_of, CheckIn) and said_of.subject != emergencies.PLAN:
+        return f"answered the challenge, to end the SOS {said_of.subject.hex()[:8]}"
     mine = [m for _, m in records.MOVES.scan(view) if (m.device, m.channel) == (message.device, channel) and m.said]
     last = max(mine, key=lambda m: m.placed, default=None)
     if last is None:
@@ -308,6 +311,9 @@ def move_text(view: View, move: Move, now: int) -> str:
     where = f"{route}: leg {leg + 1} of {len(move.due)}{named}"
     if emergencies.overdue(move, now):
         return f"MISSED CHECK-IN, due {clock(due)}. {where}"
+    if now >= due:
+        left = (due - now) // 1000 + move.grace
+        return f"CHECK-IN DUE, {left // 60}:{left % 60:02} left. {where}"
     return f"{where}, check-in due {clock(due)}, missed {move.grace // 60}:{move.grace % 60:02} later"
 
 
@@ -376,6 +382,9 @@ def emergency_view(work: Work, root: bytes, record: records.Emergency) -> Emerge
     state = records.CHANNELS.get(view, record.channel)
     targets = targets_of(view, record.channel, state.epoch, record.device) if state else []
     _, seen = _reached(view, record.channel, record.seq, targets)
+    message = records.MESSAGES.get(view, record.channel + record.seq.to_bytes(8, "big"))
+    if message is not None and message.shown and me.device not in (record.device, *seen):
+        seen.append(me.device)
     told = emergencies.watching(work.turn) and record.person != me.person
     return EmergencyView(
         root,

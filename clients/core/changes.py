@@ -245,7 +245,7 @@ def own_accepted(
 def _own_emergency(work: Work, channel: bytes, item: Item, place: Place) -> None:
     """What this device called for, ended or promised counts here as it does for everybody."""
     me, header_hash = work.turn.me, sha256(item.header).digest()
-    if item.kind is Kind.SOS:
+    if item.kind in (Kind.SOS, Kind.CHECK_IN_PLAN):
         _own_message(work, channel, item, place)
     author = work.trust.certified(me.certificate_hash)
     if author is not None:

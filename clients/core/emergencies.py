@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from clients.core import records
 from clients.core.content import CheckIn, NoDuress, PlanPage, read_content
 from clients.core.ledger import View, at
-from clients.core.records import AlarmKind, Counter, Emergency, Move, Note, Page, Word
+from clients.core.records import AlarmKind, Counter, Emergency, Identity, Move, Note, Page, Word
 from clients.core.turn import Moved, NewMessage, Turn
 from keys.credential import Certified
 from keys.emergency import Plan, Request, StandDown, is_answer, read_plan, read_stand_down
@@ -60,6 +60,30 @@ def overdue(move: Move, now: int) -> bool:
     """Whether a check-in was missed, and none has come since."""
     due = awaited(move)
     return bool(due) and now > due + move.grace * 1000
+
+
+def fallen_due(view: View, me: Identity, now: int, *, watches: bool) -> list[tuple[bytes, Move]]:
+    """Plans that are to be shown once more: this device's own when a check-in is due, and any whose check-in is missed, by this
+    device's own clock and whatever the gateway says. Each once (`show_again`); the key says which."""
+    found = []
+    for root, move in records.MOVES.scan(view):
+        due, mine = awaited(move), move.device == me.device
+        missed = overdue(move, now)
+        if not due or not ((mine and now >= due) or (missed and watches)):
+            continue
+        key = b"check-in" + root + due.to_bytes(8, "big") + bytes([missed])
+        if records.COUNTERS.get(view, key) is None:
+            found.append((key, move))
+    return found
+
+
+def show_again(turn: Turn, key: bytes, move: Move) -> None:
+    """Put a plan before its reader once more, before all else."""
+    records.COUNTERS.put(turn.draft, key, Counter(turn.now))
+    place = at(move.channel, move.seq)
+    if records.MESSAGES.get(turn.draft, place) is not None:
+        records.UNSHOWN.put(turn.draft, place, Counter(Precedence.FLASH))
+        turn.events.append(NewMessage(move.channel, move.seq))
 
 
 def page_of(view: View, move: Move) -> Page | None:
@@ -161,9 +185,8 @@ def _check_confirms(turn: Turn, record: Emergency, confirms: Request, author: Ce
 def _check_in(turn: Turn, said: CheckIn, w: Whence) -> None:
     """A wrong word is an alarm on the devices of those who may stand down, never where it was given."""
     word = _word(turn, said)
-    if said.subject == PLAN:
-        _checked_in(turn, w)
-    else:
+    _checked_in(turn, w)  # whoever answers the challenge is there: the gateway can't tell the two apart either
+    if said.subject != PLAN:
         record = records.EMERGENCIES.get(turn.draft, said.subject)
         if record is not None and record.person == w.author.person and not record.ended:
             records.EMERGENCIES.put(turn.draft, said.subject, replace(record, word=word))

@@ -56,9 +56,10 @@ async def test_a_dead_phone_is_missed_and_an_sos_takes_two_to_end(mission: RealM
     assert "MISSED CHECK-IN" in await heard(bea, Kind.CHECK_IN_PLAN, "MISSED", 60.0)
     assert "MISSED CHECK-IN" in await heard(chen, Kind.CHECK_IN_PLAN, "MISSED", 60.0)
     assert ms() >= begun + 17_000, "not before its grace was over"
-    assert any(alarm.kind.name == "MISSED" for alarm in chen.alarms())
+    await until(lambda: any(alarm.kind.name == "MISSED" for alarm in chen.alarms()), "the log says so too", 60.0)
 
     # the phone is back: late, and shown as such
+    assert "MISSED CHECK-IN" in await heard(ayo, Kind.CHECK_IN_PLAN, "CHECK-IN")
     await mission.online("ayo")
     ayo.check_in("heron")
     assert "LATE" in await heard(bea, Kind.CHECK_IN, "checked in", 60.0)
@@ -81,7 +82,7 @@ async def test_a_dead_phone_is_missed_and_an_sos_takes_two_to_end(mission: RealM
     await until(lambda: bea.emergencies()[0].word == "WRONG", "the leader is told")
     with pytest.raises(NotAllowed):
         bea.confirm_end([root])
-    assert any(alarm.kind.name == "DURESS" for alarm in chen.alarms())
+    await until(lambda: any(alarm.kind.name == "DURESS" for alarm in chen.alarms()), "the officer is warned")
     assert not ayo.alarms()
     asked = bea.emergencies()[0].asked
     ayo.ask_end("heron")

@@ -333,3 +333,25 @@ def test_no_plan_goes_to_talk_or_backwards() -> None:
     for channel, due in ((talk, [s.world.now + MINUTE]), (s.channel, [s.world.now + 1, s.world.now])):
         with pytest.raises(NotAllowed):
             s.ayo.act(lambda work, c=channel, d=due: calling.start(work, c, d, 300, "", []))
+
+
+def test_a_check_in_that_is_missed_is_seen_whatever_the_gateway_says() -> None:
+    s = scene()
+    start(s, 15, 30)
+
+    def due(party: Party, *, watches: bool) -> int:
+        me = records.IDENTITY.get(party.ledger)
+        assert me is not None
+        found = emergencies.fallen_due(party.ledger, me, s.world.now, watches=watches)
+        for key, plan in found:
+            party.act(lambda work, k=key, m=plan: emergencies.show_again(work.turn, k, m))
+        return len(found)
+
+    assert due(s.bea, watches=True) == due(s.ayo, watches=False) == 0
+    s.world.later(15 * MINUTE)
+    assert [due(s.ayo, watches=False), due(s.ayo, watches=False)] == [1, 0], "its own device says that it is due, once"
+    assert due(s.bea, watches=True) == 0
+    s.world.later(5 * MINUTE + 1)
+    assert [due(p, watches=w) for p, w in ((s.ayo, False), (s.bea, True), (s.luis, False))] == [1, 1, 0]
+    check_in(s)
+    assert due(s.bea, watches=True) == 0
