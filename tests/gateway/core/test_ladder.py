@@ -367,6 +367,15 @@ def test_an_expired_alert_wakes_nobody_even_if_the_timer_comes_late() -> None:
     assert {n.state for n in scene.notices(A)} == {NoticeState.WITHDRAWN}
 
 
+def test_an_alert_ends_in_time_though_its_next_rung_would_come_later() -> None:
+    scene = begun(lasts=90_000)
+    process = scene.process()
+    process.settle()
+    scene.pass_time(90_001)
+    process.settle()
+    assert (scene.row(A).ended, scene.rungs(A)) == (Ending.EXPIRED, [])
+
+
 def test_an_alert_without_a_ladder_ends_too() -> None:
     scene = begun(None, lasts=HOUR)
     process = scene.process()
