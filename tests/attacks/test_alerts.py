@@ -6,6 +6,7 @@ own would never say. What the honest gateway does with each is in tests/gateway/
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,12 @@ from clients.core.content import AlertContent, DraftContent, Target, encode_cont
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind
 from gateway import wire
+from gateway.core import acts
 from gateway.core.append import append
 from keys.alert import AlertFields, AlertType, Audience, Signing, sign_approval, sign_writer
 from keys.body import Ack
 from keys.canonical import encode
+from keys.charter import sign
 from keys.envelope import (
     NOTHING,
     Context,
@@ -37,6 +40,7 @@ from keys.envelope import (
     seal,
 )
 from keys.identity import ChannelId, receipt_stream
+from keys.policy import render
 from tests.clients.alarms import CAP, HOUR, by_two, desk, document, order
 from tests.clients.relay import Line, Party, Relay, World
 
@@ -104,6 +108,7 @@ class Scene:
         """One ALERT of it in the channel, by anybody."""
         openings = freezing.openings_of(content.alert, content.targets)
         leaf = Audience.over(openings, content.padding).leaf(openings[0])
+        marking = fields.pop("marking", Marking.GREEN)
         said = replace(AlertFields(content.draft, leaf, content.writer, approval), **fields)
         data = encode_content(content.alert)
         kept = Kept(
@@ -111,7 +116,7 @@ class Scene:
             Kind.ALERT,
             data,
             Precedence.FLASH,
-            Marking.GREEN,
+            marking,
             salt=content.targets[0].content,
             alert=said,
         )
@@ -305,6 +310,38 @@ def test_an_alert_by_who_may_not(s: Scene, attack: Callable[[Scene], bytes], vic
     s.bribe()
     root = attack(s)
     s.hidden(root, *(getattr(s, name) for name in victims))
+
+
+# --- 2 besides: beyond an organisation's fence ---
+
+
+def test_play_that_is_let_through_the_fence(s: Scene) -> None:
+    """attack-02: Luis's organisation takes no part in exercises, and his own device knows it."""
+    s.bribe()
+    content = s.draft(s.chen, cap=document(status="Exercise"))
+    root = s.send(s.dara, content, s.approval(content, s.dara))
+    s.hidden(root, s.luis)
+    assert records.ALERTS.get(s.ana.ledger, root) is not None
+
+
+def test_a_marking_that_is_let_through_the_fence(s: Scene) -> None:
+    """attack-02: AMBER to Luis after his organisation's agreement was lowered to GREEN."""
+    home, partner = s.world.mission.policy.organisations
+    lower = dataclasses.replace(partner, ceiling=Marking.GREEN)
+    note = sign(render(s.world.mission.successor(organisations=(home, lower))), s.world.mission.authorities[:2])
+    relay, log = s.world.relay, s.world.mission.log.verifier_key.encode()
+    key = s.world.mission.gateway
+    relay._decide(lambda: acts.install_charter(relay.view, note, key, log, relay.now, relay.random))
+    s.world.run()
+    for party in s.world.parties:
+        party.disconnect()
+        party.connect()
+    s.world.run()
+    s.bribe()
+    content = s.draft(s.chen)
+    root = s.send(s.dara, content, s.approval(content, s.dara), marking=Marking.AMBER)
+    s.hidden(root, s.luis)
+    assert records.ALERTS.get(s.ana.ledger, root) is not None
 
 
 # --- 3: revoked ---
