@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from importlib import resources
 from pathlib import Path
 
 import apsw
@@ -16,7 +17,7 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
 from gateway.store.base import Conflict, Decision, DiskFull, WrongStore
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.sqlite import APPLICATION_ID, SCHEMA_VERSION, SqliteStore, create, migrate
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
 
@@ -243,3 +244,49 @@ async def test_a_full_disk_refuses_the_batch_and_loses_nothing(store: SqliteStor
         assert view.log_size() == 1
     writer.pragma("max_page_count", 1_000_000)
     assert await store.decide(large) == 2
+
+
+def older(path: Path) -> None:
+    """A database of the first schema, with a row."""
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+    db.execute("INSERT INTO charters VALUES (1, x'00')")
+    db.close()
+
+
+def laid_out(path: Path) -> list[tuple[str, ...]]:
+    db = apsw.Connection(str(path))
+    return sorted(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+async def test_an_older_schema_is_brought_up_when_asked_and_never_by_the_way(tmp_path: Path) -> None:
+    path, fresh = tmp_path / "gateway.db", tmp_path / "fresh.db"
+    older(path)
+    before = laid_out(path)
+    with pytest.raises(WrongStore, match="outrider-gateway migrate"):
+        SqliteStore(path)
+    assert laid_out(path) == before
+    assert migrate(path) == (1, SCHEMA_VERSION)
+    assert migrate(path) == (SCHEMA_VERSION, SCHEMA_VERSION)
+    create(fresh)
+    assert laid_out(path) == laid_out(fresh)
+    store = SqliteStore(path)
+    with store.snapshot() as view:
+        assert view.charter_notes() == [b"\0"]
+        assert view.ladder_next() is None
+    with pytest.raises(WrongStore, match="another gateway is running"):
+        migrate(path)
+    await store.close()
+
+
+def test_what_is_not_brought_up(tmp_path: Path) -> None:
+    with pytest.raises(WrongStore, match="there is no database"):
+        migrate(tmp_path / "none.db")
+    path = tmp_path / "newer.db"
+    create(path)
+    apsw.Connection(str(path)).execute("PRAGMA user_version = 99")
+    with pytest.raises(WrongStore, match="install the newer gateway"):
+        migrate(path)
