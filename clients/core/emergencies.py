@@ -184,14 +184,14 @@ def _check_confirms(turn: Turn, record: Emergency, confirms: Request, author: Ce
 
 def _check_in(turn: Turn, said: CheckIn, w: Whence) -> None:
     """A wrong word is an alarm on the devices of those who may stand down, never where it was given."""
-    word = _word(turn, said)
+    word = Word.UNCHECKED if w.author.person == turn.me.person else _word(turn, said)  # never told where it was given
     _checked_in(turn, w)  # whoever answers the challenge is there: the gateway can't tell the two apart either
     if said.subject != PLAN:
         record = records.EMERGENCIES.get(turn.draft, said.subject)
         if record is not None and record.person == w.author.person and not record.ended:
             records.EMERGENCIES.put(turn.draft, said.subject, replace(record, word=word))
             turn.events.append(Moved(said.subject))
-    if word is Word.WRONG and watching(turn) and w.author.person != turn.me.person:
+    if word is Word.WRONG:
         detail = "WRONG WORD: whoever holds this device may be forced. Say nothing to it"
         turn.alarm(AlarmKind.DURESS, detail, channel=w.channel, seq=w.seq, device=w.author.device)
 

@@ -18,7 +18,7 @@ STATES: Final = {
     Reached.DELIVERED: "SILENT, has it",
     Reached.SHOWN: "SILENT, has seen it",
 }
-WHY: Final = {Why.DUE: "due", Why.JUMP: "an officer jumped", Why.FALLBACK: "the fallback"}
+WHY: Final = {Why.DUE: "due", Why.JUMP: "an officer jumped", Why.FALLBACK: "the fallback", Why.MISSED: "missed"}
 COLUMNS: Final = ("person", "name", "organisation", "outside", "state", "option", "text", "words", "time")
 
 
