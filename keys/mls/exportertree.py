@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from keys.mls import treemath
 from keys.mls.codec import Struct, Vector, decode_all, encode_with, opaque, struct, uint32
 from keys.mls.errors import DecodeError, Misuse
+from keys.mls.secrettree import take_leaf
 from keys.mls.suites import CipherSuite
 
 COMPONENTS: Final = 1 << 16
@@ -54,19 +55,10 @@ class ExporterTree:
         """
         if not 0 <= component_id < COMPONENTS:
             raise Misuse(f"{component_id} is no component ID")
-        node, target, nodes = treemath.root(COMPONENTS), 2 * component_id, dict(self.nodes)
-        while node not in nodes:
-            if node == target:
-                raise Misuse(f"component {component_id:#06x} has taken its secret of this epoch")
-            node = treemath.left(node) if target < node else treemath.right(node)
-        secret = nodes.pop(node)
-        while node != target:
-            left = suite.expand_with_label(secret, b"tree", b"left", suite.hash_length)
-            right = suite.expand_with_label(secret, b"tree", b"right", suite.hash_length)
-            if target < node:
-                nodes[treemath.right(node)], node, secret = right, treemath.left(node), left
-            else:
-                nodes[treemath.left(node)], node, secret = left, treemath.right(node), right
+        taken = take_leaf(suite, self.nodes, COMPONENTS, component_id)
+        if taken is None:
+            raise Misuse(f"component {component_id:#06x} has taken its secret of this epoch")
+        secret, nodes = taken
         return secret, ExporterTree(nodes)
 
     def part(self) -> dict[str, bytes]:

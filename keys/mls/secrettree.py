@@ -179,6 +179,26 @@ class NodeSecret(Struct):
 _node_secrets: Final = Vector(NodeSecret, treemath.MAX_LEAVES)
 
 
+def take_leaf(
+    suite: CipherSuite, nodes: Mapping[int, bytes], leaves: int, leaf: int
+) -> tuple[bytes, dict[int, bytes]] | None:
+    """A leaf's secret, and those of subtrees without it and all above it (sections 9 and 9.2); None if it was taken."""
+    node, target, kept = treemath.root(leaves), 2 * leaf, dict(nodes)
+    while node not in kept:
+        if node == target:
+            return None
+        node = treemath.left(node) if target < node else treemath.right(node)
+    secret = kept.pop(node)
+    while node != target:
+        left = suite.expand_with_label(secret, b"tree", b"left", suite.hash_length)
+        right = suite.expand_with_label(secret, b"tree", b"right", suite.hash_length)
+        if target < node:
+            kept[treemath.right(node)], node, secret = right, treemath.left(node), left
+        else:
+            kept[treemath.left(node)], node, secret = left, treemath.right(node), right
+    return secret, kept
+
+
 @dataclass(frozen=True, slots=True)
 class SecretTree:
     """The message keys of one epoch, as far as they are not consumed."""
@@ -202,17 +222,9 @@ class SecretTree:
             return self
         if not 0 <= leaf < self.leaves:
             raise OutOfRange(f"leaf {leaf} in a tree of {self.leaves}")
-        node, target, nodes = treemath.root(self.leaves), 2 * leaf, dict(self.nodes)
-        while node not in nodes:
-            node = treemath.left(node) if target < node else treemath.right(node)
-        secret = nodes.pop(node)
-        while node != target:
-            left = suite.expand_with_label(secret, b"tree", b"left", suite.hash_length)
-            right = suite.expand_with_label(secret, b"tree", b"right", suite.hash_length)
-            if target < node:
-                nodes[treemath.right(node)], node, secret = right, treemath.left(node), left
-            else:
-                nodes[treemath.left(node)], node, secret = left, treemath.right(node), right
+        taken = take_leaf(suite, self.nodes, self.leaves, leaf)
+        assert taken is not None  # whose secret is gone has its ratchets
+        secret, nodes = taken
         begun = LeafRatchets(
             Ratchet(suite.expand_with_label(secret, b"handshake", b"", suite.hash_length), 0, 0, ()),
             Ratchet(suite.expand_with_label(secret, b"application", b"", suite.hash_length), 0, 0, ()),
