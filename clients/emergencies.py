@@ -23,7 +23,8 @@ def standing(station: Station) -> list[str]:
 def warned(station: Station) -> list[Alarm]:
     """Who may be forced, as far as that came within the last day: true until somebody has seen them in person."""
     since = now() - DURESS_SHOWN
-    return [alarm for alarm in station.alarms() if alarm.kind is AlarmKind.DURESS and alarm.time >= since]
+    found = [alarm for alarm in station.alarms() if alarm.kind is AlarmKind.DURESS and alarm.time >= since]
+    return list({(alarm.device, alarm.detail): alarm for alarm in found}.values())  # of each the newest
 
 
 def duress_lines(station: Station) -> list[str]:

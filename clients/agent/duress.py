@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from clients.core import decoy, records
+from clients.core import decoy, records, unlocks
 from clients.core.errors import NotAllowed
 from clients.shell import Verb, ask, ask_passphrase, interactive, passphrase, profile, read_text, show, tell
 from clients.slots import SideFull
@@ -50,7 +50,12 @@ def set_duress() -> None:
         except SideFull:
             raise click.UsageError("more decoy messages than there is room for") from None
         vault.set_duress(given)
+        alone = not unlocks.heard_by(vault.side)
     _done("set")
+    if alone:
+        tell(
+            "Nobody would be warned: this device knows no officer's device yet. It will, once it is in a channel with one."
+        )
 
 
 @click.command(cls=Verb)

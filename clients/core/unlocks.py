@@ -5,7 +5,7 @@
     take      an officer's device reads it: what warns is an alarm, and nothing goes back
 
 An unlock is told once an hour, since each verb is one; at once where it is by the other passphrase than the last that was told; and
-one in four of the rest by chance, so that two within an hour say nothing. It stands in a stream of its own, whose chain is in the
+one in sixteen of the rest by chance, so that two within an hour say nothing. It stands in a stream of its own, whose chain is in the
 side: neither passphrase needs to know what the other has said elsewhere, and no number is spent twice.
 """
 
@@ -27,7 +27,7 @@ from keys.identity import Random, SigningKey
 from keys.policy import Verb
 from keys.unlock import open_unlock, seal_unlock
 
-CHANCE: Final = 64  # of 256
+CHANCE: Final = 16  # of 256
 UNSENT_MOST: Final = 32
 PATIENCE: Final = 600_000  # ms that a warning waits for its author's certificate
 LISTS_MOST: Final = 64 * 1024  # bytes of a revocation list that go into the side
@@ -118,6 +118,12 @@ def _refresh_looks(side: Draft, view: View, device: bytes) -> None:
 
 
 # --- telling ---
+
+
+def heard_by(side: View) -> int:
+    """How many officers' devices would hear of it."""
+    watchers = WATCHERS.get(side)
+    return len(watchers.keys) if watchers else 0
 
 
 def tell(side: Draft, charter: Charter, *, warning: bool, now: int, random: Random) -> None:
