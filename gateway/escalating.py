@@ -1,5 +1,6 @@
 """What of escalation runs: the timer, the reminders on the platform, and the roads off it. Put together here, for `running`."""
 
+import logging
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -8,12 +9,14 @@ from gateway.core.append import Gateway
 from gateway.core.view import Stored
 from gateway.roads.contacts import Contacts
 from gateway.roads.post import Post
-from gateway.store.base import Store
+from gateway.store.base import DiskFull, Store
 from gateway.timers import Clock, Timers, floor
 from gateway.web.hub import Hub
 from gateway.web.reminders import Reminders
 from gateway.web.service import Service
 from keys.identity import Random
+
+_log = logging.getLogger(__name__)
 
 
 class Escalating:
@@ -26,7 +29,7 @@ class Escalating:
         self._reminders = Reminders(service, hub)
         with store.snapshot() as view:
             self._clock = Clock(service.now, time.monotonic, floor(view))
-        self._timers = Timers(store, self._gateway, self._clock, random, self._fired)
+        self._timers = Timers(store, self._gateway, self._clock, random, self._fired, service.fault)
 
     def _gateway(self) -> Gateway | None:
         charter = self._service.charter
@@ -42,7 +45,10 @@ class Escalating:
 
     async def publish(self, known: Contacts | None = None) -> None:
         """Take these contacts, or those read at the start."""
-        await self._post.publish(self._store, known or self._post.contacts)
+        try:
+            await self._post.publish(self._store, known or self._post.contacts)
+        except DiskFull:
+            _log.error("the disk is full: the roads are as they were")
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for ever, each in a task of its own."""

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.core import ladder
 from gateway.core.append import Gateway
 from gateway.core.view import Stored, View
-from gateway.store.base import DiskFull, Store
+from gateway.store.base import DiskFull, Store, StoreError
 from keys.envelope import Kind
 from keys.identity import Random
 
@@ -58,12 +58,14 @@ class Timers:
         clock: Clock,
         random: Random,
         fired: Callable[[], None],
+        fault: Callable[[BaseException], None],
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._clock = clock
         self._random = random
         self._fired = fired
+        self._fault = fault
         self._wake = asyncio.Event()
 
     def committed(self, batch: Sequence[Stored]) -> None:
@@ -81,6 +83,12 @@ class Timers:
             except DiskFull:
                 _log.error("the disk is full: a ladder waits")
                 await asyncio.sleep(DISK_PAUSE)
+                continue
+            except StoreError:
+                raise
+            except Exception as error:
+                self._fault(error)
+                await self._store.decide(lambda view: ladder.set_aside(view, self._clock.now()))
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), self._pause() / 1000)

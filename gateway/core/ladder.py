@@ -201,6 +201,15 @@ def tick(view: View, gateway: Gateway, now: int, random: Random) -> Outcome[bool
     return _fire(view, gateway, row, ladder, at.rung, why, now, random)
 
 
+def set_aside(view: View, now: int) -> Outcome[bool]:
+    """The alert that is due first can't be gone on with, by a fault of ours: the others must not wait behind it."""
+    row = view.ladder_due(now)
+    if row is None:
+        return Outcome(False)
+    at = replace(row.at, waiting=Waiting.NOTHING, fallback=Fallback.DONE)
+    return Outcome(True, (PutPosition(row.root, at),))
+
+
 def _fire(
     view: View, gateway: Gateway, row: AlertRow, ladder: Ladder, number: int, why: Why, now: int, random: Random
 ) -> Outcome[bool]:

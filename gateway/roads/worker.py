@@ -100,9 +100,17 @@ class Worker:
         else:
             exercise = bool(row.draft) and _read_draft(row.draft).exercise  # an SOS has none
             text = brevity(self._text(), notice.root, exercise)
-            result = await self._road.send(Message(notice.id, address, text, notice.time))
+            result = await self._sent(Message(notice.id, address, text, notice.time))
         # A crash here: it has left, and nobody knows. It is tried again under the same name.
         await self._settle(notice, result)
+
+    async def _sent(self, message: Message) -> Result:
+        """A road's fault is ours, and one more reason to try again later, not at once."""
+        try:
+            return await self._road.send(message)
+        except Exception as error:
+            self._fault(error)
+            return Result(Tried.LATER, "a fault of the gateway's own")
 
     async def _settle(self, notice: Notice, result: Result) -> None:
         self._works = result.tried is not Tried.LATER

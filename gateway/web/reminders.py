@@ -15,7 +15,7 @@ from gateway.core.broadcast import Notice
 from gateway.core.effects import Effect, Outcome
 from gateway.core.notices import Result, Tried
 from gateway.core.view import View
-from gateway.store.base import DiskFull
+from gateway.store.base import DiskFull, StoreError
 from gateway.web.followers import Peer
 from gateway.web.hub import Hub
 from gateway.web.service import Service
@@ -51,11 +51,16 @@ class Reminders:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._arrived:
-                peer, _ = self._arrived.popitem()
-                await self._greet(peer)
-                await asyncio.sleep(0)
-            after = await self._tell(after)
+            try:
+                while self._arrived:
+                    peer, _ = self._arrived.popitem()
+                    await self._greet(peer)
+                    await asyncio.sleep(0)
+                after = await self._tell(after)
+            except StoreError:
+                raise
+            except Exception as error:  # a fault of ours with one reminder: the others go on
+                self._service.fault(error)
 
     async def _greet(self, peer: Peer) -> None:
         with self._service.store.snapshot() as view:

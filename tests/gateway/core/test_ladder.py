@@ -11,6 +11,7 @@ from gateway.core.effects import PutStream
 from gateway.core.errors import Refused
 from gateway.core.notices import FIRST_PAUSE, LONGEST_PAUSE, TRIES, Result, Tried
 from gateway.wire import NoticeState, Refusal
+from keys.errors import Malformed
 from keys.identity import PersonId
 from keys.ladder import APP, Ladder, Rung, Stop, Why
 from tests.gateway.core.escalation import APPROVER, CHANNELS, DEPUTY, DESK, HOUR, PEOPLE, WRITER, Scene
@@ -420,6 +421,22 @@ def test_what_is_no_ladder_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         ladder.begin(scene.view, replace(scene.row(A), root=B, id=b"i" * 16, ladder=b"\x91\x00"))
     assert refused.value.refusal is Refusal.SCHEMA
+
+
+def test_an_alert_that_cannot_be_gone_on_with_holds_up_no_other() -> None:
+    scene = begun()
+    scene.approve(B, THREE)
+    scene.place(B)
+    process = scene.process()
+    process.settle()
+    scene.db.execute("UPDATE alerts SET ladder = x'91' WHERE root = ?", (A,))  # a fault of ours
+    scene.pass_time(120_000)
+    with pytest.raises(Malformed):
+        process.tick()
+    assert scene.run(ladder.set_aside(scene.view, process.clock.now()))
+    process.settle()
+    assert (scene.rungs(A), scene.rungs(B)) == ([], [0])
+    assert not scene.run(ladder.set_aside(scene.view, process.clock.now()))
 
 
 # --- clocks and absence ---

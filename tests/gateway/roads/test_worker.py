@@ -13,8 +13,11 @@ from gateway.core import ladder, notices
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position, notice_id
 from gateway.core.effects import Effect, Outcome, PlaceAlert, PutAlert, PutFiring, PutPosition
 from gateway.core.view import View
+from gateway.roads.base import Message
+from gateway.roads.contacts import Contacts
 from gateway.roads.post import Post
 from gateway.roads.settings import RoadSettings, SmtpSettings, SmtpTls, WebhookSettings
+from gateway.roads.worker import Worker
 from gateway.store.sqlite import SqliteStore, create
 from gateway.wire import NoticeState
 from keys.alert import AlertType, Draft
@@ -214,3 +217,33 @@ async def test_an_address_that_was_taken_out(store: SqliteStore, tmp_path: Path)
 async def test_only_a_name_is_settled(store: SqliteStore) -> None:
     result = notices.Result(notices.Tried.SENT)
     assert await store.decide(lambda view: notices.settled(view, b"x" * 32, result, NOW)) is None
+
+
+class Faulty:
+    """A road of ours with a fault in it."""
+
+    name = "pager"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, message: Message) -> notices.Result:
+        self.asked += 1
+        raise ValueError("a fault")
+
+    async def close(self) -> None: ...
+
+
+async def test_a_fault_of_ours_is_no_reason_to_try_at_once_again(store: SqliteStore, tmp_path: Path) -> None:
+    await do(store, *begun(), *fired("pager", 1))
+    contacts = Contacts({(person, "pager"): "somewhere" for person in PEOPLE})
+    road, faults = Faulty(), list[BaseException]()
+    worker = Worker(road, store, lambda: NOW, lambda: contacts, lambda: "OUTRIDER", faults.append)
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(1.5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert road.asked == len(faults) == len(PEOPLE)
+    with store.snapshot() as view:
+        found = view.notices(ROOT, 0, 100)
+    assert {(n.state, n.attempts, n.detail) for n in found} == {(NoticeState.QUEUED, 1, "a fault of the gateway's own")}
