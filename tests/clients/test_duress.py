@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -10,19 +12,23 @@ from types import FrameType
 import click
 import pytest
 from argon2.low_level import hash_secret_raw
+from msgspec.structs import replace
 
 from clients import slots
 from clients import vault as vaults
 from clients.agent.duress import check_apart
-from clients.core import decoy, unlocks
+from clients.core import decoy, records, unlocks
+from clients.core.commits import Work
 from clients.core.ledger import Draft
 from clients.core.records import AlarmKind
 from clients.station import Station
 from clients.unlocking import Decoy, clear, furnish, opened
 from clients.vault import CHEAP, Vault, VaultDamaged, WrongPassphrase
 from gateway import wire
-from keys.envelope import Kind, Marking
+from keys.envelope import Claimed, Envelope, Kind, Marking, read, seal
 from keys.errors import Malformed
+from keys.identity import SigningKey
+from keys.unlock import seal_unlock
 from tests.clients.test_station import WORDS, Town, town
 
 __all__ = ["town"]
@@ -158,6 +164,56 @@ async def test_an_unlock_is_told_once_an_hour_and_at_once_when_it_is_the_other(t
     assert told(5, warning=True) == 1  # the clock was set back
     for station in (chen, ana):
         station.close()
+
+
+async def test_a_warning_is_its_author_s_or_is_said_to_be_in_doubt(town: Town) -> None:
+    chen, ana, _ = await people(town)
+    charter, clock = ana.charter, int(time.time() * 1000)
+    side = Draft(ana.vault.side)
+    unlocks.refresh(side, ana.vault, ana.device_core.session.trust, charter, clock)
+    unlocks.tell(side, charter, warning=True, now=clock, random=os.urandom)
+    ((_, unsent),) = unlocks.unsent(side)
+
+    def told(
+        *, by: bytes = ana.device, key: SigningKey | None = None, placed: int = clock, body: bytes = unsent.body
+    ) -> list[str] | None:
+        """The alarms of chen's device after it; None where it waits."""
+        context = replace(claim_of(unsent).context, device=by)
+        if key is not None:
+            body = seal_unlock(True, [own.public for own in keys], context.authenticated_data(), os.urandom)
+            envelope = seal(context, body, key)
+        else:
+            envelope = Envelope(unsent.header, unsent.signature)
+        place = wire.Place(1, 0, placed, bytes(16))
+        told = wire.Placed(charter.unlock_stream, place, envelope.header, envelope.signature, None)
+
+        def take(work: Work) -> list[str] | None:
+            if not unlocks.take(work.turn, work.trust, told, read(envelope), body):
+                return None
+            found = [a for _, a in records.ALARMS.scan(work.turn.draft) if a.kind is AlarmKind.DURESS]
+            for name, _ in list(records.ALARMS.scan(work.turn.draft)):
+                records.ALARMS.delete(work.turn.draft, name)
+            return [a.detail for a in found]
+
+        return chen.act(take)
+
+    keys = [SigningKey(seed.seed) for _, seed in records.SEEDS.scan(chen.vault)]
+    other = SigningKey.generate(os.urandom)
+    (sure,) = told() or []
+    assert "could not" not in sure
+    (forged,) = told(key=other) or []
+    assert "could not be checked" in forged
+    (altered,) = told(key=other, by=bytes(16), placed=clock - unlocks.PATIENCE - 60_000) or []
+    assert "could not be checked" in altered
+    assert told(key=other, by=bytes(16)) is None  # its certificate may still come
+    assert told(body=bytes(len(unsent.body))) == []  # not for this device
+    assert told(by=chen.device, key=other) == []  # one's own
+    for station in (chen, ana):
+        station.close()
+
+
+def claim_of(unsent: unlocks.Unsent) -> Claimed:
+    return read(Envelope(unsent.header, unsent.signature))
 
 
 # --- files ---
