@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from clients.core import alerts, calling, conversation, emergencies, records
-from clients.core.content import Position, SosContent, read_content
+from clients.core.content import NoDuress, Position, SosContent, encode_content, read_content
 from clients.core.errors import NotAllowed, NotNow
 from clients.core.outbox import Kept, keep
 from clients.core.records import Emergency, Move, Word
@@ -20,7 +21,7 @@ from keys.canonical import encode
 from keys.emergency import Request, StandDown
 from keys.envelope import Envelope, Kind, Marking, Precedence, read, verify_run
 from keys.ladder import Why
-from tests.clients.relay import Line, Party, Relay, World
+from tests.clients.relay import Killed, Line, Party, Relay, World
 
 MINUTE = 60_000
 PLACE = Position.of(40.4168, -3.7038, 15, 4)
@@ -239,6 +240,51 @@ def test_attack_05_an_sos_is_not_ended_on_a_wrong_word() -> None:
     s.ask("sparrow")
     lie(s, s.bea, root, _request(s, root))
     assert not sos(s.chen, root).ended
+
+
+def test_attack_05_an_sos_is_not_ended_in_another_channel() -> None:
+    s = scene(relay=Lax)
+    root = s.call()
+    s.channel = s.world.channel(s.chen, s.ayo, kind="alert", ceiling=Marking.AMBER)
+    lie(s, s.ayo, root, None)
+    assert not sos(s.chen, root).requests
+    assert s.chen.kinds() == {"NOT_PERMITTED"}
+
+
+def test_nobody_but_an_officer_sets_the_word() -> None:
+    s = scene()
+    held = records.WORD.get(s.chen.ledger, b"")
+    content = encode_content(NoDuress(b"w" * 32))
+    s.ayo.act(lambda work: keep(work.turn, Kept(s.channel, Kind.APPLICATION, content, Precedence.IMMEDIATE)))
+    s.world.run()
+    assert records.WORD.get(s.chen.ledger, b"") == held
+    assert s.chen.kinds() == {"NOT_PERMITTED"}
+    with pytest.raises(NotAllowed):
+        s.bea.act(lambda work: calling.set_word(work, "robin"))
+
+
+def test_a_device_that_dies_anywhere_calls_once_and_asks_once() -> None:
+    """Killed at each boundary between what it writes, sends and tells; it starts again from its ledger."""
+    s, roots = scene(), set[bytes]()
+    for boundary in range(6):
+        s.ayo.die_at = boundary
+        with suppress(Killed):
+            s.ayo.act(lambda work: calling.call(work, "help", None))
+        s.ayo.revive()
+        s.world.run()
+        found = {root for root, _ in records.EMERGENCIES.scan(s.bea.ledger)}
+        assert len(found - roots) == (boundary > 0), "before it was written nothing was said"
+        roots |= found
+        s.ayo.die_at = boundary
+        with suppress(Killed, NotNow):
+            s.ayo.act(lambda work: calling.ask_end(work, "heron"))
+        s.ayo.revive()
+        s.world.run()
+        for root in found:
+            if not sos(s.bea, root).ended and sos(s.bea, root).requests:
+                assert len(sos(s.bea, root).requests) == 1
+                s.confirm(root, s.bea)
+    assert not any(p.alarms() for p in s.everybody)
 
 
 def test_no_time_ends_an_sos() -> None:
