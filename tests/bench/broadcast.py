@@ -99,10 +99,12 @@ async def w7(fleet: Fleet, members: int, rounds: int = 9) -> Row:
 
 @dataclass(eq=False)
 class Answerer:
-    """A session and its answers, ready to go; `accepted` are the moments at which they were durable."""
+    """A session and its answers, ready to go; `sent` are the moments at which they were handed in, `accepted` those at which
+    they were durable."""
 
     line: Line
     frames: list[bytes]
+    sent: list[float] = field(default_factory=list)
     accepted: list[float] = field(default_factory=list)
 
     def wire_up(self, storm: "Storm") -> None:
@@ -132,12 +134,13 @@ class Storm:
     async def blow(self, seconds: float) -> tuple[float, float]:
         """When it began, and when the last answer was handed in."""
         most = max(len(a.frames) for a in self.answerers)
-        queue = [(a.line, a.frames[n]) for n in range(most) for a in self.answerers if n < len(a.frames)]
+        queue = [(a, a.frames[n]) for n in range(most) for a in self.answerers if n < len(a.frames)]
         began = time.monotonic()
         beats = max(1, int(seconds / BEAT))
         for beat in range(beats):
-            for line, frame in queue[len(queue) * beat // beats : len(queue) * (beat + 1) // beats]:
-                line.write(frame)
+            for answerer, frame in queue[len(queue) * beat // beats : len(queue) * (beat + 1) // beats]:
+                answerer.sent.append(time.monotonic())
+                answerer.line.write(frame)
             await asyncio.sleep(max(0.0, began + (beat + 1) * BEAT - time.monotonic()))
         return began, time.monotonic()
 
@@ -195,6 +198,7 @@ async def w8(fleet: Fleet, sessions: int, answers: int = 10_000, seconds: float 
     began, handed_in = await storm.blow(seconds)
     await asyncio.wait_for(storm.over.wait(), ENOUGH)
     durable = max(t for a in storm.answerers for t in a.accepted)
+    took = [end - start for a in storm.answerers for start, end in zip(a.sent, a.accepted, strict=True)]
     await watching.until(answers)
     meter.stop()
     await asyncio.sleep(0.5)
@@ -208,6 +212,8 @@ async def w8(fleet: Fleet, sessions: int, answers: int = 10_000, seconds: float 
         "alerts": len(alerts),
         "handed_in_s": handed_in - began,
         "durable_s": durable - began,
+        "answer_p50_ms": 1000 * percentile(took, 0.5),
+        "answer_max_ms": 1000 * max(took),
         "board_s": watching.last - began,
         "lost": answers - sum(shown.answered for shown in counted),
         "board_lost": answers - watching.count,
