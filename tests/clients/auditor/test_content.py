@@ -25,6 +25,7 @@ from keys.envelope import Context, Heard, Kind, Marking, Precedence, read, read_
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
 from keys.mls import Credential, Extension, GroupContextExtensions, Remove
 from keys.policy import render
+from keys.unlock import LENGTH
 from tests.clients.auditor.logs import HOUR, Book, Files, Party, honest, removal
 from tests.keys.mission import DAY, NOW, Device, Mission
 
@@ -288,6 +289,20 @@ def an_act_that_is_none(s: Scene) -> Found:
 
 def talk_in_the_control_channel(s: Scene) -> Found:
     return Topic.ENTRIES, s.chen.say(Kind.ACK, s.book.control, b""), Cause.INJECTED
+
+
+def talk_among_the_unlocks(s: Scene) -> Found:
+    unlocks = s.book.mission.charter.unlock_stream
+    s.ayo.say(Kind.UNLOCK, unlocks, bytes(LENGTH))
+    return Topic.ENTRIES, s.ayo.say(Kind.JUMP, unlocks, b"psst"), Cause.INJECTED
+
+
+def an_unlock_in_the_control_channel(s: Scene) -> Found:
+    return Topic.ENTRIES, s.ayo.say(Kind.UNLOCK, s.book.control, bytes(LENGTH)), Cause.INJECTED
+
+
+def an_unlock_in_a_channel(s: Scene) -> Found:
+    return Topic.MEMBERS, s.ayo.say(Kind.UNLOCK, s.channel, bytes(LENGTH)), Cause.INJECTED
 
 
 def an_epoch_in_the_control_channel(s: Scene) -> Found:
@@ -806,6 +821,7 @@ ROWS: list[Row] = [
     a_charter_that_skips_a_version, a_charter_without_its_quorum, another_mission_s_charter,
     an_act_by_a_device, an_act_that_the_gateway_did_not_sign, a_filler_that_the_gateway_did_not_sign,
     an_act_that_is_none, talk_in_the_control_channel, an_epoch_in_the_control_channel,
+    talk_among_the_unlocks, an_unlock_in_the_control_channel, an_unlock_in_a_channel,
     approved_by_its_own_registrar, approved_by_its_own_person, approved_by_an_agent, approved_by_a_stranger,
     approved_by_the_revoked, an_approval_that_was_forged, a_certificate_of_another_mission, a_registrar_approved,
     a_certificate_that_had_ended, a_certificate_revoked_before, another_person_for_a_device,
