@@ -102,7 +102,9 @@ BOUNDS = [
     pytest.param(encode(wire.Submit(1, [wire.Sealed(b"h", b"", None)] * 65)), id="a run of 65"),
     pytest.param(encode(wire.Submit(1, [wire.Sealed(b"", b"", None)])), id="an empty header"),
     pytest.param(encode(wire.Submit(1, [wire.Sealed(b"h", bytes(65), None)])), id="a signature of 65 bytes"),
-    pytest.param(encode(wire.Submit(1, [wire.Sealed(bytes(wire.HEADER_LIMIT + 1), b"", None)])), id="a header over its limit"),
+    pytest.param(
+        encode(wire.Submit(1, [wire.Sealed(bytes(wire.HEADER_LIMIT + 1), b"", None)])), id="a header over its limit"
+    ),
     pytest.param(encode(wire.Hello(0, bytes(16), bytes(32))), id="protocol version 0"),
     pytest.param(encode(wire.Hello(256, bytes(16), bytes(32))), id="protocol version 256"),
     pytest.param(encode(wire.GetEnrolments(2**32)), id="a request id over 32 bits"),
