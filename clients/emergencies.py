@@ -1,5 +1,6 @@
 """Emergencies and check-ins on a screen: an SOS before all else, and who stands where with a check-in plan. Read without colour."""
 
+from textwrap import wrap
 from typing import Final
 
 from clients.core.records import Alarm, AlarmKind
@@ -29,13 +30,13 @@ def warned(station: Station) -> list[Alarm]:
 
 def duress_lines(station: Station) -> list[str]:
     """Who may be forced, by name."""
-    return [duress_line(station, alarm) for alarm in warned(station)]
+    return [line for alarm in warned(station) for line in warning_lines(station, alarm)]
 
 
-def duress_line(station: Station, alarm: Alarm) -> str:
+def warning_lines(station: Station, alarm: Alarm) -> list[str]:
     """One warning, by name."""
     name = visible_name(station.name(alarm.device), 30) or short(alarm.device)
-    return f"!!! DURESS !!! {name}  {iso(alarm.time)}  {visible(alarm.detail)}"
+    return [f"!!! DURESS !!! {name}  {iso(alarm.time)}", *(f"    {line}" for line in wrap(visible(alarm.detail), 76))]
 
 
 def duress_object(station: Station, alarm: Alarm) -> dict[str, object]:

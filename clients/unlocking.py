@@ -18,9 +18,8 @@ from clients.core.errors import NotReached
 from clients.core.ledger import Draft
 from clients.core.trust import Trust
 from clients.link import Link, Tap, backoff
-from clients.slots import SideFull
 from clients.station import Station
-from clients.vault import Vault
+from clients.vault import Vault, VaultFull
 from gateway import wire
 from keys.envelope import Precedence
 
@@ -48,7 +47,7 @@ def note(vault: Vault) -> None:
 
 
 def furnish(vault: Vault, rooms: Sequence[decoy.Room]) -> None:
-    """Put a decoy into the side. Opened by the duress passphrase nothing changes, and nothing says so. Raises `SideFull`."""
+    """Put a decoy into the side. Opened by the duress passphrase nothing changes, and nothing says so. Raises VaultFull."""
     if vault.duress:
         return
     charter, side = charter_of(vault), Draft(vault.side)
@@ -68,7 +67,7 @@ def clear(vault: Vault) -> None:
 def _keep(vault: Vault, side: Draft) -> None:
     """Write the side, if anything in it is new. A charter that leaves it no room keeps nobody from his profile."""
     if side.changes():
-        with suppress(SideFull):
+        with suppress(VaultFull):
             vault.side.apply(side.changes())
 
 

@@ -68,6 +68,10 @@ class VaultDamaged(VaultError):
     """The passphrase is right and the file can't be read."""
 
 
+class VaultFull(VaultError):
+    """There is no room for more."""
+
+
 class Cost(Record, frozen=True, array_like=True):
     """What one guess at the passphrase costs (Argon2id, RFC 9106): memory in KiB, passes, lanes."""
 
@@ -115,13 +119,17 @@ class Side(Shelves):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing, in memory and in the file. Raises `clients.slots.SideFull`."""
+        """All of it or nothing, in memory and in the file. Raises VaultFull."""
         if self._connection.in_transaction:
             yield
             return
         with super().transaction():
             yield
-            _write_file(self._path, slots.seal_side(self._key, self._items()))
+            try:
+                data = slots.seal_side(self._key, self._items())
+            except slots.SideFull:
+                raise VaultFull("no room for more in this profile") from None
+            _write_file(self._path, data)
 
     def _items(self) -> list[Item]:
         rows = self._connection.execute("SELECT shelf, key, value FROM item ORDER BY shelf, key")

@@ -57,6 +57,15 @@ def open_unlock(body: bytes, key: SigningKey, binding: bytes) -> bool | None:
     return None
 
 
+def can_hear(key: bytes) -> bool:
+    """Whether anything can be sealed to this key."""
+    try:
+        _public(key)
+    except Malformed:
+        return False
+    return True
+
+
 def _public(key: bytes) -> X25519PublicKey:
     try:
         return X25519PublicKey.from_public_bytes(nacl.bindings.crypto_sign_ed25519_pk_to_curve25519(key))

@@ -14,9 +14,8 @@ import click
 from clients.core import decoy, records, unlocks
 from clients.core.errors import NotAllowed
 from clients.shell import Verb, ask, ask_passphrase, interactive, passphrase, profile, read_text, show, tell
-from clients.slots import SideFull
 from clients.unlocking import clear, furnish
-from clients.vault import Vault
+from clients.vault import Vault, VaultFull
 from keys.errors import Malformed
 
 LEAST: Final = 2
@@ -47,7 +46,7 @@ def set_duress() -> None:
             raise click.UsageError(f"{', '.join(found)}: really on this device. A decoy names nobody and nothing real")
         try:
             furnish(vault, rooms)
-        except SideFull:
+        except VaultFull:
             raise click.UsageError("more decoy messages than there is room for") from None
         vault.set_duress(given)
         alone = not unlocks.heard_by(vault.side)

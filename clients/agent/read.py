@@ -9,7 +9,7 @@ import click
 
 from clients.core.records import Reminder
 from clients.device import SYNC, device, short, shown_lines, shown_object, sync_for_channel
-from clients.emergencies import duress_line, duress_object, warned
+from clients.emergencies import duress_object, warned, warning_lines
 from clients.moments import Moment, iso
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
@@ -97,7 +97,7 @@ async def _warned(station: Station) -> None:
             key = alarm.device + alarm.seq.to_bytes(8, "big")
             if key not in said:
                 said.add(key)
-                show(duress_object(station, alarm), duress_line(station, alarm))
+                show(duress_object(station, alarm), *warning_lines(station, alarm))
                 sys.stdout.flush()
         await asyncio.sleep(LOOK)
 

@@ -25,12 +25,12 @@ from keys.envelope import NOTHING, Claimed, Context, Heard, Kind, Marking, Prece
 from keys.errors import BadSignature, KeysError
 from keys.identity import Random, SigningKey
 from keys.policy import Verb
-from keys.unlock import open_unlock, seal_unlock
+from keys.unlock import can_hear, open_unlock, seal_unlock
 
 CHANCE: Final = 16  # of 256
 UNSENT_MOST: Final = 32
 PATIENCE: Final = 600_000  # ms that a warning waits for its author's certificate
-LISTS_MOST: Final = 64 * 1024  # bytes of a revocation list that go into the side
+LISTS_MOST: Final = 64 * 1024  # bytes of revocation lists that go into the side
 ALERTING: Final = frozenset({Verb.ALERT, Verb.APPROVE_ALERT})
 
 
@@ -99,7 +99,7 @@ def _watchers(view: View, trust: Trust, charter: Charter, mine: bytes, now: int)
             continue
         if certified.organisation == charter.policy.home.name and charter.policy.verbs(certified.roles) & ALERTING:
             found[certified.public_key] = None
-    return list(found)
+    return [key for key in found if can_hear(key)]
 
 
 def _refresh_looks(side: Draft, view: View, device: bytes) -> None:
@@ -112,8 +112,10 @@ def _refresh_looks(side: Draft, view: View, device: bytes) -> None:
         value = view.get(shelf, key)
         if value is not None:
             side.put(shelf, key, value)
+    room = LISTS_MOST
     for key, value in view.scan(records.REVOCATIONS.name, b"", b""):
-        if len(value) <= LISTS_MOST:
+        room -= len(value)
+        if room >= 0:
             side.put(records.REVOCATIONS.name, key, value)
 
 
@@ -199,7 +201,7 @@ def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed | None, body
     if not known and turn.now < placed.place.time + PATIENCE:
         return False
     doubt = "" if sure else " (its signature could not be checked)"
-    detail = f"opened with the duress passphrase{doubt}. Say nothing to it; true until you see its owner in person"
+    detail = f"opened under duress{doubt}. Say nothing to it; true until seen in person"
     turn.alarm(AlarmKind.DURESS, detail, seq=placed.place.seq, device=context.device)
     return True
 

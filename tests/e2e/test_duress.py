@@ -13,7 +13,7 @@ from clients.demo.company import GATEWAY
 from tests.clients.test_terminal import converse
 from tests.e2e.mission import PASSPHRASE, RealMission
 from tests.e2e.terminal import Terminal
-from tests.e2e.test_broadcast import rows
+from tests.e2e.test_broadcast import fits, rows
 
 DURESS = "correct horse cattery stable"
 REAL = "the convoy leaves at six"
@@ -59,6 +59,7 @@ async def test_a_decoy_for_whoever_has_the_phone_and_a_warning_for_the_officers(
             await watching.wait()
         listed = await chen.do("alert", "list")
         assert listed.startswith("!!! DURESS !!! Ayo"), listed
+        fits(listed)
         assert REAL in await ayo.do("read", "--since", "2020-01-01")
         assert "DURESS" not in "".join(ayo.said + thief.said)
         await whole(mission)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keys.errors import Malformed
 from keys.identity import SigningKey
-from keys.unlock import LENGTH, PLACES, open_unlock, seal_unlock
+from keys.unlock import LENGTH, PLACES, can_hear, open_unlock, seal_unlock
 
 BINDING = b"b" * 32
 KEYS = [SigningKey.generate(os.urandom) for _ in range(PLACES + 2)]
@@ -33,6 +33,7 @@ def test_it_is_for_its_own_envelope_alone() -> None:
 
 
 def test_no_key_of_a_device() -> None:
+    assert [can_hear(key) for key in (KEYS[0].public, bytes(32), b"short")] == [True, False, False]
     with pytest.raises(Malformed):
         seal_unlock(True, [bytes(32)], BINDING, os.urandom)
 
