@@ -86,9 +86,7 @@ class AlertDesk(Approver):
         its root."""
 
         def freeze(work: Work) -> bytes:
-            key, kept = composing.find(work.turn.draft, wanted)
-            if records.ALERTS.get(work.turn.draft, kept.root) is not None:
-                raise NotNow(f"this draft was sent, as {kept.root.hex()[:8]}: update that alert, or compose another")
+            key, kept = _unsent(work, wanted)
             if records.SUBMITTED.get(work.turn.draft, kept.root) is not None:
                 issuing.withdraw(work, kept.root)
             root = issuing.submit(work, freezing.order_of(kept, work.turn.now)).draft.root
@@ -133,6 +131,17 @@ class AlertDesk(Approver):
         """One officer's alert, with `order.reason`. Raises CapRefused, NotAllowed, NotNow, Unknown."""
         content, items = self.act(lambda work: issuing.alone(work, order))
         return AlertSent(content.draft.root, content.draft.alert, items)
+
+    def send_draft_alone(self, wanted: str, reason: str) -> AlertSent:
+        """A kept draft, by the beginning of its id, as one officer's alert. Raises CapRefused, NotAllowed, NotNow, Unknown."""
+
+        def send(work: Work) -> AlertSent:
+            key, kept = _unsent(work, wanted)
+            content, items = issuing.alone(work, freezing.order_of(kept, work.turn.now, reason))
+            records.DRAFTS.put(work.turn.draft, key, replace(kept, root=content.draft.root))
+            return AlertSent(content.draft.root, content.draft.alert, items)
+
+        return self.act(send)
 
     def alert_alone(
         self, channels: Sequence[bytes], cap: bytes, reason: str, references: Sequence[bytes] = ()
@@ -237,6 +246,14 @@ class AlertDesk(Approver):
             return keep(work.turn, Kept(_control(work), Kind.JUMP, encode(body), Precedence.IMMEDIATE))
 
         return self.act(keep_both)
+
+
+def _unsent(work: Work, wanted: str) -> tuple[bytes, records.AlertDraft]:
+    """A kept draft that nobody was sent yet. Raises NotNow, Unknown."""
+    key, kept = composing.find(work.turn.draft, wanted)
+    if records.ALERTS.get(work.turn.draft, kept.root) is not None:
+        raise NotNow(f"this draft was sent, as {kept.root.hex()[:8]}: update that alert, or compose another")
+    return key, kept
 
 
 def _control(work: Work) -> bytes:

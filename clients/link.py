@@ -71,6 +71,14 @@ class _Pins(aiohttp.Fingerprint):
             raise Untrusted("the gateway's TLS key is not one that the charter names: somebody may be in between")
 
 
+def _why(error: Exception) -> str:
+    """A failed connection in a few words: the system's own, where it has some."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
+
+
 async def _finish(session: aiohttp.ClientSession) -> None:
     """Close it, but wait no longer than politeness asks: a peer that was killed never says goodbye."""
     with contextlib.suppress(TimeoutError):
@@ -125,7 +133,7 @@ class Link:
             raise
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await _finish(session)
-            raise NotReached(f"the gateway at {url} does not answer: {error or type(error).__name__}") from None
+            raise NotReached(f"the gateway at {url} does not answer: {_why(error)}") from None
         except BaseException:
             await _finish(session)
             raise

@@ -5,14 +5,17 @@ of its own (rungs fired, attempts refused) is under its key. All of it is for th
 said by the alert itself.
 """
 
+from collections.abc import Callable
 from typing import Final
 
-from clients.core import issuing, records
+from msgspec.structs import replace
+
+from clients.core import records
 from clients.core.ledger import View
 from clients.core.records import AlarmKind, Announced
 from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
-from gateway.wire import Placed, Refusal
+from gateway.wire import Place, Placed, Refusal
 from keys.alert import check_audience, ladder_commitment
 from keys.approval import check_rule, check_signed
 from keys.body import Approval, read_approval, read_refused_attempt, read_review
@@ -39,6 +42,19 @@ def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed, body: bytes
         record = Announced(kind, claimed.context.device, body, placed.place.time)
         records.ANNOUNCED.put(turn.draft, root + seq.to_bytes(8, "big"), record)
         turn.events.append(Moved(root))
+
+
+def own(turn: Turn, kind: Kind, body: bytes, place: Place) -> None:
+    """An announcement of this device's own has its place: it counts here as it does for the other officers."""
+    record = Announced(kind, turn.me.device, body, place.time)
+    records.ANNOUNCED.put(turn.draft, OWN[kind](body) + place.seq.to_bytes(8, "big"), record)
+
+
+OWN: Final[dict[Kind, Callable[[bytes], bytes]]] = {
+    Kind.APPROVAL: lambda body: read_approval(body).draft.root,
+    Kind.JUMP: lambda body: read_jump(body).root,
+    Kind.REVIEW: lambda body: read_review(body).root,
+}
 
 
 def _verify(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> None:
@@ -69,7 +85,7 @@ def _approval(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
     if approved.sender.device != claimed.context.device:
         raise NotTrusted("announced by another device than that of who sends it")
     ladder_of(announced)
-    issuing.settle(turn, approved.root, "approved and sent")
+    settle(turn, approved.root, "approved and sent")
     return approved.root
 
 
@@ -117,6 +133,13 @@ _READ: Final = {
     Kind.REFUSED_ATTEMPT: _attempt,
     Kind.REVIEW: _review,
 }
+
+
+def settle(turn: Turn, root: bytes, fate: str) -> None:
+    """What became of a submitted draft."""
+    record = records.SUBMITTED.get(turn.draft, root)
+    if record is not None and not record.fate:
+        records.SUBMITTED.put(turn.draft, root, replace(record, fate=fate))
 
 
 def ladder_of(announced: Approval) -> Ladder | None:

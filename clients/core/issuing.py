@@ -7,11 +7,11 @@
 What would be refused by the gateway or by a recipient is refused here first: a number spent on it would be spent in vain.
 """
 
+from contextlib import suppress
 from typing import Final
 
-from msgspec.structs import replace
-
 from clients.core import alerts, outbox, records, release
+from clients.core.announcements import settle
 from clients.core.commits import Work
 from clients.core.content import Cards, DraftContent, DraftVoid, encode_content, read_content
 from clients.core.conversation import channel_of, need
@@ -55,20 +55,23 @@ def submit(work: Work, order: Order) -> DraftContent:
     content = freeze(work, order)
     if not approvers(work, content):
         raise NotNow("nobody who may approve it is at the desk: add another officer to the desk channel")
+    _name_receivers(work, desk, content)
     data, state = encode_content(content), channel_of(work, desk)
-    for said in (*_cards(work, content), data):  # names first: the approver sees everybody by name
-        outbox.keep(work.turn, Kept(desk, Kind.APPLICATION, said, content.precedence, state.ceiling))
+    outbox.keep(work.turn, Kept(desk, Kind.APPLICATION, data, content.precedence, state.ceiling))
     keep_submitted(work.turn, content, work.turn.me.device, desk)
     return content
 
 
-def _cards(work: Work, content: DraftContent) -> list[bytes]:
-    """Who the receivers are, as far as this device knows: an officer may have come into an alert channel after they said it there."""
-    view = work.turn.draft
+def _name_receivers(work: Work, desk: bytes, content: DraftContent) -> None:
+    """Tell the other officers who the receivers are, as far as this device knows: who came into an alert channel after they had
+    said it there sees everybody by name."""
+    view, ceiling = work.turn.draft, channel_of(work, desk).ceiling
     rosters = [roster_at(view, t.channel, channel_of(work, t.channel).epoch) for t in content.targets]
     devices = dict.fromkeys(seat.device for roster in rosters if roster for seat in roster.seats)
     cards = [note.data for device in devices if (note := records.CARDS.get(view, device))]
-    return [encode_content(Cards(cards[n : n + CARDS_AT_ONCE])) for n in range(0, len(cards), CARDS_AT_ONCE)]
+    for n in range(0, len(cards), CARDS_AT_ONCE):
+        said = encode_content(Cards(cards[n : n + CARDS_AT_ONCE]))
+        outbox.keep(work.turn, Kept(desk, Kind.APPLICATION, said, content.precedence, ceiling))
 
 
 def keep_submitted(turn: Turn, content: DraftContent, writer: bytes, desk: bytes) -> None:
@@ -97,13 +100,6 @@ def withdraw(work: Work, root: bytes) -> None:
         data, state = encode_content(DraftVoid(root)), channel_of(work, record.channel)
         outbox.keep(work.turn, Kept(record.channel, Kind.APPLICATION, data, Precedence.IMMEDIATE, state.ceiling))
         settle(work.turn, root, "withdrawn")
-
-
-def settle(turn: Turn, root: bytes, fate: str) -> None:
-    """What became of a submitted draft."""
-    record = records.SUBMITTED.get(turn.draft, root)
-    if record is not None and not record.fate:
-        records.SUBMITTED.put(turn.draft, root, replace(record, fate=fate))
 
 
 def approvers(work: Work, content: DraftContent) -> list[bytes]:
@@ -158,7 +154,10 @@ def alone(work: Work, order: Order) -> tuple[DraftContent, list[bytes]]:
     if not order.reason.strip():
         raise NotAllowed("who alerts alone says why")
     content = freeze(work, order)
-    return content, _send(work, check(work.turn, work.trust, content), None)
+    items = _send(work, check(work.turn, work.trust, content), None)
+    with suppress(NotNow):  # there is no desk
+        _name_receivers(work, desk_of(work), content)
+    return content, items
 
 
 def _send(work: Work, checked: Checked, approval: Signing | None) -> list[bytes]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, emergencies, freezing, issuing, outbox, playbook, records
+from clients.core import alerts, announcements, emergencies, freezing, issuing, outbox, playbook, records
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
@@ -284,7 +284,7 @@ class Opener:
             case DraftVoid(root):
                 known = records.SUBMITTED.get(self.turn.draft, root)
                 if known is not None and known.writer == case.author.device:
-                    issuing.settle(self.turn, root, "withdrawn")
+                    announcements.settle(self.turn, root, "withdrawn")
             case JumpReason(root, salt, text):
                 records.REASONS.put(self.turn.draft, alerts.jump_reason(salt, text), Note(text.encode()))
             case TemplatePage(source):

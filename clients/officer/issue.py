@@ -13,7 +13,6 @@ import click
 
 from clients.core import cap, composing
 from clients.core.errors import NotAllowed, Unknown
-from clients.core.freezing import order_of
 from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached, short, sync_for_channel
 from clients.moments import iso, now
@@ -57,7 +56,7 @@ def _submit(station: Station, freeze: Callable[[], bytes], timeout: float) -> in
     names = ", ".join(visible_name(station.name(one)) or short(one) for one in waiting.approvers)
     show(
         waiting_object(waiting) | {"connected": report.connected},
-        f"SUBMITTED {short(root)}, {len(waiting.receivers)} people, {waiting.marking.label}",
+        f"{'SUBMITTED' if report.connected else 'KEPT HERE'} {short(root)}, {len(waiting.receivers)} people, {waiting.marking.label}",
         f"needs one of: {names}. Expires in {left // 60}:{left % 60:02}.",
         f"words  {waiting.words}",
         f"read them the words; next, there: outrider alert show {short(root)}",
@@ -151,17 +150,11 @@ def send(draft: str | None, alone: bool, why: str, file: Path | None, channels: 
     with device() as station:
         run(station.sync(timeout))
         if draft is not None:
-            return _send_draft(station, draft, why, timeout)
+            return _sent(station, station.send_draft_alone(draft, why), timeout)
         assert file is not None
         document = read_bytes(file, cap.LONGEST)
         targets = [sync_for_channel(station, name, timeout).id for name in channels]
         return _sent(station, station.alert_alone(targets, document, why), timeout)
-
-
-def _send_draft(station: Station, wanted: str, reason: str, timeout: float) -> int:
-    _, kept = composing.find(station.vault, wanted)
-    sent = station.send_alone(order_of(kept, now(), reason))
-    return _sent(station, sent, timeout)
 
 
 def _sent(station: Station, sent: AlertSent, timeout: float) -> int:
@@ -237,9 +230,9 @@ def _following(type_: AlertType, root: str, template: str, options: dict[str, An
         if isinstance(found, Waiting):
             raise Unknown(f"{short(found.root)} is a draft that nobody was sent: withdraw it")
         options["reason"] = options["reason"] or station.released(found.root)
-        key, kept = drafted(station, type_, found.root, timeout, options, template)
+        key, _ = drafted(station, type_, found.root, timeout, options, template)
         if alone:
-            return _sent(station, station.send_alone(order_of(kept, now(), why)), timeout)
+            return _sent(station, station.send_draft_alone(composing.name_of(key), why), timeout)
         return _submit(station, lambda: station.submit_draft(composing.name_of(key)), timeout)
 
 

@@ -125,7 +125,9 @@ def remind(root: str, rung: int, reason: str, yes: bool, timeout: float) -> int:
         *(
             []
             if delivery.refused
-            else [f"{'KEPT' if delivery.state == 'kept' else 'JUMPED'} to rung {rung} of {short(found.root)}"]
+            else [
+                f"{'KEPT HERE: a jump' if delivery.state == 'kept' else 'JUMPED'} to rung {rung} of {short(found.root)}"
+            ]
         ),
     )
     if delivery.refused:

@@ -263,6 +263,8 @@ async def answers_and_rungs(b: Broadcast, root: str) -> None:
     await b.kill()
     await until(lambda: b.mailed()["jo"] == 2, "the third rung, to Lena's deputy", 60)
     board = await chen.ask("alert", "show", root, codes=(1,))
+    hers = await b.at["Dara"].ask("alert", "show", root, codes=(1,))
+    assert hers["ladder"] == board["ladder"]  # whoever sent it is told of its rungs too
     assert [f["rung"] for f in board["ladder"]] == [1, 2, 3]
     assert [f["why"] for f in board["ladder"]] == ["due"] * 3
     assert {p["name"]: p["state"] for p in board["people"]} == {
