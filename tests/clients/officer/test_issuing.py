@@ -192,3 +192,25 @@ def test_watch_ends_when_the_time_is_over(post: Post) -> None:
     assert (ran.code, "the time is over" in ran.err) == (5, True)
     none = post("Chen", "alert", "remind", root[:8], "--reason", "x", "--yes")
     assert (none.code, "no such rung" in none.err) == (2, True)
+
+
+def test_a_draft_is_sent_once(post: Post) -> None:
+    made = composed(post, *CROWD, *RESIDENCE)
+    first = post("Chen", "alert", "submit", made["draft"], "--json").object
+    draft = post("Chen", "alert", "submit", made["draft"], "--json").object  # again: the one before is taken back
+    void = post("Dara", "alert", "approve", first["root"][:8], "--words", first["words"])
+    assert (void.code, "withdrawn" in void.err) == (1, True)
+    approved(post, {"root": draft["root"], "words": draft["words"]})
+    assert post("Chen", "read").code == 0
+    for again in (("submit", made["draft"]), ("send", made["draft"], "--alone", "--reason", "nobody there")):
+        ran = post("Chen", "alert", *again)
+        assert (ran.code, "this draft was sent" in ran.err) == (1, True)
+
+
+def test_whoever_is_not_sent_the_answers_is_shown_none(post: Post) -> None:
+    root = approved(post, submitted(post, *CROWD, *RESIDENCE))
+    post.sync("Ayo")
+    assert post("Ayo", "ack", root[:8], "need", "help").out.startswith(f"ANSWERED {root[:8]}: NEED HELP")
+    seen = post("Ayo", "alert", "show", root[:8], "--json").object
+    assert [(p["name"], p["state"]) for p in seen["people"]] == [("Ayo", "answered")]
+    assert len(post("Dara", "alert", "show", root[:8], "--json").object["people"]) == 2
