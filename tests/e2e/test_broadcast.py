@@ -145,7 +145,7 @@ async def test_a_broadcast_from_the_first_word_to_the_all_clear(tmp_path: Path) 
         await answers_and_rungs(b, first)
         second = await update(b, first)
         await all_clear(b, first, second)
-        await asyncio.gather(silence(b), audited(b))
+        await asyncio.gather(silence(b), unalarmed(b), audited(b))
 
 
 async def channels(b: Broadcast) -> None:
@@ -336,6 +336,12 @@ async def silence(b: Broadcast) -> None:
     assert (b.mailed(), b.paged()) == before
     assert b.mailed() == {"ayo": 1, "lena": 1, "jo": 2}
     brevity(b)
+
+
+async def unalarmed(b: Broadcast) -> None:
+    """Nobody was shown anything that looks like an attack, and nothing is left to be sent."""
+    for name, told in zip(b.at, await asyncio.gather(*(b.at[name].ask("status") for name in b.at)), strict=True):
+        assert (told["alarms"], told["outbox"]) == (0, 0), (name, b.at[name].said[-2])
 
 
 async def audited(b: Broadcast) -> None:
