@@ -31,7 +31,9 @@ from keys.policy import Verb
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
 _DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT})
-_ALERTING: Final = frozenset({Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK})
+_ALERTING: Final = frozenset(
+    {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,9 @@ TEXT_CASES = [
     pytest.param(lambda t: t.replace("review-hours = 24", "review-hours = 0"), "must be 1", id="a review at once"),
     pytest.param(lambda t: t.replace("drills = false", "drills = 0", 1), "drills must be bool", id="0 for no drills"),
     pytest.param(
-        lambda t: t.replace('agreement = "HP-3"', 'agreement = "HP\\n3"'), "agreement must be", id="an agreement of lines"
+        lambda t: t.replace('agreement = "HP-3"', 'agreement = "HP\\n3"'),
+        "agreement must be",
+        id="an agreement of lines",
     ),
     pytest.param(
         lambda t: t.replace("[gateway]\n", "[gateway]\nx = 1\n"), "unknown x", id="an unknown key of the gateway"
