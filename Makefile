@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NPROC  ?= auto
+NPROC  ?= 4
 BASE   ?= HEAD~1
 
 .PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls clean
