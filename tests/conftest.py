@@ -7,6 +7,6 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("outrider", deadline=None, print_blob=True, max_examples=40)
+settings.register_profile("outrider", deadline=None, print_blob=True, max_examples=25)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1_000)
 settings.load_profile("thorough" if os.environ.get("OUTRIDER_THOROUGH") == "1" else "outrider")
