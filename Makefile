@@ -22,7 +22,7 @@ demo: $(VENV)/core          ## the guided demo: a real gateway, real clients, an
 	$(BIN)/outrider demo
 
 test: $(VENV)/test          ## the whole fast suite
-	$(BIN)/pytest -q -n $(NPROC)
+	$(BIN)/pytest -q -n $(NPROC) --dist loadfile
 
 check: format lint types contracts coverage mutate-mls demo   ## what CI runs
 
@@ -40,10 +40,10 @@ contracts: $(VENV)/test     ## who may import whom
 
 coverage: $(VENV)/test      ## the fast suite as a gate: branches of keys and the cores; what runs in other processes is not measured
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n $(NPROC) $(PROCESSES:%=--ignore=%)
+	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(PROCESSES:%=--ignore=%)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
-	$(BIN)/pytest -q -n $(NPROC) $(PROCESSES)
+	$(BIN)/pytest -q -n $(NPROC) --dist loadfile $(PROCESSES)
 
 tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 	npm ci --prefix tests/interop --ignore-scripts --no-audit --no-fund
