@@ -17,7 +17,7 @@ from clients.core.outbox import stream_of_receipts
 from clients.core.receive import Receiver, epoch_at
 from clients.core.records import AlarmKind, Channel, Counter, Fetched
 from clients.core.session import Session
-from clients.core.timeline import NARROW_PATIENCE, PATIENCE, Inbox, claim
+from clients.core.timeline import Inbox, claim
 from clients.core.turn import Turn
 from gateway import wire
 from keys.envelope import Kind, Precedence, verify_run
@@ -96,7 +96,7 @@ def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None
     receipts.settle_claims(turn, channel, state)
     if s.listed:
         receipts.withheld(turn, channel, state, WITHHELD_AFTER)
-    gap = inbox.missing(state.seq, turn.now, NARROW_PATIENCE if s.narrow else PATIENCE)
+    gap = inbox.missing(state.seq, turn.now, narrow=s.narrow)
     if gap is not None and not inbox.asked:
         s.send(Errand("fetch", channel), lambda i: wire.Fetch(i, channel, gap[0], gap[1]))
 

@@ -69,20 +69,12 @@ def submit_urgent(s: Session, turn: Turn) -> None:
         items = outbox.queued(turn.draft, stream)
         sealed = outbox.sealed_run(items)
         most = min(item.precedence for _, item in items)
-        if sealed and min(item.precedence for _, item in sealed) > most and _unfinished(s, stream, sealed):
+        if sealed and sealed[0][1].run in s.unsubmitted and min(item.precedence for _, item in sealed) > most:
             outbox.withdraw(turn, sealed)
         submit_runs(s, turn, (stream,))
         for _, item in outbox.sealed_run(outbox.queued(turn.draft, stream)):
             if len(item.body) > s.piece:
                 _put(s, sha256(item.body).digest(), item.body)
-
-
-def _unfinished(s: Session, stream: bytes, run: Sequence[tuple[bytes, Item]]) -> bool:
-    """Whether the gateway has said that it does not hold all of a run's bodies: then it was never submitted."""
-    if s.errands.covers("submit", stream) or any(item.kind is Kind.COMMIT for _, item in run):
-        return False
-    held = [(len(i.body), s.held.get(sha256(i.body).digest())) for _, i in run if len(i.body) > s.piece]
-    return any(have is not None and have < length for length, have in held)
 
 
 def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
@@ -97,14 +89,14 @@ def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
         run = outbox.sealed_run(items)
         if not run:
             run = _seal(s, turn, stream, channel, state, items)
-        if run and _uploaded(s, turn, run):
-            s.send(Errand("submit", stream), lambda i, r=run: outbox.frame_of(i, r, s.piece))  # type: ignore[misc]
+        submit = Errand("submit", stream)
+        if run and _uploaded(s, turn, run) and s.send(submit, lambda i, r=run: outbox.frame_of(i, r, s.piece)):  # type: ignore[misc]
+            s.unsubmitted.discard(run[0][1].run)
 
 
 def _uploaded(s: Session, turn: Turn, run: Sequence[tuple[bytes, Item]]) -> bool:
     for _, item in run:
-        blobs = list(item.uploads)
-        for blob in blobs:
+        for blob in item.uploads:
             note = records.BLOBS.get(turn.draft, blob)
             if note is not None and s.held.get(blob) != len(note.data):
                 return False
@@ -131,7 +123,9 @@ def _seal(
     run = outbox.next_run(turn, allowed, s.piece)
     if not run:
         return []
-    return outbox.seal_run(turn, s.groups, run, outbox.stand(turn, stream, channel, state))
+    sealed = outbox.seal_run(turn, s.groups, run, outbox.stand(turn, stream, channel, state))
+    s.unsubmitted.add(sealed[0][1].run)
+    return sealed
 
 
 def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item]]) -> Sequence[tuple[bytes, Item]]:

@@ -56,6 +56,9 @@ class Session:
     )  # when an alert channel is brought in step with its talk channel
     remove_at: dict[bytes, int] = field(default_factory=dict)
     restock: set[int] = field(default_factory=set)  # suites whose stock of KeyPackages is to be looked at
+    unsubmitted: set[int] = field(
+        default_factory=set
+    )  # runs sealed in this session and not handed over: they may make way
     taken: int = 0  # deliveries that have come in over a narrow link since the gateway was told
     frames: list[wire.FromDevice] = field(default_factory=list)
 
@@ -80,6 +83,7 @@ class Session:
         self.prove_after, self.prove_most = 0, ASKED_AT_ONCE
         self.errands = Errands()
         self.given_up.clear()
+        self.unsubmitted.clear()
         for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors):
             memory.clear()
         self.remove_at.clear()

@@ -85,8 +85,8 @@ class Inbox:
         last = max((s for s in order if urgent(claims[s])), default=0)
         return [self.waiting[s] for s in order if s <= last and overtakes(claims[s])]
 
-    def missing(self, seq: int, now: int, patience: int = PATIENCE) -> tuple[int, int] | None:
-        """The gap (first, last) that should be fetched now."""
+    def missing(self, seq: int, now: int, *, narrow: bool = False) -> tuple[int, int] | None:
+        """The gap (first, last) that should be fetched now. On a narrow link it is waited for, whatever lies beyond it."""
         beyond = [s for s in self.waiting if s > seq + 1]
         if seq + 1 in self.waiting or not beyond:
             self.gap_since = 0
@@ -94,7 +94,8 @@ class Inbox:
         self.gap_since = self.gap_since or now
         first = min(beyond)
         plain = any(not overtakes(claim(self.waiting[s])) for s in beyond)
-        if (not plain or patience > PATIENCE) and now - self.gap_since < patience:
+        patience = NARROW_PATIENCE if narrow else 0 if plain else PATIENCE
+        if now - self.gap_since < patience:
             return None
         return seq + 1, min(first - 1, seq + FETCHED_AT_ONCE)
 

@@ -188,6 +188,26 @@ def test_a_run_that_made_way_is_sent_after_it_once(road: Road) -> None:
     assert not road.chen.alarms()
 
 
+def test_a_run_whose_acceptance_was_lost_makes_way_for_nothing(road: Road) -> None:
+    """The gateway took it and let its pieces go, so it holds nothing of the body: that does not mean it was never submitted."""
+    say(road.ben, road.channel, "x" * 3_000)
+    road.connect()
+    while not any(submitted(frame) for frame in road.scales.sent):
+        assert road.ben.line is not None
+        road.ben.line.inbound = [f for f in road.ben.line.inbound if not isinstance(f, wire.Accepted)]
+        assert road.ben.step()
+    road.ben.disconnect()  # before it has heard
+    assert [i.number > 0 for _, i in records.OUTBOX.scan(road.ben.ledger)] == [True]
+    road.ben.device = Device(road.ben.ledger, road.world.random, narrow=True)
+    road.connect()
+    say(road.ben, road.channel, "shots fired", FLASH)
+    road.world.run()
+    assert [len(text) for text in texts(road.chen, road.channel)] == [5, 3_000, 11], "each once"
+    assert not road.ben.alarms()
+    assert not road.chen.alarms()
+    assert not road.ben.device.waiting()
+
+
 def test_a_device_that_dies_on_a_narrow_link_sends_everything_once(road: Road) -> None:
     for n in range(4):
         say(road.ben, road.channel, f"{n} " + "x" * 2_500)
