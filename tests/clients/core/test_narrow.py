@@ -201,7 +201,8 @@ def test_a_run_whose_acceptance_was_lost_makes_way_for_nothing(road: Road) -> No
     road.ben.device = Device(road.ben.ledger, road.world.random, narrow=True)
     road.connect()
     say(road.ben, road.channel, "shots fired", FLASH)
-    assert (line := road.ben.line) is not None
+    line = road.ben.line
+    assert line is not None
     late: list[wire.FromGateway] = []
     for _ in range(8):  # deliveries, its own echo among them, are slow to come
         line.pump()
