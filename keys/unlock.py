@@ -15,10 +15,11 @@ from typing import Final
 import nacl.bindings
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from keys.errors import Malformed
 from keys.identity import Random, SigningKey
+from keys.sealing import exchange_key
 
 PLACES: Final = 20
 PLACE: Final = 32 + 1 + 16  # KEM output, the byte, the tag
@@ -31,7 +32,7 @@ def seal_unlock(warning: bool, watchers: Sequence[bytes], binding: bytes, random
     """The body for up to `PLACES` Ed25519 keys of officers' devices; of more, as many by chance. `binding` is the authenticated
     data of the envelope's context. Raises Malformed for what is no such key."""
     order = sorted(watchers, key=lambda _: random(8))[:PLACES]
-    places = [_SUITE.encrypt(bytes([warning]), _public(key), info=_INFO + binding) for key in order]
+    places = [_SUITE.encrypt(bytes([warning]), exchange_key(key), info=_INFO + binding) for key in order]
     places += [random(PLACE) for _ in range(PLACES - len(places))]
     return b"".join(sorted(places))
 
@@ -60,14 +61,7 @@ def open_unlock(body: bytes, key: SigningKey, binding: bytes) -> bool | None:
 def can_hear(key: bytes) -> bool:
     """Whether anything can be sealed to this key."""
     try:
-        _public(key)
+        exchange_key(key)
     except Malformed:
         return False
     return True
-
-
-def _public(key: bytes) -> X25519PublicKey:
-    try:
-        return X25519PublicKey.from_public_bytes(nacl.bindings.crypto_sign_ed25519_pk_to_curve25519(key))
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise Malformed(f"no key of a device: {error}") from None
