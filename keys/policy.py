@@ -26,6 +26,7 @@ from keys.tlog.note import Ed25519Verifier, VerifierKey
 T = TypeVar("T")
 DESK: Final = "desk"  # the class of the channel in which officers keep drafts and reasons among themselves
 POLICY_LIMIT: Final = 40 * 1024  # with its signatures it has to fit into one frame of the protocol
+QUORUM: Final = 2  # of a disclosure, where the charter names none
 SUITES: Final = frozenset({1, 3, 0xF001})  # those whose leaves sign with Ed25519, as our certificates do
 
 
@@ -41,6 +42,8 @@ class Verb(StrEnum):
     APPROVE_ENROLMENT = "approve-enrolment"
     CHARTER = "charter"
     DIRECTORY = "directory"
+    DISCLOSE = "disclose"
+    AUDIT = "audit"
 
 
 class Distinct(StrEnum):
@@ -110,6 +113,7 @@ class Policy:
     alert_review_hours: int = 24  # within which an alert sent alone is reviewed
     sos_roads_seconds: int = ROADS_AFTER  # after which an SOS goes by the roads off the platform too
     sos_repeat_seconds: int = REPEAT  # between the last road and everybody once more
+    disclosure_quorum: int = QUORUM  # people who have to agree before one message is disclosed to an auditor
 
     def permits(self, roles: Iterable[str], verb: Verb) -> bool:
         """Whether any of these roles may do this."""
@@ -128,6 +132,10 @@ class Policy:
     def channel_class(self, name: str) -> ChannelClass:
         """Raises CharterRefused when there is none of this name."""
         return _named(self.classes, name, "channel class")
+
+    def audits(self, roles: Iterable[str]) -> bool:
+        """Whether these roles are an auditor's: who may ask for a disclosure writes nothing else and sits in no channel."""
+        return self.permits(roles, Verb.AUDIT)
 
     @property
     def home(self) -> Organisation:
@@ -304,6 +312,8 @@ def _role(table: _Table) -> tuple[str, frozenset[Verb]]:
     except ValueError as error:
         raise CharterRefused(f"role {name}: {error}") from None
     table.end()
+    if Verb.AUDIT in verbs and len(verbs) > 1:
+        raise CharterRefused(f"role {name}: who audits may do nothing else")
     return name, verbs
 
 
@@ -322,6 +332,7 @@ def parse(text: bytes) -> Policy:
     authority, log, gateway = top.table("authority"), top.table("log"), top.table("gateway")
     rules, alerts = top.table("rules"), top.table("alerts")
     sos = top.table("sos") if top.has("sos") else None
+    disclosure = top.table("disclosure") if top.has("disclosure") else None
     policy = Policy(
         mission=top.name("mission"),
         version=top.number("version", 1, 2**31),
@@ -346,9 +357,11 @@ def parse(text: bytes) -> Policy:
         alert_review_hours=alerts.number("review-hours", 1, 24 * 14),
         sos_roads_seconds=sos.number("roads-after-seconds", 10, 3600) if sos else ROADS_AFTER,
         sos_repeat_seconds=sos.number("repeat-seconds", 30, 3600) if sos else REPEAT,
+        disclosure_quorum=disclosure.number("quorum", 1, 32) if disclosure else QUORUM,
     )
-    for table in (top, authority, log, gateway, rules, alerts, *([sos] if sos else [])):
-        table.end()
+    for table in (top, authority, log, gateway, rules, alerts, sos, disclosure):
+        if table is not None:
+            table.end()
     _check_whole(policy)
     return policy
 
@@ -478,6 +491,8 @@ def render(policy: Policy) -> bytes:
     if (p.sos_roads_seconds, p.sos_repeat_seconds) != (ROADS_AFTER, REPEAT):
         values = {"roads-after-seconds": p.sos_roads_seconds, "repeat-seconds": p.sos_repeat_seconds}
         parts.append(_section("[sos]", values))
+    if p.disclosure_quorum != QUORUM:
+        parts.append(_section("[disclosure]", {"quorum": p.disclosure_quorum}))
     parts += [_section("[[organisation]]", _organisation_values(o)) for o in p.organisations]
     parts += [_section("[[class]]", _class_values(c)) for c in p.classes]
     parts += [_section("[[role]]", {"name": name, "verbs": sorted(verbs)}) for name, verbs in p.roles]
@@ -513,8 +528,9 @@ def _class_values(c: ChannelClass) -> Mapping[str, object]:
 DEFAULT_ROLES: Final = (
     ("agent", frozenset({Verb.SEND})),
     ("leader", frozenset({Verb.SEND, Verb.CREATE_CHANNEL, Verb.ADD, Verb.REMOVE})),
-    ("officer", frozenset(Verb) - {Verb.CHARTER}),
+    ("officer", frozenset(Verb) - {Verb.CHARTER, Verb.AUDIT}),
     ("guest", frozenset({Verb.SEND})),
+    ("auditor", frozenset({Verb.AUDIT})),
 )
 """What `mission init` writes when nothing else is asked for."""
 
