@@ -4,7 +4,7 @@
     COMMIT              Commit             the MLS commit; Welcome and GroupInfo by hash
     PROPOSAL            the MLS message itself
     COMMIT_REFUSED      CommitRefused      who can't process a commit says which and why
-    RECEIPT             Receipt            ranges received, decrypted and shown, and the newest checkpoint seen
+    RECEIPT             Receipt            ranges received, decrypted and shown, the newest checkpoint seen, the epoch as it is here
     FRANKING_COMPLAINT  Complaint
     APPROVAL            Approval           an alert that two people have signed, or one alone, before it is sent
     REFUSED_ATTEMPT     RefusedAttempt     an alert that the gateway refused, without its text
@@ -23,6 +23,7 @@ APPLICATION and ALERT carry an MLS PrivateMessage. The marking, class and charte
 """
 
 from enum import IntEnum
+from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Final
 
@@ -92,17 +93,33 @@ class Seen(Record, frozen=True, array_like=True):
     root: Hash
 
 
+class Confirmed(Record, frozen=True, array_like=True):
+    """The key schedule of an epoch as this device has it: `confirmation` of its epoch authenticator (RFC 9420 section 8.7)."""
+
+    epoch: Uint
+    digest: Hash
+
+
+def confirmation(channel: bytes, epoch: int, epoch_authenticator: bytes) -> bytes:
+    """What a receipt says of an epoch: 32 bytes that are the same for all who share its secrets.
+
+    A hash, and not the authenticator itself: that stays good for a comparison by word of mouth.
+    """
+    return sha256(b"Outrider 1 epoch confirmation" + channel + epoch.to_bytes(8, "big") + epoch_authenticator).digest()
+
+
 Ranges = Annotated[list[Range], Meta(max_length=RANGE_LIMIT)]
 
 
 class Receipt(Record, frozen=True, array_like=True):
-    """What a device has got of a channel since its last receipt."""
+    """What a device has got of a channel since its last receipt. The first one of each epoch confirms the epoch."""
 
     channel: Id
     received: Ranges
     decrypted: Ranges
     shown: Ranges
     seen: Seen | None
+    confirmed: Confirmed | None = None
 
 
 class Complaint(Record, frozen=True, array_like=True):

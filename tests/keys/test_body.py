@@ -74,6 +74,15 @@ def test_ranges_that_rise(places: list[int]) -> None:
     assert read_receipt(encode(receipt)) == receipt
 
 
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 2**53), st.binary(min_size=32, max_size=32))
+def test_a_confirmation_is_of_one_channel_epoch_and_key_schedule(channel: bytes, epoch: int, secret: bytes) -> None:
+    one = body.confirmation(channel, epoch, secret)
+    assert len(one) == 32
+    assert secret not in one
+    others = [(bytes(16), epoch, secret), (channel, epoch + 1, secret), (channel, epoch, secret + b"x")]
+    assert one not in [body.confirmation(*other) for other in others if other != (channel, epoch, secret)]
+
+
 RANGES = [
     pytest.param([Range(5, 4, R)], id="a range that ends before it begins"),
     pytest.param([Range(1, 2, R), Range(1, 2, R)], id="a range twice"),
@@ -88,7 +97,7 @@ RANGES = [
 @pytest.mark.parametrize("place", [1, 2, 3])
 @pytest.mark.parametrize("ranges", RANGES)
 def test_ranges_in_another_way(ranges: list[Range], place: int) -> None:
-    fields: list[Any] = [bytes(16), [], [], [], None]
+    fields: list[Any] = [bytes(16), [], [], [], None, None]
     fields[place] = ranges
     with pytest.raises(Malformed):
         read_receipt(encode(Receipt(*fields)))
@@ -122,7 +131,12 @@ def test_beyond_a_bound(read: Read, value: object) -> None:
         pytest.param(body.read_gateway_act, body.GatewayAct(body.Act.START, "𝄞" * 400), id="gateway act"),
         pytest.param(
             body.read_receipt,
-            Receipt(bytes(16), *([[Range(2**52 + n, 2**52 + n, R) for n in range(32)]] * 3), body.Seen(2**53, R)),
+            Receipt(
+                bytes(16),
+                *([[Range(2**52 + n, 2**52 + n, R) for n in range(32)]] * 3),
+                body.Seen(2**53, R),
+                body.Confirmed(2**53, R),
+            ),
             id="receipt",
         ),
     ],
