@@ -17,7 +17,8 @@ from keys.errors import CharterRefused, Expired, NotPermitted
 from keys.identity import ChannelId, DeviceId, control_channel, gateway_device, unlock_stream
 from keys.policy import Policy, Verb, parse
 from keys.tlog.errors import TlogError
-from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey, open_note, sign_note
+from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, NoteVerifier, VerifierKey, open_note, sign_note
+from keys.tlog.policy import TrustPolicy
 
 NOTE_LIMIT: Final = 48 * 1024  # one frame of the protocol carries it whole
 
@@ -51,8 +52,18 @@ class Charter:
         return gateway_device(self.policy.gateway_key)
 
     def log_verifier(self) -> Ed25519Verifier:
-        """The key that signs the log's checkpoints."""
+        """The key whose line every checkpoint has, also as devices are told of it."""
         return Ed25519Verifier(VerifierKey.decode(self.policy.log_key))
+
+    @property
+    def log_verifiers(self) -> list[NoteVerifier]:
+        """Every key that signs a published checkpoint. Whoever audits asks for the line of each (`absent_keys`)."""
+        return self.policy.log_verifiers
+
+    @property
+    def witness_policy(self) -> TrustPolicy:
+        """Who cosigns checkpoints, and how many of them are enough: `witness_policy.witnessed(checkpoint)`."""
+        return self.policy.witness_policy
 
     def verify_certificate(self, der: bytes) -> Certified:
         """A device or registrar of one of the mission's organisations; raises as `credential.verify_certificate`."""
@@ -130,12 +141,35 @@ def succeed(held: Charter, note: bytes) -> Charter:
     policy = _open(note, [held.policy])
     if policy.version != held.policy.version + 1:
         raise CharterRefused(f"version {policy.version} can't follow version {held.policy.version}")
-    if (policy.mission, policy.log_origin, policy.log_key) != (
-        held.policy.mission,
-        held.policy.log_origin,
-        held.policy.log_key,
-    ):
-        raise CharterRefused("a successor keeps the mission's name and its log")
+    if policy.mission != held.policy.mission:
+        raise CharterRefused("a successor keeps the mission's name")
+    _check_log(held.policy, policy)
+    return Charter(policy, note)
+
+
+def _check_log(before: Policy, after: Policy) -> None:
+    """A successor keeps the log, or names it as the predecessor of another. It may add the second key, and drops none."""
+    if (after.log_origin, after.log_key) == (before.log_origin, before.log_key):
+        if before.log_key_pq not in ("", after.log_key_pq) or after.predecessor != before.predecessor:
+            raise CharterRefused("a successor keeps the log's keys, and what it says of the log before")
+        return
+    ended = after.predecessor
+    keys = tuple(key for key in (before.log_key, before.log_key_pq) if key)
+    if ended is None or (ended.origin, ended.keys) != (before.log_origin, keys):
+        raise CharterRefused("a successor keeps the mission's log, or names it as the predecessor of another")
+
+
+def refounded(note: bytes) -> Charter:
+    """The charter that begins another log of a mission, as that log's first entry holds it: with a predecessor.
+
+    Its own quorum is checked. That it follows the charter of the old log is for who has that one: `succeed`.
+
+    Raises:
+        CharterRefused: it names no predecessor, or lacks its quorum.
+    """
+    policy = _open(note, [])
+    if policy.predecessor is None or policy.version < 2:
+        raise CharterRefused("a log begins with a mission's first charter, or with one that names the log before")
     return Charter(policy, note)
 
 

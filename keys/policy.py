@@ -20,8 +20,12 @@ from keys.emergency import REPEAT, ROADS_AFTER
 from keys.envelope import Marking
 from keys.errors import CharterRefused, KeysError
 from keys.profile import is_role_name
+from keys.tlog.cosignature import MlDsa44Verifier
 from keys.tlog.errors import TlogError
-from keys.tlog.note import Ed25519Verifier, VerifierKey
+from keys.tlog.merkle import MAX_SIZE
+from keys.tlog.note import Ed25519Verifier, NoteVerifier, VerifierKey
+from keys.tlog.policy import TrustPolicy
+from keys.tlog.succession import Predecessor
 
 T = TypeVar("T")
 DESK: Final = "desk"  # the class of the channel in which officers keep drafts and reasons among themselves
@@ -107,13 +111,15 @@ class Policy:
     classes: tuple[ChannelClass, ...]
     roles: tuple[tuple[str, frozenset[Verb]], ...]
     auditors: tuple[str, ...]
-    witnesses: tuple[str, ...]  # lines of a C2SP tlog-policy
+    witnesses: tuple[str, ...]  # lines of a C2SP tlog-policy, without any for the log: none, or with a quorum line
     alert_distinct: Distinct = Distinct.PERSON
     alert_deadline_seconds: int = 300  # that a submitted alert may wait for its approval
     alert_review_hours: int = 24  # within which an alert sent alone is reviewed
     sos_roads_seconds: int = ROADS_AFTER  # after which an SOS goes by the roads off the platform too
     sos_repeat_seconds: int = REPEAT  # between the last road and everybody once more
     disclosure_quorum: int = QUORUM  # people who have to agree before one message is disclosed to an auditor
+    log_key_pq: str = ""  # C2SP verifier key (ML-DSA-44) that signs beside the other; none where empty
+    predecessor: Predecessor | None = None  # the log that this one took the place of, where one could not go on
 
     def permits(self, roles: Iterable[str], verb: Verb) -> bool:
         """Whether any of these roles may do this."""
@@ -136,6 +142,17 @@ class Policy:
     def audits(self, roles: Iterable[str]) -> bool:
         """Whether these roles are an auditor's: who may ask for a disclosure writes nothing else and sits in no channel."""
         return self.permits(roles, Verb.AUDIT)
+
+    @property
+    def log_verifiers(self) -> list[NoteVerifier]:
+        """Every key that signs the log's checkpoints: Ed25519, and ML-DSA-44 where the charter says so."""
+        keys: list[NoteVerifier] = [Ed25519Verifier(VerifierKey.decode(self.log_key))]
+        return [*keys, MlDsa44Verifier(VerifierKey.decode(self.log_key_pq))] if self.log_key_pq else keys
+
+    @property
+    def witness_policy(self) -> TrustPolicy:
+        """The witnesses and their quorum."""
+        return _witness_policy(self.witnesses)
 
     @property
     def home(self) -> Organisation:
@@ -303,6 +320,21 @@ def _channel_class(table: _Table) -> ChannelClass:
     return kind
 
 
+def _predecessor(table: _Table) -> Predecessor:
+    try:
+        found = Predecessor(
+            origin=table.name("origin"),
+            keys=table.strings("keys"),
+            size=table.number("size", 0, MAX_SIZE),
+            root=table.raw("root"),
+            kept=table.number("kept", 0, MAX_SIZE),
+        )
+    except TlogError as error:
+        raise CharterRefused(f"predecessor: {error}") from None
+    table.end()
+    return found
+
+
 def _role(table: _Table) -> tuple[str, frozenset[Verb]]:
     name = table.name("name")
     if not is_role_name(name):
@@ -358,6 +390,8 @@ def parse(text: bytes) -> Policy:
         sos_roads_seconds=sos.number("roads-after-seconds", 10, 3600) if sos else ROADS_AFTER,
         sos_repeat_seconds=sos.number("repeat-seconds", 30, 3600) if sos else REPEAT,
         disclosure_quorum=disclosure.number("quorum", 1, 32) if disclosure else QUORUM,
+        log_key_pq=log.take("key-pq", str) if log.has("key-pq") else "",
+        predecessor=_predecessor(top.table("predecessor")) if top.has("predecessor") else None,
     )
     for table in (top, authority, log, gateway, rules, alerts, sos, disclosure):
         if table is not None:
@@ -405,6 +439,40 @@ def _check_keys(policy: Policy) -> None:
     # One key under two names would reach a quorum of two alone, and an authority key at the gateway would make it one.
     if len({*publics, policy.gateway_key}) != len(publics) + 1 or len({v.name for v in vkeys}) != len(vkeys):
         raise CharterRefused("authorities, log and gateway have each a key of their own, under a name of its own")
+    _check_log(policy, {*publics, policy.gateway_key})
+
+
+def _check_log(policy: Policy, taken: set[bytes]) -> None:
+    """The log's second key, its witnesses, and the log before it. A log that could cosign for itself would be no witness's."""
+    try:
+        second = [MlDsa44Verifier(VerifierKey.decode(policy.log_key_pq)).key] if policy.log_key_pq else []
+    except TlogError as error:
+        raise CharterRefused(f"key-pq is a C2SP verifier key of type ML-DSA-44: {error}") from None
+    if any(key.name != policy.log_origin for key in second):
+        raise CharterRefused("the log's keys are named as its origin")
+    witnesses = _witness_policy(policy.witnesses)
+    if not taken.union(key.public_key for key in second).isdisjoint(w.key.public_key for w in witnesses.witnesses):
+        raise CharterRefused("a witness has a key of its own, which is no authority's, log's or gateway's")
+    if any(witness.key.name == policy.log_origin for witness in witnesses.witnesses):
+        raise CharterRefused("a witness is not named as the log is")
+    before = policy.predecessor
+    if before is not None and (
+        before.origin == policy.log_origin or {policy.log_key, policy.log_key_pq} & set(before.keys)
+    ):
+        raise CharterRefused("a log that takes another's place has an origin and keys of its own")
+
+
+def _witness_policy(lines: tuple[str, ...]) -> TrustPolicy:
+    """The charter's witness lines as a C2SP tlog-policy; none where there are none. Raises CharterRefused."""
+    if not lines:
+        return TrustPolicy()
+    try:
+        policy = TrustPolicy.decode("".join(f"{line}\n" for line in lines).encode())
+    except TlogError as error:
+        raise CharterRefused(f"witnesses: {error}") from None
+    if policy.logs:
+        raise CharterRefused("witnesses: the charter names its log in [log], and nowhere else")
+    return policy
 
 
 def _check_issuers(organisations: Iterable[Organisation]) -> None:
@@ -469,7 +537,7 @@ def render(policy: Policy) -> bytes:
             },
         ),
         _section("[authority]", {"quorum": p.quorum, "keys": p.authority_keys}),
-        _section("[log]", {"origin": p.log_origin, "key": p.log_key}),
+        _section("[log]", _log_values(p)),
         _section("[gateway]", {"url": p.gateway_url, "key": p.gateway_key, "tls-keys": p.tls_keys}),
         _section(
             "[rules]",
@@ -491,12 +559,23 @@ def render(policy: Policy) -> bytes:
     if (p.sos_roads_seconds, p.sos_repeat_seconds) != (ROADS_AFTER, REPEAT):
         values = {"roads-after-seconds": p.sos_roads_seconds, "repeat-seconds": p.sos_repeat_seconds}
         parts.append(_section("[sos]", values))
+    if p.predecessor is not None:
+        parts.append(_section("[predecessor]", _predecessor_values(p.predecessor)))
     if p.disclosure_quorum != QUORUM:
         parts.append(_section("[disclosure]", {"quorum": p.disclosure_quorum}))
     parts += [_section("[[organisation]]", _organisation_values(o)) for o in p.organisations]
     parts += [_section("[[class]]", _class_values(c)) for c in p.classes]
     parts += [_section("[[role]]", {"name": name, "verbs": sorted(verbs)}) for name, verbs in p.roles]
     return "\n".join(parts).encode()
+
+
+def _log_values(p: Policy) -> Mapping[str, object]:
+    values = {"origin": p.log_origin, "key": p.log_key}
+    return values | {"key-pq": p.log_key_pq} if p.log_key_pq else values
+
+
+def _predecessor_values(p: Predecessor) -> Mapping[str, object]:
+    return {"origin": p.origin, "keys": p.keys, "size": p.size, "root": p.root, "kept": p.kept}
 
 
 def _organisation_values(o: Organisation) -> Mapping[str, object]:

@@ -15,26 +15,37 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from keys.canonical import Hash, Key, Record, Signature, encode, reader
+from keys.canonical import Hash, Key, Record, Signature, Uint, encode, reader
 from keys.errors import Malformed
 from keys.identity import SigningKey, verify, words
 from keys.tlog.errors import TlogError
 from keys.tlog.note import VerifierKey
 
 REQUEST_PREFIX: Final = "outrider-gateway-request:"
-REQUEST_LIMIT: Final = 4_096
+REQUEST_LIMIT: Final = 8_192
 _LABEL: Final = "gateway request"
 
 
+class Ended(Record, frozen=True, array_like=True):
+    """A log that could not go on and that this gateway's is to take the place of: the newest checkpoint known of it, signed by
+    its key, and how many of its entries are still there."""
+
+    checkpoint: Annotated[bytes, Meta(max_length=1_024)]
+    kept: Uint
+
+
 class GatewayRequest(Record, frozen=True, array_like=True):
-    """The values of a charter's [gateway] and [log]. `log_key` is a C2SP verifier key named as the origin; `tls_keys` are
-    SHA-256 of each SubjectPublicKeyInfo that stands before the gateway."""
+    """The values of a charter's [gateway] and [log]. `log_key` and `log_key_pq` (ML-DSA-44, or nothing) are C2SP verifier keys
+    named as the origin; `tls_keys` are SHA-256 of each SubjectPublicKeyInfo that stands before the gateway; `ended` only
+    where its log takes the place of one that could not go on."""
 
     url: Annotated[str, Meta(min_length=9, max_length=200)]
     origin: Annotated[str, Meta(min_length=1, max_length=100)]
     log_key: Annotated[str, Meta(min_length=1, max_length=300)]
     gateway_key: Key
     tls_keys: Annotated[list[Hash], Meta(min_length=1, max_length=8)]
+    log_key_pq: Annotated[str, Meta(max_length=2_000)] = ""
+    ended: Ended | None = None
 
     @property
     def words(self) -> str:
@@ -93,10 +104,10 @@ def _check(request: GatewayRequest) -> None:
     if not request.url.startswith("https://") or not request.url.isprintable():
         raise Malformed("a gateway's url begins with https://")
     try:
-        key = VerifierKey.decode(request.log_key)
+        keys = [VerifierKey.decode(key) for key in (request.log_key, request.log_key_pq) if key]
     except TlogError as error:
         raise Malformed(f"the log's key: {error}") from None
-    if key.name != request.origin:
+    if {key.name for key in keys} != {request.origin}:
         raise Malformed("the log's key is named as its origin")
     if len(set(request.tls_keys)) != len(request.tls_keys):
         raise Malformed("a TLS key is named twice")
