@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from keys.body import BODY_LIMIT
+from keys.receipts import parse_receipts_path
 from keys.tlog.entry import MAX_BUNDLE
 from keys.tlog.errors import Malformed, NotFound
 from keys.tlog.note import MAX_NOTE
@@ -23,7 +24,7 @@ _BODY: Final = re.compile(r"body/[0-9a-f]{64}", re.ASCII)
 class LogSource(Protocol):
     """A stored log.
 
-    `fetch` gives the bytes of `checkpoint`, of a tile or bundle, or of a published body under `body/<hex SHA-256>`, as they
+    `fetch` gives the bytes of `checkpoint`, of a tile or bundle, of receipts, or of a published body under `body/<hex SHA-256>`, as they
     are stored, whole, and raises NotFound where there are none; any other path is NotFound too. `paths` names every file stored as a tile or bundle. Both may raise
     OSError where the storage itself fails; that is no verdict on the log.
     """
@@ -42,7 +43,8 @@ def limit_of(path: str) -> int:
     if _BODY.fullmatch(path):
         return BODY_LIMIT
     try:
-        parse_path(path)  # which takes the one spelling of each
+        parse = parse_receipts_path if path.startswith("receipts/") else parse_path
+        parse(path)  # which takes the one spelling of each
     except Malformed as error:
         raise NotFound(path) from error
     return MAX_BUNDLE

@@ -30,6 +30,7 @@ from gateway.audit.floor import Floor, FloorFile, FloorRefused
 from gateway.audit.hashes import TileCache, TreeHashes
 from gateway.audit.tiles import LogFolder, LogFolderError
 from gateway.store.base import DiskFull
+from keys.receipts import receipt_files
 from keys.tlog.checkpoint import Checkpoint, TreeHead, open_checkpoint, sign_checkpoint
 from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of
 from keys.tlog.edge import Edge
@@ -57,6 +58,7 @@ class Rows(Protocol):
     def log_size(self) -> int: ...
     def entries(self, first: int, limit: int) -> Sequence[bytes]: ...
     def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]: ...
+    def receipt_bodies(self, first: int, limit: int) -> Sequence[tuple[int, bytes]]: ...
     def checkpoint(self) -> bytes | None: ...
 
 
@@ -231,9 +233,10 @@ class Sequencer:
         edge = self.head.edge
         with self._store.snapshot() as rows:
             entries, bodies = next_batch(rows, edge.size)
+            receipts = next_receipts(rows, edge.size, edge.size + len(entries))
         if not entries:
             return False
-        grown = await asyncio.to_thread(self._write, edge, entries, bodies)
+        grown = await asyncio.to_thread(self._write, edge, entries, bodies, receipts)
         head = self._keys.sign(grown, self._now())
         await self._store.swap_checkpoint(edge.size, grown.size, head.note)
         self._unpublished = edge, head
@@ -243,12 +246,18 @@ class Sequencer:
         await self._publish(edge, head)
         return True
 
-    def _write(self, edge: Edge, entries: Sequence[bytes], bodies: Sequence[bytes]) -> Edge:
-        grown = self._folder.write(edge, entries, bodies)
+    def _write(
+        self,
+        edge: Edge,
+        entries: Sequence[bytes],
+        bodies: Sequence[bytes],
+        receipts: Sequence[tuple[str, bytes]],
+    ) -> Edge:
+        grown = self._folder.write(edge, entries, bodies, receipts)
         self._after(1)
         # A crash here leaves tiles that no checkpoint calls for. The same entries stand at the same indices in the
         # database, so the next step writes the same files again; with more entries it writes wider ones beside them.
-        self._folder.read_back(edge, grown, bodies)
+        self._folder.read_back(edge, grown, bodies, receipts)
         self._after(2)
         # As after 1.
         return grown
@@ -320,6 +329,12 @@ def next_batch(rows: Rows, first: int, most: int = BATCH_BODIES) -> tuple[Sequen
     if sum(map(len, bodies)) >= most:  # what comes after the last of them waits for the next step
         entries = entries[: published[-1][0] + 1 - first]
     return entries, bodies
+
+
+def next_receipts(rows: Rows, since: int, size: int) -> list[tuple[str, bytes]]:
+    """The files of receipts that a log of `size` entries has and one of `since` has not."""
+    first = since // WIDTH * WIDTH  # the partial bundle of before is written anew, longer
+    return list(receipt_files(dict(rows.receipt_bodies(first, size - first)), since, size))
 
 
 def _right_edge(folder: LogFolder, signed: Checkpoint) -> Edge:

@@ -4,6 +4,7 @@
     tile/<L>/<N>[.p/<W>]
     tile/entries/<N>[.p/<W>]
     body/<hex SHA-256>                         # of published kinds: charters, certificates, lists, commits …
+    receipts/<N>[.p/<W>]                       # bodies of receipts, cut like entry bundles (keys.receipts)
 
 One writer, in this order (who decides on sizes and signs is the sequencer):
 
@@ -31,6 +32,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from keys.receipts import receipts_path
 from keys.tlog.edge import Edge
 from keys.tlog.entry import decode_bundle, encode_bundle
 from keys.tlog.errors import Malformed
@@ -90,6 +92,10 @@ class LogFolder:
         """A tile's or bundle's bytes as they lie there; raises FileNotFoundError."""
         return (self._path / resource.path).read_bytes()
 
+    def receipts(self, bundle: Bundle) -> bytes:
+        """The bodies of the receipts in a bundle, as they lie there; raises FileNotFoundError."""
+        return (self._path / receipts_path(bundle)).read_bytes()
+
     def checkpoint(self) -> bytes | None:
         """The published checkpoint, unchecked; None before the first."""
         try:
@@ -116,9 +122,15 @@ class LogFolder:
 
     # ------------------------------------------------------------------ writing
 
-    def write(self, edge: Edge, entries: Sequence[bytes], bodies: Sequence[bytes] = ()) -> Edge:
-        """Writes what `entries` add to the tree of that edge, and the bodies published with them; durable once it returns.
-        Raises OSError, FolderDiffers.
+    def write(
+        self,
+        edge: Edge,
+        entries: Sequence[bytes],
+        bodies: Sequence[bytes] = (),
+        receipts: Sequence[tuple[str, bytes]] = (),
+    ) -> Edge:
+        """Writes what `entries` add to the tree of that edge, the bodies published with them, and files of receipts by path;
+        durable once it returns. Raises OSError, FolderDiffers.
 
         Writing again what a crash left behind does no harm.
         """
@@ -127,10 +139,14 @@ class LogFolder:
         files = self._bundle_files(edge.size, grown.size, [*before, *entries])
         new = set(tiles(grown.size, edge.size))
         files += [(data.tile, data.hashes) for data in (*full, *grown.partials()) if data.tile in new]
-        self._put([*((resource.path, data) for resource, data in files), *((body_path(b), b) for b in bodies)])
+        self._put(
+            [*((resource.path, data) for resource, data in files), *((body_path(b), b) for b in bodies), *receipts]
+        )
         return grown
 
-    def read_back(self, edge: Edge, grown: Edge, bodies: Sequence[bytes] = ()) -> None:
+    def read_back(
+        self, edge: Edge, grown: Edge, bodies: Sequence[bytes] = (), receipts: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
         """Reads every file that `write` made for this step and recomputes the tree; raises FolderDiffers, OSError.
 
         Starts from the edge that is already signed, goes over the entries on the disk, and ends at the new root: a bit
@@ -151,9 +167,9 @@ class LogFolder:
         for tile in tiles(grown.size, edge.size):
             if self._expect(tile) != full[tile]:
                 raise FolderDiffers(tile.path, "is not what was written")
-        for body in bodies:
-            if (self._path / body_path(body)).read_bytes() != body:
-                raise FolderDiffers(body_path(body), "is not what was written")
+        for path, data in (*((body_path(body), body) for body in bodies), *receipts):
+            if (self._path / path).read_bytes() != data:
+                raise FolderDiffers(path, "is not what was written")
 
     def publish(self, checkpoint: bytes) -> None:
         """Puts the checkpoint in place, durable once it returns. What it calls for must be written already."""
@@ -169,8 +185,10 @@ class LogFolder:
         """
         replaced: list[Resource] = [tile for tile in tiles(size, since) if tile.width == WIDTH]
         replaced += [bundle for bundle in bundles(size, since) if bundle.width == WIDTH]
-        for resource in replaced:
-            folder = self._path / f"{resource.path}.p"
+        paths = [resource.path for resource in replaced]
+        paths += [receipts_path(bundle) for bundle in replaced if isinstance(bundle, Bundle)]
+        for path in paths:
+            folder = self._path / f"{path}.p"
             with suppress(FileNotFoundError):
                 for file in list(folder.iterdir()):
                     file.unlink()

@@ -404,6 +404,13 @@ class SqliteView(BroadcastRows):
                 held += length
         return found
 
+    def receipt_bodies(self, first: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        return self._rows(
+            "SELECT idx, body FROM envelopes WHERE idx >= ? AND idx < ? AND kind = 6 AND body IS NOT NULL ORDER BY idx",
+            first,
+            first + limit,
+        )
+
     def checkpoint(self) -> bytes | None:
         row = self._row("SELECT note FROM checkpoint")
         return row[0] if row else None

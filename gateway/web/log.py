@@ -4,6 +4,7 @@
     tile/<L>/<N>[.p/<W>]              auditors and witnesses
     tile/entries/<N>[.p/<W>]          auditors
     body/<hex SHA-256>                auditors; bodies of published kinds only
+    receipts/<N>[.p/<W>]              auditors; bodies of receipts (keys.receipts)
 
 A path has one spelling, read by `keys.tlog.tile.parse_path`; files are opened by integers. What is not there, what is not yet
 under the published checkpoint, and what is not for this token are answered alike.
@@ -27,6 +28,7 @@ from typing import Final
 from gateway.audit.tiles import LogFolder
 from keys.charter import Charter
 from keys.identity import Random
+from keys.receipts import parse_receipts_path
 from keys.tlog.errors import Malformed
 from keys.tlog.tile import WIDTH, Bundle, Resource, parse_path
 
@@ -164,13 +166,15 @@ class LogReadPath:
             data = self._body(bytes.fromhex(match[1])) if reader.role is Role.AUDITOR else None
             return None if data is None else Found(data, "application/octet-stream", IMMUTABLE)
         try:
-            resource = parse_path(path)
+            of_receipts = path.startswith("receipts/")
+            resource = parse_receipts_path(path) if of_receipts else parse_path(path)
         except Malformed:
             return None
         if _end(resource) > self._size() or (isinstance(resource, Bundle) and reader.role is not Role.AUDITOR):
             return None
         try:
-            data = await asyncio.to_thread(self._folder.read, resource)
+            read = self._folder.receipts if of_receipts else self._folder.read
+            data = await asyncio.to_thread(read, resource)  # type: ignore[arg-type]
         except (FileNotFoundError, NotADirectoryError):  # a partial one that its full one has replaced
             return None
         return Found(data, "application/octet-stream", IMMUTABLE)

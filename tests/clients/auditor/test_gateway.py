@@ -5,7 +5,7 @@ from pathlib import Path
 from clients.auditor.source import FolderSource
 from clients.auditor.verify import Asked, Outcome, Topic, Verdict, Verified, log_keys, verify_log
 from gateway import wire
-from gateway.audit.sequencer import next_batch
+from gateway.audit.sequencer import next_batch, next_receipts
 from gateway.audit.tiles import LogFolder
 from gateway.core import acts
 from keys import body
@@ -23,8 +23,9 @@ def write(world: World, folder: Path) -> None:
     """The log's folder, as the sequencer writes it."""
     log, edge = LogFolder.create(folder), Edge()
     while (batch := next_batch(world.view, edge.size))[0]:
-        grown = log.write(edge, *batch)
-        log.read_back(edge, grown, batch[1])
+        receipts = next_receipts(world.view, edge.size, edge.size + len(batch[0]))
+        grown = log.write(edge, *batch, receipts)
+        log.read_back(edge, grown, batch[1], receipts)
         edge = grown
     log.publish(sign_checkpoint(TreeHead(world.mission.log.name, edge.size, edge.root), [world.mission.log]).encode())
 

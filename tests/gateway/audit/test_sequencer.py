@@ -16,9 +16,11 @@ from gateway.audit.hashes import TileCache, TreeHashes
 from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, found_log, next_batch
 from gateway.audit.tiles import LogFolder
 from gateway.store.base import Conflict
+from keys.receipts import receipts_path
 from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of
 from keys.tlog.edge import Edge
+from keys.tlog.entry import decode_bundle
 from keys.tlog.errors import NotFound
 from keys.tlog.merkle import (
     check_consistency,
@@ -30,6 +32,7 @@ from keys.tlog.merkle import (
 )
 from keys.tlog.note import Ed25519Signer
 from keys.tlog.reader import LogReader
+from keys.tlog.tile import bundles
 
 ORIGIN = "log.test/meridian"
 KEYS = LogKeys(ORIGIN, Ed25519Signer.from_seed(ORIGIN, b"e" * 32), MlDsa44Cosigner.from_seed(ORIGIN, b"m" * 32))
@@ -80,6 +83,9 @@ class Database:
             found.append((index, body_of(index)))
         return found
 
+    def receipt_bodies(self, first: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        return [(n, b"receipt %d" % n) for n in range(first, min(first + limit, len(self.leaves))) if n % 7 == 3]
+
     async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
         self.before()
         if old_size != self.size:
@@ -121,6 +127,11 @@ class Place:
         for index in range(0, checkpoint.size, 100):
             body = body_of(index)
             assert self.fetch(f"body/{sha256(body).hexdigest()}") == body
+        for bundle in bundles(checkpoint.size):
+            places = range(bundle.start, bundle.start + bundle.width)
+            bodies = [b"receipt %d" % n if n % 7 == 3 else b"" for n in places]
+            if any(bodies):
+                assert decode_bundle(self.fetch(receipts_path(bundle)), bundle.width) == bodies
 
     def fetch(self, path: str) -> bytes:
         try:

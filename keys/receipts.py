@@ -1,0 +1,41 @@
+"""Where the log keeps the bodies of receipts: beside the entries, cut like their bundles.
+
+    receipts/<N>[.p/<W>]     for each of the W entries of bundle N: uint16 length || body, of length 0 where it is no receipt
+
+A receipt holds no content, and an auditor needs all of them: who had what, and since when. There are about as many as messages, so they are
+not files of their own like other published bodies. A bundle without a receipt has no file. Nothing signs these files: each body is the one that its
+entry's header names, or it is not taken.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from keys.tlog.entry import encode_bundle
+from keys.tlog.errors import Malformed
+from keys.tlog.tile import Bundle, bundles, parse_path
+
+_ENTRIES: Final = "tile/entries/"
+_RECEIPTS: Final = "receipts/"
+
+
+def receipts_path(bundle: Bundle) -> str:
+    """`receipts/<N>[.p/<W>]` of an entry bundle."""
+    return _RECEIPTS + bundle.path.removeprefix(_ENTRIES)
+
+
+def parse_receipts_path(path: str) -> Bundle:
+    """The bundle whose receipts a path names; raises keys.tlog.errors.Malformed on all but the one path of each."""
+    if not path.startswith(_RECEIPTS):
+        raise Malformed("not the path of receipts")
+    bundle = parse_path(_ENTRIES + path.removeprefix(_RECEIPTS))
+    assert isinstance(bundle, Bundle)  # by its prefix
+    return bundle
+
+
+def receipt_files(bodies: Mapping[int, bytes], since: int, size: int) -> Iterator[tuple[str, bytes]]:
+    """The files that a log of `size` entries has and one of `since` has not, from the receipts' bodies by log index."""
+    for bundle in bundles(size, since):
+        places: Iterable[int] = range(bundle.start, bundle.start + bundle.width)
+        found = [bodies.get(index, b"") for index in places]
+        if any(found):
+            yield receipts_path(bundle), encode_bundle(found)
