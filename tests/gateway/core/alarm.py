@@ -11,6 +11,7 @@ from keys.envelope import Kind, Marking, Precedence, application_data, franking_
 from tests.gateway.core.checks import accepted
 from tests.gateway.core.world import Party, World
 from tests.keys.alerts import Made, made
+from tests.restored import restored
 
 TEXT = b"shelter in place"
 SALT = b"s" * 16
@@ -82,6 +83,7 @@ class Alarm:
         return alert
 
 
+@restored
 def alarm(seed: int = 1) -> Alarm:
     world = World(seed)
     chen, dara, agent = (world.enrolled(role) for role in ("officer", "officer", "agent"))

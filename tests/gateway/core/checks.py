@@ -12,6 +12,7 @@ from keys.envelope import Envelope
 from keys.identity import ChannelId
 from keys.statement import GatewayRefusal, verify_refusal
 from tests.gateway.core.world import Party, World
+from tests.restored import restored
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Scene:
     channel: ChannelId
 
 
+@restored
 def scene(seed: int = 1, name: str = "narrow", **terms: Any) -> Scene:
     world = World(seed)
     officer, agent = world.enrolled("officer"), world.enrolled("agent")

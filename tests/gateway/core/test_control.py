@@ -17,7 +17,7 @@ from keys.envelope import Kind
 from keys.identity import DeviceId, PersonId, SigningKey
 from keys.policy import Verb, render
 from tests.gateway.core.checks import accepted, refused
-from tests.gateway.core.world import Party, World
+from tests.gateway.core.world import Party, World, founded
 from tests.keys.mission import DAY, LIFE, NOW, House, Registrar
 
 HOUR = 3_600_000
@@ -25,7 +25,7 @@ HOUR = 3_600_000
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return founded()
 
 
 def approve(approver: Party, der: bytes, **changes: Any) -> Any:

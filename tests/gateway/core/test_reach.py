@@ -13,12 +13,12 @@ from gateway.core.errors import Refused
 from gateway.wire import FRAME_LIMIT, Refusal
 from keys.canonical import encode
 from tests.gateway.core.checks import accepted
-from tests.gateway.core.world import Party, World
+from tests.gateway.core.world import Party, World, founded
 
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return founded()
 
 
 @dataclass

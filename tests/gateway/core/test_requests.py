@@ -19,7 +19,7 @@ from keys.mls import Remove
 from keys.policy import Verb
 from tests.gateway.core.checks import Scene, accepted, done, refused, scene
 from tests.gateway.core.test_kinds import leaf_of
-from tests.gateway.core.world import Party, World
+from tests.gateway.core.world import Party, World, founded
 from tests.keys.mission import DAY, LIFE, Registrar
 
 HOUR = 3_600_000
@@ -27,7 +27,7 @@ HOUR = 3_600_000
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return founded()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from keys.mls.group import Group
 from keys.mls.leaves import new_capabilities
 from tests.gateway.core.checks import Scene, accepted, refused, scene, sealed_again
 from tests.gateway.core.test_kinds import follow, hand_in, leaf_of
-from tests.gateway.core.world import Party, World
+from tests.gateway.core.world import Party, World, founded
 from tests.keys.mission import DAY
 
 HOUR = 3_600_000
@@ -49,7 +49,7 @@ def s() -> Scene:
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return founded()
 
 
 def test_a_channel_begins_with_its_creator_and_its_receipt_stream(world: World) -> None:

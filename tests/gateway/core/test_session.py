@@ -13,7 +13,7 @@ from gateway.wire import Refusal
 from keys.errors import BadSignature
 from keys.identity import DeviceId, SigningKey, verify
 from tests.gateway.core.checks import accepted
-from tests.gateway.core.world import Party, World
+from tests.gateway.core.world import Party, World, founded
 from tests.keys.mission import DAY
 
 HOUR = 3_600_000
@@ -56,7 +56,7 @@ class Meeting:
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return founded()
 
 
 @pytest.mark.parametrize("who", ["device", "registrar"])

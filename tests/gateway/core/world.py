@@ -55,6 +55,7 @@ from keys.mls import (
 from keys.mls.leaves import new_capabilities
 from keys.policy import render
 from tests.keys.mission import NOW, Device, House, Mission, Registrar
+from tests.restored import restored
 
 
 @dataclass
@@ -295,7 +296,10 @@ class World:
         return answer
 
     def authentication(self) -> Any:
-        return CharterAuthentication(self.charter, lambda c: self.view.certificate(c) is not None)
+        return CharterAuthentication(self.charter, self._knows)
+
+    def _knows(self, certificate: bytes) -> bool:
+        return self.view.certificate(certificate) is not None
 
     def run(self, decision: Any) -> Any:
         """One transaction of one decision."""
@@ -352,3 +356,9 @@ class World:
     def snapshot(self) -> str:
         """All that is stored, to compare before and after a refusal."""
         return sha256(self.db.serialize("main")).hexdigest()
+
+
+@restored
+def founded(seed: int = 1) -> World:
+    """A world just begun."""
+    return World(seed)
