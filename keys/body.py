@@ -8,6 +8,7 @@
     FRANKING_COMPLAINT  Complaint
     APPROVAL            Approval           an alert that two people have signed, or one alone, before it is sent
     REFUSED_ATTEMPT     RefusedAttempt     an alert that the gateway refused, without its text
+    WITHHELD            Withheld           an alert that its author's own device refused, by that device
     REVIEW              Review             somebody else has looked at an alert that one sent alone
     ACK                 Ack                a person's answer, by number
     ESCALATION, JUMP    Escalated, Jump    what the ladder did and who jumped on it (`keys.ladder`)
@@ -163,6 +164,14 @@ class RefusedAttempt(Record, frozen=True, array_like=True):
     refusal: Uint
 
 
+class Withheld(Record, frozen=True, array_like=True):
+    """This device refused to let its own user alert: to write or send one (ALERT) or to approve one (APPROVAL), and why as a number
+    of the protocol. Never what it said, nor whom it was for."""
+
+    what: Kind
+    refusal: Annotated[int, Meta(ge=0, le=255)]
+
+
 class Review(Record, frozen=True, array_like=True):
     """An alert that one person sent alone was reviewed by another. `finding` is a salted hash: the text goes to the officers."""
 
@@ -216,6 +225,7 @@ _read_receipt = reader(Receipt, limit=16_384)
 read_complaint = reader(Complaint, limit=256)
 read_approval = reader(Approval, limit=LADDER_LIMIT + 64 * 1024)
 read_refused_attempt = reader(RefusedAttempt, limit=256)
+read_withheld = reader(Withheld, limit=64)
 read_review = reader(Review, limit=256)
 read_ack = reader(Ack, limit=256)
 read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)

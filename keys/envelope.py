@@ -73,6 +73,7 @@ class Kind(IntEnum):
     JUMP = 31
     REVIEW = 32
     UNLOCK = 33
+    WITHHELD = 34
 
     @property
     def label(self) -> str:
@@ -93,7 +94,11 @@ PUBLISHED: Final = frozenset(
         Kind.REVOCATION_LIST,
         Kind.COMMIT,
         Kind.PROPOSAL,
+        Kind.DISCLOSURE_REQUEST,
+        Kind.DISCLOSURE_VOTE,
         Kind.DISCLOSURE,
+        Kind.AUDITOR_READ,
+        Kind.TOMBSTONE,
         Kind.CHANNEL_CREATED,
         Kind.GATEWAY_ACT,
         Kind.RESYNC_APPROVAL,
@@ -103,6 +108,7 @@ PUBLISHED: Final = frozenset(
         Kind.ESCALATION,
         Kind.JUMP,
         Kind.REVIEW,
+        Kind.WITHHELD,
     }
 )
 """Kinds whose body the log hands out under `body/<hash>`; no other body is ever published."""

@@ -132,6 +132,8 @@ def _check_add(
         raise BadCommit(str(error)) from None
     if not allowed:
         raise BadCommit(f"{added.organisation} may not see what goes to this channel")
+    if policy.audits(added.roles):
+        raise BadCommit(f"device {added.device.hex()[:8]} is an auditor's, and an auditor sits in no channel")
     if trust.revoked(turn.draft, added, place.index):
         raise BadCommit(f"device {added.device.hex()[:8]} was revoked before it was added")
     return added

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position
-from gateway.core.view import CertificateRow, Invitation, Member, Stored, Stream
+from gateway.core.view import CertificateRow, DisclosureRow, Invitation, Member, Stored, Stream
 from gateway.wire import NoticeState, Refusal
 from keys.authority import RevocationList
 from keys.identity import PersonId
@@ -298,6 +298,28 @@ class SetReview:
     review_due: int
 
 
+@dataclass(frozen=True, slots=True)
+class PutDisclosure:
+    """A request to see one message; nobody has voted yet."""
+
+    row: DisclosureRow
+
+
+@dataclass(frozen=True, slots=True)
+class PutVote:
+    request: bytes
+    person: PersonId
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutDisclosed:
+    """A participant's device has answered a request."""
+
+    request: bytes
+    device: bytes
+
+
 Effect = (
     Append
     | PutStream
@@ -333,6 +355,9 @@ Effect = (
     | SettleNotice
     | PutRoads
     | SetReview
+    | PutDisclosure
+    | PutVote
+    | PutDisclosed
 )
 
 

@@ -3,8 +3,9 @@
 | stream | who is sent what |
 |---|---|
 | channel | every member everything, from the commit that added it to the one that removed it |
-| control channel | charters and revocation lists everyone; certificates and the gateway's acts officers and registrars; what is |
-|                 | announced of alerts, and what their ladders do, the mission's own who write or approve alerts |
+| control channel | charters and revocation lists everyone; certificates, the gateway's acts and disclosures officers, auditors and  |
+|                 | registrars; a request for a disclosure also whoever could make it; what is announced of alerts, and what their  |
+|                 | ladders do, the mission's own who write or approve alerts |
 | unlock stream   | the mission's own who write or approve alerts |
 | receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation; an |
 |                 | answer to an alert the officers among the members |
@@ -23,6 +24,7 @@ from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import read_ack, read_receipt
 from keys.charter import Charter
+from keys.disclosure import read_request
 from keys.emergency import read_case
 from keys.envelope import Heard, Kind
 from keys.errors import Malformed
@@ -30,9 +32,9 @@ from keys.identity import ChannelId, receipt_stream
 from keys.policy import Verb
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
-_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT})
+_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE})
 _ALERTING: Final = frozenset(
-    {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK}
+    {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK, Kind.WITHHELD}
 )
 
 
@@ -47,7 +49,7 @@ class Following:
 
 def recipient_of(who: Identity, charter: Charter) -> Recipient:
     """A device as delivery sees it under this charter."""
-    directory = charter.policy.permits(who.roles, Verb.DIRECTORY)
+    directory = bool(charter.policy.verbs(who.roles) & {Verb.DIRECTORY, Verb.AUDIT})
     verbs = charter.policy.verbs(who.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
     alerting = bool(verbs) and who.organisation == charter.policy.home.name and not who.registrar
     return Recipient(who.device, who.organisation, directory, who.registrar, alerting)
@@ -137,9 +139,23 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:
         return Audience(everyone=True)
+    if stored.kind is Kind.DISCLOSURE_REQUEST:
+        return Audience(directory=True, devices=frozenset({stored.device, *_participants(view, stored)}))
     return Audience(
         directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}), alerting=stored.kind in _ALERTING
     )
+
+
+def _participants(view: View, stored: Stored) -> frozenset[bytes]:
+    """Devices of the mission's own that are in the channel and were when the message asked for was sent."""
+    charter = view.charter()
+    try:
+        asked = read_request(stored.body or b"")
+    except Malformed:
+        return frozenset()
+    home = charter.policy.home.name if charter else ""
+    found = [(m.device, view.certificate(m.certificate)) for m in view.members(asked.channel) if m.since < asked.seq]
+    return frozenset(device for device, row in found if row is not None and row.organisation == home)
 
 
 def _asking(view: View, stored: Stored) -> frozenset[bytes]:

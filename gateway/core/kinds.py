@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from gateway.core import alerts, control, emergencies, limits, resync, roster
+from gateway.core import alerts, attempts, control, disclosures, emergencies, limits, resync, roster
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
@@ -203,7 +203,11 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.APPROVAL: alerts.approval,
     Kind.JUMP: alerts.jump,
     Kind.REVIEW: alerts.review,
+    Kind.WITHHELD: attempts.withheld,
     Kind.RECEIPT: receipt,
+    Kind.DISCLOSURE_REQUEST: disclosures.request,
+    Kind.DISCLOSURE_VOTE: disclosures.vote,
+    Kind.DISCLOSURE: disclosures.disclosure,
     Kind.UNLOCK: unlock,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,

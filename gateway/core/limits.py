@@ -30,4 +30,5 @@ EMERGENCY_RESERVE: Final = 4 * 1024 * 1024  # bytes on disk, given up for alerts
 APPROVAL_LATE: Final = 3_600_000  # ms after its deadline that an alert approved in time is still taken
 ATTEMPTS_NOTED: Final = 16  # refused alerts that the log tells of in a minute
 ATTEMPTS_OF_ONE: Final = 3  # of them, of one device
+DISCLOSURES_A_DAY: Final = 50  # that one auditor may ask for
 DISK_RETRY: Final = 5_000  # ms

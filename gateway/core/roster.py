@@ -258,6 +258,8 @@ def _check_adds(view: View, run: Run, change: _Change) -> None:
             raise Refused(Refusal.REVOKED, "a device to be added was revoked")
         if run.now > row.not_after:
             raise Refused(Refusal.EXPIRED, "the certificate of a device to be added has ended")
+        if policy.audits(row.roles):
+            raise Refused(Refusal.ROLE, "an auditor sits in no channel")
         if not policy.may_see(row.organisation, Marking(run.stream.ceiling), run.now):
             raise Refused(Refusal.TLP, f"the agreement with {row.organisation} does not reach this channel's ceiling")
     devices = [row.device for _, row in change.added]

@@ -45,17 +45,21 @@ ALERTING: Final = frozenset(
         Kind.ACK,
         Kind.JUMP,
         Kind.REVIEW,
+        Kind.WITHHELD,
         Kind.SOS,
         Kind.STAND_DOWN,
         Kind.CHECK_IN_PLAN,
         Kind.CHECK_IN,
+        Kind.DISCLOSURE_REQUEST,
+        Kind.DISCLOSURE_VOTE,
+        Kind.DISCLOSURE,
     }
 )
 """Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
 next alert never waits behind one that the gateway will not take."""
 
 FOR_GOOD: Final = frozenset(
-    {Refusal.SCHEMA, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}
+    {Refusal.SCHEMA, Refusal.LIMIT, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}
 )
 
 

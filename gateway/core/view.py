@@ -197,11 +197,34 @@ class LogEnd:
     time: int
 
 
+@dataclass(frozen=True, slots=True)
+class DisclosureRow:
+    """An auditor's request to see one message, by the header hash of the request, and how it stands.
+
+    `agreed` and `against` are people, `answered` devices of participants that have disclosed it or refused.
+    """
+
+    request: bytes
+    channel: ChannelId
+    seq: int
+    requester: PersonId
+    author: PersonId
+    time: int
+    agreed: frozenset[PersonId] = frozenset()
+    against: frozenset[PersonId] = frozenset()
+    answered: frozenset[bytes] = frozenset()
+
+
 class View(Broadcasts, Protocol):
     """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
 
     def charter(self) -> Charter | None: ...
     def charter_notes(self) -> Sequence[bytes]: ...
+    def disclosure(self, request: bytes) -> DisclosureRow | None: ...
+    def disclosures_since(self, person: bytes, since: int) -> int:
+        """How many requests a person has made since then (ms)."""
+        ...
+
     def stream(self, channel: bytes) -> Stream | None: ...
     def chain(self, channel: bytes, device: bytes) -> Chain: ...
     def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, RefusedAttempt]:

@@ -18,6 +18,7 @@ from gateway.core.broadcast import (
     Position,
     Waiting,
 )
+from gateway.store.table import Rows
 from gateway.wire import NoticeState
 from keys.identity import ChannelId, PersonId
 from keys.ladder import APP, Why
@@ -45,16 +46,8 @@ def _notice(row: tuple) -> Notice:  # type: ignore[type-arg]
     return Notice(row[0], row[1], row[2], row[3], PersonId(row[4]), row[5], NoticeState(row[6]), *row[7:])
 
 
-class BroadcastRows:
+class BroadcastRows(Rows):
     """The part of `SqliteView` about alerts."""
-
-    _db: apsw.Connection
-
-    def _row(self, sql: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchone()
-
-    def _rows(self, sql: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
-        return self._db.execute(sql, values).fetchall()
 
     def _alert(self, row: tuple | None) -> AlertRow | None:  # type: ignore[type-arg]
         if row is None:

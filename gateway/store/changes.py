@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.store import broadcasts
+from gateway.store import broadcasts, disclosures
 
 Change = Callable[[apsw.Connection, Any], None]
 
@@ -292,6 +292,9 @@ CHANGES: Final[dict[type, Change]] = {
     e.SettleNotice: broadcasts.settle_notice,
     e.PutRoads: broadcasts.put_roads,
     e.SetReview: broadcasts.set_review,
+    e.PutDisclosure: disclosures.put_disclosure,
+    e.PutVote: disclosures.put_vote,
+    e.PutDisclosed: disclosures.put_disclosed,
 }
 
 

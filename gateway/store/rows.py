@@ -19,6 +19,7 @@ from gateway.core.view import (
     Upload,
 )
 from gateway.store.broadcasts import BroadcastRows
+from gateway.store.disclosures import DisclosureRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.charter import Charter, reopen
@@ -95,7 +96,7 @@ class Parsed:
         return self._charters[note]
 
 
-class SqliteView(BroadcastRows):
+class SqliteView(BroadcastRows, DisclosureRows):
     """`core.view.View` over one connection."""
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:

@@ -63,7 +63,7 @@ class Mission:
         self.gateway = SigningKey.generate(self.random)
         self.log = Ed25519Signer.from_seed("log.test/meridian", self.random(32))
         self.authorities = [Ed25519Signer.from_seed(f"authority-{n}", self.random(32)) for n in range(3)]
-        self.home = self.house("Meridian", home=True, roles=frozenset({"agent", "leader", "officer"}))
+        self.home = self.house("Meridian", home=True, roles=frozenset({"agent", "auditor", "leader", "officer"}))
         self.partner = self.house("Hostpol", home=False, roles=frozenset({"guest"}))
         self.policy = Policy(
             mission="Meridian Mission",

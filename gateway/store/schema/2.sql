@@ -12,7 +12,7 @@ ALTER TABLE streams ADD COLUMN beside BLOB NOT NULL DEFAULT x'';
 
 -- Bodies that the log publishes: approvals, stand-downs, refused attempts, escalations and jumps too.
 DROP INDEX envelopes_published;
-CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32);
+CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32, 34);
 
 CREATE TABLE alerts (
     root       BLOB PRIMARY KEY,
@@ -115,4 +115,28 @@ CREATE TABLE contacts (
     person BLOB NOT NULL,
     road   TEXT NOT NULL,
     PRIMARY KEY (road, person)
+) WITHOUT ROWID;
+
+-- An auditor's request to see one message, by the request's header hash; who has voted, and which participant has answered.
+CREATE TABLE disclosures (
+    request   BLOB PRIMARY KEY,
+    stream    BLOB NOT NULL,
+    seq       INTEGER NOT NULL,
+    requester BLOB NOT NULL,
+    author    BLOB NOT NULL,
+    time      INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX disclosures_requester ON disclosures (requester, time);
+
+CREATE TABLE disclosure_votes (
+    request BLOB NOT NULL,
+    person  BLOB NOT NULL,
+    agrees  INTEGER NOT NULL,
+    PRIMARY KEY (request, person)         -- each person votes once
+) WITHOUT ROWID;
+
+CREATE TABLE disclosure_answers (
+    request BLOB NOT NULL,
+    device  BLOB NOT NULL,
+    PRIMARY KEY (request, device)
 ) WITHOUT ROWID;
