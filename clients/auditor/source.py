@@ -5,6 +5,7 @@ A source hands out bytes by path and vouches for nothing; `keys.tlog.reader` che
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,19 +55,31 @@ class FolderSource:
     """A tlog-tiles folder, as the gateway keeps it or as someone copied it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = str(folder)
 
     def fetch(self, path: str) -> bytes:
         """The bytes of one file, at most one byte over what the largest can have."""
         limit = limit_of(path)  # so that nothing but a resource is ever opened
         try:
-            with (self._folder / path).open("rb") as file:
-                return file.read(1 + limit)
+            with open(f"{self._folder}/{path}", "rb", buffering=0) as file:
+                there = os.fstat(file.fileno()).st_size
+                return file.read(min(limit, there) + 1) or b""
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(path) from error
 
     def paths(self) -> Iterator[str]:
         """Every file below `tile/`, in order."""
-        for file in sorted((self._folder / "tile").rglob("*")):
-            if file.is_file():
-                yield file.relative_to(self._folder).as_posix()
+        yield from _files(f"{self._folder}/tile", "tile")
+
+
+def _files(folder: str, path: str) -> Iterator[str]:
+    try:
+        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in found:
+        below = f"{path}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path, below)
+        elif entry.is_file():
+            yield below

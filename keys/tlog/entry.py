@@ -41,10 +41,13 @@ def split_bundle(data: bytes, width: int) -> tuple[list[bytes], int]:
         raise Malformed(f"no bundle has {width} entries")
     entries: list[bytes] = []
     start, end = 0, len(data)
-    while len(entries) < width and start + 2 <= end:
-        stop = start + 2 + (data[start] << 8 | data[start + 1])
+    for _ in range(width):
+        first = start + 2
+        if first > end:
+            break
+        stop = first + (data[start] << 8 | data[start + 1])
         if stop > end:
             break
-        entries.append(data[start + 2 : stop])
+        entries.append(data[first:stop])
         start = stop
     return entries, end - start

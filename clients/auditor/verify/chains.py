@@ -13,11 +13,10 @@ from hashlib import sha256
 
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.entries import Placed
-from clients.auditor.verify.signatures import Signatures, signed
+from clients.auditor.verify.signatures import Signatures, Signed, signed
 from keys.envelope import CHAINED, NOTHING, RUN_LIMIT
 
 Keys = tuple[bytes, ...]
-Newest = tuple[Placed, Keys, Topic]  # an envelope with a signature of its own, and what it is checked for
 
 
 @dataclass(slots=True)
@@ -27,9 +26,9 @@ class Chain:
     number: int = 0
     link: bytes = NOTHING
     index: int = -1  # of the last envelope
-    newest: Newest | None = None  # its newest signature, which nothing after it has vouched for
+    newest: Signed | None = None  # its newest signature, which nothing after it has vouched for
     run: int = 0  # unsigned envelopes at the end, not closed yet
-    run_alone: bool = False  # one of them is of a kind that runs don't have
+    device: bytes = b""
 
 
 class Chains:
@@ -40,7 +39,7 @@ class Chains:
         self.keyless: dict[bytes, int] = {}  # streams whose authors' keys are not known, and where first
         self._findings = findings
         self._signatures = signatures
-        self._open: tuple[bytes, bytes] | None = None  # whose run is not closed
+        self.open: Chain | None = None  # whose run is not closed
 
     def take(
         self, placed: Placed, keys: Keys | None, topic: Topic = Topic.SIGNATURES, *, at_once: bool = False
@@ -53,35 +52,40 @@ class Chains:
         name = (context.device, context.channel)
         chain = self.all.get(name)
         if chain is None:
-            chain = self.all[name] = Chain()
-        if self._open is not None and self._open != name:
-            self._left_open(self._open)
+            chain = self.all[name] = Chain(device=context.device)
+        if self.open is not None and self.open is not chain:
+            self._left_open(self.open)
         if context.number != chain.number + 1:
             self._misnumbered(placed, chain)
         elif context.previous != chain.link:
             self._broken(placed, chain)
         envelope = placed.claimed.envelope
-        self._run(placed, chain, name)
+        self._run(placed, chain)
         if keys is None:
             self.keyless.setdefault(context.channel, placed.index)
         elif envelope.signature:
-            self._sign((placed, keys, topic), chain, at_once=at_once)
+            self._sign(signed(placed, keys, topic), chain, at_once=at_once)
         chain.number = context.number
         chain.link = sha256(envelope.header + envelope.signature).digest()
         chain.index = placed.index
 
-    def _sign(self, newest: Newest, chain: Chain, *, at_once: bool) -> None:
+    def close(self, chain: Chain, newest: Signed) -> None:
+        """The signature that ends a run, against whose envelopes nothing speaks."""
+        chain.run, self.open = 0, None
+        self._sign(newest, chain, at_once=False)
+
+    def _sign(self, newest: Signed, chain: Chain, *, at_once: bool) -> None:
         if at_once:
-            self._signatures.check(signed(*newest))
+            self._signatures.check(newest)
         elif self._signatures.every:
-            self._signatures.later(signed(*newest))
+            self._signatures.later(newest)
         chain.newest = None if at_once else newest
 
-    def _run(self, placed: Placed, chain: Chain, name: tuple[bytes, bytes]) -> None:
+    def _run(self, placed: Placed, chain: Chain) -> None:
         """Counts the envelopes of a run, and refuses one that `keys.envelope.verify_run` would refuse."""
         if not placed.claimed.envelope.signature:  # only of kinds that may: `read` has seen to it
             chain.run += 1
-            self._open = name
+            self.open = chain
             return
         if chain.run and placed.context.kind not in CHAINED:
             rule = "a kind that is always signed closes the run of another"
@@ -90,14 +94,13 @@ class Chains:
             rule = f"a run of {chain.run + 1} envelopes, over {RUN_LIMIT}"
             self._findings.fail(Topic.CHAINS, Cause.INJECTED, rule, placed.index)
         chain.run = 0
-        self._open = None
+        self.open = None
 
-    def _left_open(self, name: tuple[bytes, bytes]) -> None:
-        chain = self.all[name]
-        rule = f"the run of device {name[0].hex()[:8]} ends here without the signature that closes it"
+    def _left_open(self, chain: Chain) -> None:
+        rule = f"the run of device {chain.device.hex()[:8]} ends here without the signature that closes it"
         self._findings.fail(Topic.CHAINS, Cause.MISSING, rule, chain.index)
         chain.run = 0
-        self._open = None
+        self.open = None
 
     def _misnumbered(self, placed: Placed, chain: Chain) -> None:
         device, number = placed.context.device.hex()[:8], placed.context.number
@@ -111,7 +114,7 @@ class Chains:
     def _broken(self, placed: Placed, chain: Chain) -> None:
         """Two entries disagree: the earlier is to blame if its own signature fails, or if it has none."""
         newest = chain.newest
-        if newest is not None and newest[0].index == chain.index and not signed(*newest).holds:
+        if newest is not None and newest.index == chain.index and not newest.holds:
             rule = f"the header is not the one that was signed; entry {placed.index} still holds the hash of that"
             self._findings.fail(Topic.CHAINS, Cause.ALTERED, rule, chain.index)
         elif chain.run:
@@ -123,13 +126,12 @@ class Chains:
 
     def end(self) -> None:
         """Check the newest signature of each chain, and say which runs are open and which keys nobody knows."""
-        if self._open is not None:
-            chain = self.all[self._open]
-            rule = f"the last {chain.run} envelopes are of a run whose end is not logged yet"
-            self._findings.unchecked(Topic.SIGNATURES, rule, chain.index)
+        if self.open is not None:
+            rule = f"the last {self.open.run} envelopes are of a run whose end is not logged yet"
+            self._findings.unchecked(Topic.SIGNATURES, rule, self.open.index)
         for chain in self.all.values():
             if chain.newest is not None and not self._signatures.every:
-                self._signatures.check(signed(*chain.newest))
+                self._signatures.check(chain.newest)
         for channel, index in self.keyless.items():
             rule = f"channel {channel.hex()[:8]}: whose keys count there is not known from entry {index} on"
             self._findings.unchecked(Topic.SIGNATURES, rule, index)

@@ -160,13 +160,13 @@ class Times:
         self.last = 0
         self._before = 0  # the time before that
         self._index = 0
-        self._latest = now + CLOCK_AHEAD
+        self.latest = now + CLOCK_AHEAD
         self._findings = findings
 
     def take(self, placed: Placed) -> None:
         """The next entry's time: not before the last one's, not after the auditor's own clock."""
         time, index = placed.entry.time, placed.index
-        if time > self._latest:
+        if time > self.latest:
             self._findings.fail(Topic.TIMES, Cause.FUTURE_TIME, "logged at a time that has not come yet", index)
         if time < self.last - CLOCK_TOLERANCE:
             self._fallen(time, index)
@@ -174,6 +174,10 @@ class Times:
         if context.time - time > CLOCK_AHEAD and context.kind not in (Kind.ALERT, Kind.SOS):
             rule = f"sealed {(context.time - time) // 1000} s after it was logged"
             self._findings.fail(Topic.TIMES, Cause.FUTURE_TIME, rule, index)
+        self.move(time, index)
+
+    def move(self, time: int, index: int) -> None:
+        """An entry's time that nothing speaks against."""
         self._before, self.last, self._index = self.last, time, index
 
     def _fallen(self, time: int, index: int) -> None:

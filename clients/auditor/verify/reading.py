@@ -16,8 +16,10 @@ from clients.auditor.verify.certificates import Certificates
 from clients.auditor.verify.chains import Chains
 from clients.auditor.verify.charters import Charters
 from clients.auditor.verify.claims import OF_THE_ENTRIES, Cause, Findings, Topic
+from clients.auditor.verify.columns import columns
 from clients.auditor.verify.entries import Placed, Stream, Streams, Times, read_leaf
 from clients.auditor.verify.heads import Fetch
+from clients.auditor.verify.plain import Plain
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Rosters
 from clients.auditor.verify.signatures import Signatures
@@ -63,6 +65,7 @@ class Reading:
         self.rosters = Rosters(self.registry, self.certificates, self._bodies, findings)
         self.chains = Chains(findings, self._signatures)
         self.speech = Speech(self.registry, findings, self._bodies)
+        self.plain = Plain(self.chains, self.times, self.registry)
 
     # ------------------------------------------------------------------ entry by entry
 
@@ -72,17 +75,29 @@ class Reading:
             self.stopped = expected
         if self.stopped is not None:
             return
-        for index, leaf in enumerate(leaves, first):
-            self.read += 1
-            placed = read_leaf(index, leaf, self._findings)
-            if placed is not None:
-                self._take(placed)
+        self.read += len(leaves)
+        rows = columns(leaves)
+        if rows is None:  # one of them is none
+            for index, leaf in enumerate(leaves, first):
+                self.judge(index, leaf)
+            return
+        take = self.plain.take
+        for index, leaf, entry, context in zip(range(first, first + len(leaves)), leaves, *rows, strict=True):
+            if not take(index, entry, context):
+                self.judge(index, leaf)
+
+    def judge(self, index: int, leaf: bytes) -> None:
+        """One entry, by those who can say what is wrong with it."""
+        placed = read_leaf(index, leaf, self._findings)
+        if placed is not None:
+            self._take(placed)
 
     def _take(self, placed: Placed) -> None:
         stream = self.streams.take(placed)
         self.times.take(placed)
+        self.plain.fall(placed, everywhere=not stream.dense and stream.parent is None)
         if stream.dense:
-            self._in_channel(placed)
+            self._in_channel(placed, stream)
         elif stream.parent is not None:
             self._receipt(placed, stream)
         elif stream.id == self.streams.unlocks:
@@ -112,6 +127,8 @@ class Reading:
                 self.rosters.look_again(placed.index)
         elif kind is Kind.REVIEW:
             self.speech.alerts.reviewed(self._bodies.get(placed))
+        elif kind is Kind.WITHHELD:
+            self.speech.alerts.withheld(self._bodies.get(placed))
         elif kind not in (Kind.APPROVAL, Kind.JUMP):  # an alert is judged by what its channels were sent
             self._out_of_place(placed, f"no {kind.name} stands in the control channel")
 
@@ -136,6 +153,8 @@ class Reading:
         self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
         if kind is Kind.GATEWAY_ACT:
             self._act(placed)
+        elif kind is Kind.FILLER:
+            self.plain.filler(placed, self.streams.open[placed.entry.channel], charter.policy.gateway_key)
 
     def _act(self, placed: Placed) -> None:
         body = self._bodies.get(placed)
@@ -145,7 +164,7 @@ class Reading:
         except Malformed as error:
             self._findings.fail(Topic.GATEWAY, Cause.INJECTED, f"no act of a gateway: {error}", placed.index)
 
-    def _in_channel(self, placed: Placed) -> None:
+    def _in_channel(self, placed: Placed, stream: Stream) -> None:
         kind, channel = placed.claimed.context.kind, placed.entry.channel
         if kind is Kind.CHANNEL_CREATED and placed.entry.seq == 1 and self.registry.charter is not None:
             self.rosters.created(placed)
@@ -160,7 +179,9 @@ class Reading:
         if roster is None:
             return
         self.speech.take(placed, roster)
-        if kind is Kind.COMMIT:
+        if kind is Kind.APPLICATION:
+            self.plain.content(placed, stream, roster)
+        elif kind is Kind.COMMIT:
             self.rosters.committed(placed, roster)
         elif kind is Kind.PROPOSAL:
             self.rosters.proposed(placed, roster)
@@ -175,6 +196,7 @@ class Reading:
             self._unjudged = placed.index if self._unjudged is None else self._unjudged
         else:
             self.speech.receipt(placed, parent)
+            self.plain.receipt(placed, stream, self.streams.open[stream.parent], parent)
 
     def _roster(self, channel: bytes) -> Roster | None:
         known = self.charters.current is not None and channel not in self.rosters.lost
@@ -206,6 +228,7 @@ class Reading:
         self.rosters.end()
         self.chains.end()
         self._signatures.end()
+        self.speech.said += self.plain.said
         self.speech.end()
         self._bodies.end()
         self._findings.note(Topic.ENTRIES, f"{self.read} read")

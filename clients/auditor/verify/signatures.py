@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.entries import Placed
+from keys.envelope import Kind
 from keys.errors import BadSignature
 from keys.identity import verify
 
 THREADS: Final = 2
 BATCH: Final = 512  # signatures handed to a thread at once
+LABELS: Final = {kind: kind.label for kind in Kind}
 WAITING: Final = 16  # batches on their way, so that memory stays bounded
 
 
@@ -41,7 +43,7 @@ class Signed(Struct, frozen=True, gc=False):
 def signed(placed: Placed, keys: tuple[bytes, ...], topic: Topic = Topic.SIGNATURES) -> Signed:
     """The signature on an entry; PyNaCl releases the lock while it works, so batches of these run side by side."""
     envelope = placed.claimed.envelope
-    return Signed(placed.index, topic, keys, placed.context.kind.label, envelope.header, envelope.signature)
+    return Signed(placed.index, topic, keys, LABELS[placed.context.kind], envelope.header, envelope.signature)
 
 
 class Signatures:

@@ -142,7 +142,9 @@ def restore(state: State, reading: Reading) -> None:
             Stream(stream.id, stream.seq, stream.rolling, stream.parent, stream.dense, base, bytearray(stream.history))
         )
     for chain in state.chains:
-        reading.chains.all[chain.device, chain.channel] = Chain(chain.number, chain.link, chain.index)
+        reading.chains.all[chain.device, chain.channel] = Chain(
+            chain.number, chain.link, chain.index, device=chain.device
+        )
 
 
 def _restore_registry(state: State, reading: Reading) -> None:

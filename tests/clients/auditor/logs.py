@@ -279,6 +279,14 @@ class Book:
         """All of the channel so far."""
         return Heard(self.seqs.get(channel, 0), self.rolling.get(channel, NOTHING))
 
+    def rolling_at(self, channel: bytes, seq: int) -> bytes:
+        """The channel's rolling hash after that place."""
+        found = NOTHING
+        for entry in map(read_entry, self.leaves):
+            if entry.channel == channel and entry.seq <= seq:
+                found = rolling(found, entry.header)
+        return found
+
     def take(self, channel: bytes, envelope: Envelope, data: bytes) -> int:
         """Give an envelope its place."""
         self.now += 50
