@@ -5,7 +5,8 @@
     Disclosure   a participant's device opens it for the auditor alone, once enough have agreed, or refuses
     Package      what the auditor opens: content and salt against the franking tag of a logged entry
 
-Each of the first three is an envelope of the control channel. The proof rests on the franking tag (HMAC-SHA-256, which commits)
+Each of the first three is an envelope of the control channel, and names the certificate whose key signs it, since not everybody
+who reads it knows its author. The proof rests on the franking tag (HMAC-SHA-256, which commits)
 and the author's signature over the header that holds it, through the author's own chain where a run has one signature. It never
 rests on an AEAD's ciphertext, which opens under more than one key (Dodis and others, 2018), and a package holds no key.
 """
@@ -16,8 +17,9 @@ from hashlib import sha256
 from typing import Annotated, Final
 
 from msgspec import Meta
+from msgspec.structs import replace
 
-from keys.canonical import Hash, Id, Key, Positive, Record, reader
+from keys.canonical import Hash, Id, Key, Positive, Record, encode, reader
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.envelope import (
@@ -60,6 +62,7 @@ class Request(Record, frozen=True, array_like=True):
     `key` is an Ed25519 key made for this request: whoever discloses seals to it. `why` is sealed to those who vote.
     """
 
+    certificate: Hash
     channel: Id
     seq: Positive
     header_hash: Hash
@@ -75,6 +78,7 @@ class Request(Record, frozen=True, array_like=True):
 class Vote(Record, frozen=True, array_like=True):
     """`request` is the header hash of a DISCLOSURE_REQUEST."""
 
+    certificate: Hash
     request: Hash
     agrees: bool
 
@@ -82,6 +86,7 @@ class Vote(Record, frozen=True, array_like=True):
 class Disclosure(Record, frozen=True, array_like=True):
     """A participant's answer: a `Package` sealed to the request's key, or None: it will not."""
 
+    certificate: Hash
     request: Hash
     package: Sealed | None
 
@@ -103,7 +108,7 @@ class Package(Record, frozen=True, array_like=True):
 
 _read_why = reader(Why, limit=2_048)
 read_request = reader(Request, limit=64 * 1024)
-read_vote = reader(Vote, limit=64)
+read_vote = reader(Vote, limit=128)
 read_disclosure = reader(Disclosure, limit=CONTENT_LIMIT + 256 * 1024)
 read_package = reader(Package, limit=CONTENT_LIMIT + 256 * 1024)
 
@@ -111,16 +116,13 @@ read_package = reader(Package, limit=CONTENT_LIMIT + 256 * 1024)
 # --- asking ---
 
 
-def ask(
-    channel: bytes, seq: int, header_hash: bytes, why: bytes, key: bytes, voters: Iterable[bytes], random: Random
-) -> Request:
-    """A request; `why` is the encoding of a `Why`, `voters` the Ed25519 keys of those who may vote.
+def ask(bare: Request, why: Why, voters: Iterable[bytes], random: Random) -> Request:
+    """A request with its reason, sealed to the Ed25519 keys of those who may vote; `bare` has none yet.
 
     Raises:
         Malformed: too many voters, or one whose key is none.
     """
-    bare = Request(channel, seq, header_hash, key, Sealed([], b""))
-    return Request(channel, seq, header_hash, key, seal_for(list(voters), WHY, bare.subject, why, random))
+    return replace(bare, why=seal_for(list(voters), WHY, bare.subject, encode(why), random))
 
 
 def open_why(request: Request, key: SigningKey) -> Why:

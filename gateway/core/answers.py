@@ -47,8 +47,8 @@ def fitting(items: Iterable[T], size: Callable[[T], int]) -> list[T]:
 
 
 def knows_all(who: Identity, charter: Charter) -> bool:
-    """Officers and registrars know the whole directory."""
-    return who.registrar or charter.policy.permits(who.roles, Verb.DIRECTORY)
+    """Officers, auditors and registrars know the whole directory."""
+    return who.registrar or bool(charter.policy.verbs(who.roles) & {Verb.DIRECTORY, Verb.AUDIT})
 
 
 def may_know(view: View, who: Identity, device: bytes, charter: Charter) -> bool:
@@ -59,6 +59,12 @@ def may_know(view: View, who: Identity, device: bytes, charter: Charter) -> bool
 def _may_check(view: View, who: Identity, device: bytes, charter: Charter) -> bool:
     """Certificates may be fetched of those too who were in a channel at the same time: their messages are still to be read."""
     return who.device == device or knows_all(who, charter) or view.shared_channel(who.device, device)
+
+
+def _public_here(who: Identity, row: CertificateRow, charter: Charter) -> bool:
+    """People of the mission's own check who asks for a disclosure, and who agrees."""
+    verbs = charter.policy.verbs(row.roles) & {Verb.AUDIT, Verb.DISCLOSE}
+    return bool(verbs) and who.organisation == charter.policy.home.name
 
 
 def charter(view: View, _: Identity | None, frame: wire.GetCharter, _now: int) -> wire.CharterNote:
@@ -114,7 +120,7 @@ def certificates(view: View, who: Identity, frame: wire.GetCertificates, _now: i
     rows = []
     for certificate in frame.hashes:
         row = view.certificate(certificate)
-        if row is None or not _may_check(view, who, row.device, current):
+        if row is None or not (_may_check(view, who, row.device, current) or _public_here(who, row, current)):
             raise denied()
         rows.append(row)
     entries: dict[bytes, wire.Placed] = {}

@@ -18,13 +18,13 @@ from gateway.core.run import HOUR, Run, check_control, check_verb
 from gateway.core.view import CertificateRow, DisclosureRow, Stream, View
 from gateway.wire import Refusal
 from keys.charter import Charter
-from keys.disclosure import Ballot, Request, read_disclosure, read_request, read_vote
+from keys.disclosure import Ballot, Disclosure, Request, Vote, read_disclosure, read_request, read_vote
 from keys.envelope import ENCRYPTED
 from keys.errors import KeysError, Malformed, NotPermitted
 from keys.identity import ChannelId
 from keys.policy import Verb
 
-T = TypeVar("T")
+T = TypeVar("T", Request, Vote, Disclosure)
 DAY: Final = 24 * HOUR
 
 
@@ -51,9 +51,12 @@ def _read(run: Run, read: Callable[[bytes], T]) -> tuple[bytes, T]:
     if verified.context.expires:
         raise Refused(Refusal.SCHEMA, "what is said of a disclosure is kept as long as the log")
     try:
-        return verified.header_hash, read(data)
+        said = read(data)
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
+    if said.certificate != run.who.certificate:
+        raise Refused(Refusal.SCHEMA, "it names another certificate than its author's")
+    return verified.header_hash, said
 
 
 def _check_quota(view: View, run: Run) -> None:

@@ -4,7 +4,7 @@
 |---|---|
 | channel | every member everything, from the commit that added it to the one that removed it |
 | control channel | charters and revocation lists everyone; certificates, the gateway's acts and disclosures officers, auditors and  |
-|                 | registrars; a request for a disclosure also whoever could make it; what is announced of alerts, and what their  |
+|                 | registrars; requests for a disclosure and votes also whoever could make it; what is announced of alerts, and what their  |
 |                 | ladders do, the mission's own who write or approve alerts |
 | unlock stream   | the mission's own who write or approve alerts |
 | receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation; an |
@@ -13,6 +13,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import chain
 from typing import Final
 
@@ -24,7 +25,7 @@ from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import read_ack, read_receipt
 from keys.charter import Charter
-from keys.disclosure import read_request
+from keys.disclosure import read_vote
 from keys.emergency import read_case
 from keys.envelope import Heard, Kind
 from keys.errors import Malformed
@@ -32,7 +33,7 @@ from keys.identity import ChannelId, receipt_stream
 from keys.policy import Verb
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
-_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE})
+_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE})
 _ALERTING: Final = frozenset(
     {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK, Kind.WITHHELD}
 )
@@ -139,7 +140,7 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:
         return Audience(everyone=True)
-    if stored.kind is Kind.DISCLOSURE_REQUEST:
+    if stored.kind in (Kind.DISCLOSURE_REQUEST, Kind.DISCLOSURE_VOTE):
         return Audience(directory=True, devices=frozenset({stored.device, *_participants(view, stored)}))
     return Audience(
         directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}), alerting=stored.kind in _ALERTING
@@ -149,12 +150,15 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
 def _participants(view: View, stored: Stored) -> frozenset[bytes]:
     """Devices of the mission's own that are in the channel and were when the message asked for was sent."""
     charter = view.charter()
-    try:
-        asked = read_request(stored.body or b"")
-    except Malformed:
+    if stored.kind is Kind.DISCLOSURE_REQUEST:
+        request = sha256(stored.header).digest()
+    else:
+        request = read_vote(stored.body or b"").request
+    row = view.disclosure(request)
+    if row is None or charter is None:
         return frozenset()
-    home = charter.policy.home.name if charter else ""
-    found = [(m.device, view.certificate(m.certificate)) for m in view.members(asked.channel) if m.since < asked.seq]
+    home = charter.policy.home.name
+    found = [(m.device, view.certificate(m.certificate)) for m in view.members(row.channel) if m.since < row.seq]
     return frozenset(device for device, row in found if row is not None and row.organisation == home)
 
 

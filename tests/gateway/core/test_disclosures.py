@@ -48,6 +48,7 @@ class Case:
 
     def asked(self, **changes: Any) -> Request:
         named = {
+            "certificate": self.auditor.identity.certificate,
             "channel": self.channel,
             "seq": self.seq,
             "header_hash": sha256(self.message.header).digest(),
@@ -57,13 +58,22 @@ class Case:
         return Request(**{**named, **changes})
 
     def ask(self, by: Party | None = None, **changes: Any) -> Any:
-        return (by or self.auditor).say(Kind.DISCLOSURE_REQUEST, self.control, encode(self.asked(**changes)))
+        return (by or self.auditor).say(
+            Kind.DISCLOSURE_REQUEST,
+            self.control,
+            encode(self.asked(**{"certificate": (by or self.auditor).identity.certificate, **changes})),
+        )
 
     def vote(self, by: Party, request: bytes, agrees: bool = True) -> Any:
-        return by.say(Kind.DISCLOSURE_VOTE, self.control, encode(Vote(request, agrees)))
+        return by.say(Kind.DISCLOSURE_VOTE, self.control, encode(Vote(by.identity.certificate, request, agrees)))
 
     def disclose(self, by: Party, request: bytes, package: Sealed | None = PACKAGE, attempt: int = 0) -> Any:
-        return by.say(Kind.DISCLOSURE, self.control, encode(Disclosure(request, package)), attempt=attempt)
+        return by.say(
+            Kind.DISCLOSURE,
+            self.control,
+            encode(Disclosure(by.identity.certificate, request, package)),
+            attempt=attempt,
+        )
 
     def requested(self) -> bytes:
         """A request that is there; by the hash of its header."""
@@ -126,6 +136,7 @@ def test_only_an_auditor_asks(role: str) -> None:
         pytest.param({"seq": 99}, id="a place that nothing stands at"),
         pytest.param({"channel": bytes(16)}, id="a channel that is not there"),
         pytest.param({"header_hash": bytes(32)}, id="another header"),
+        pytest.param({"certificate": bytes(32)}, id="by another certificate"),
     ],
 )
 def test_a_request_names_a_message(changes: dict[str, Any]) -> None:
@@ -231,7 +242,7 @@ def test_who_was_not_there_discloses_nothing() -> None:
     "kind", [Kind.DISCLOSURE_REQUEST, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE], ids=lambda k: k.name.lower()
 )
 @pytest.mark.parametrize(
-    "data", [b"", b"\x93", encode(Vote(bytes(32), True)) + b"\0"], ids=["empty", "cut", "one more"]
+    "data", [b"", b"\x93", encode(Vote(bytes(32), bytes(32), True)) + b"\0"], ids=["empty", "cut", "one more"]
 )
 def test_bodies_that_do_not_read(kind: Kind, data: bytes) -> None:
     c = case()
@@ -241,7 +252,7 @@ def test_bodies_that_do_not_read(kind: Kind, data: bytes) -> None:
 
 def test_only_in_the_control_channel() -> None:
     c = case()
-    answer = c.officer.say(Kind.DISCLOSURE_VOTE, c.channel, encode(Vote(bytes(32), True)))
+    answer = c.officer.say(Kind.DISCLOSURE_VOTE, c.channel, encode(Vote(bytes(32), bytes(32), True)))
     assert isinstance(answer, Refused)
     assert answer.refusal is Refusal.DENIED
 
@@ -263,5 +274,5 @@ def test_who_hears_of_it() -> None:
 
     assert hears(c.auditor) == [Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE]
     assert hears(c.second) == [Kind.DISCLOSURE_REQUEST, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE]
-    assert hears(c.agent) == [Kind.DISCLOSURE_REQUEST]
+    assert hears(c.agent) == [Kind.DISCLOSURE_REQUEST, Kind.DISCLOSURE_VOTE, Kind.DISCLOSURE_VOTE]
     assert hears(outsider) == hears(guest) == []
