@@ -86,7 +86,7 @@ class Office:
         await self.post.close()
         assert not self.faults
 
-    async def until(self, road: str, state: NoticeState, count: int, seconds: float = 20.0) -> None:
+    async def until(self, road: str, state: NoticeState, count: int, seconds: float = 120.0) -> None:
         """Until so many of a road's notices are in this state."""
         async with asyncio.timeout(seconds):
             while True:
