@@ -6,20 +6,20 @@ items = station.approve(root)           # the second signature; sent to every ch
 sent = station.alert_alone(order)       # break-glass, where the charter allows it
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from clients import views
 from clients.approving import Approver
 from clients.board import Board, board
-from clients.core import alerts, composing, conversation, freezing, issuing, records, release
+from clients.core import alerts, announcements, attempts, composing, conversation, freezing, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
-from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
 from clients.core.freezing import Order
 from clients.core.outbox import Kept, keep
 from clients.core.release import Receiver
@@ -31,6 +31,8 @@ from keys.canonical import encode
 from keys.envelope import Kind, Marking, Precedence
 from keys.ladder import Jump, Ladder
 from keys.policy import Verb
+
+T = TypeVar("T")
 
 LISTED: Final = 30 * DAY  # drafts that were submitted before are not shown any more
 
@@ -77,9 +79,27 @@ class AlertDesk(Approver):
 
     # --- drafts ---
 
+    def attempt(self, what: Kind, action: Callable[[Work], T]) -> T:
+        """Act; where the rules forbid it, the officers and the log are told that it was tried, without its text, and it raises."""
+        try:
+            return self.act(action)
+        except Withheld as error:
+            refusal = error.refusal
+            error.noted = self.act(lambda work: attempts.say(work, what, refusal)) is not None
+            raise
+
+    def withheld(self) -> list[tuple[bytes, int, str]]:
+        """The last day's attempts that devices have refused their own users: (device, time in ms, what and why)."""
+
+        def look(work: Work) -> list[tuple[bytes, int, str]]:
+            found = announcements.withheld(work.turn.draft, work.turn.now - DAY)
+            return [(record.device, record.time, attempts.words(record.body)) for record in found]
+
+        return self.act(look)
+
     def submit(self, order: Order) -> bytes:
         """Freeze an order and put it before the other officers; gives its root. Raises CapRefused, NotAllowed, NotNow, Unknown."""
-        return self.act(lambda work: issuing.submit(work, order)).draft.root
+        return self.attempt(Kind.ALERT, lambda work: issuing.submit(work, order)).draft.root
 
     def submit_draft(self, wanted: str) -> bytes:
         """Freeze a kept draft, by the beginning of its id; submitted again it is another, and the one before is taken back. Gives
@@ -93,7 +113,7 @@ class AlertDesk(Approver):
             records.DRAFTS.put(work.turn.draft, key, replace(kept, root=root))
             return root
 
-        return self.act(freeze)
+        return self.attempt(Kind.ALERT, freeze)
 
     def waiting(self) -> list[Waiting]:
         """Drafts that were submitted here or came by the desk, the oldest first."""
@@ -123,13 +143,13 @@ class AlertDesk(Approver):
             _, content = issuing.submitted(work.turn.draft, root)
             return AlertSent(root, content.draft.alert, items)
 
-        return self.act(approve)
+        return self.attempt(Kind.APPROVAL, approve)
 
     # --- sent ---
 
     def send_alone(self, order: Order) -> AlertSent:
         """One officer's alert, with `order.reason`. Raises CapRefused, NotAllowed, NotNow, Unknown."""
-        content, items = self.act(lambda work: issuing.alone(work, order))
+        content, items = self.attempt(Kind.ALERT, lambda work: issuing.alone(work, order))
         return AlertSent(content.draft.root, content.draft.alert, items)
 
     def send_draft_alone(self, wanted: str, reason: str) -> AlertSent:
@@ -141,7 +161,7 @@ class AlertDesk(Approver):
             records.DRAFTS.put(work.turn.draft, key, replace(kept, root=content.draft.root))
             return AlertSent(content.draft.root, content.draft.alert, items)
 
-        return self.act(send)
+        return self.attempt(Kind.ALERT, send)
 
     def alert_alone(
         self, channels: Sequence[bytes], cap: bytes, reason: str, references: Sequence[bytes] = ()

@@ -18,14 +18,17 @@ from clients.core.turn import Moved, Turn
 from gateway.wire import Place, Placed, Refusal
 from keys.alert import check_audience, ladder_commitment
 from keys.approval import check_rule, check_signed
-from keys.body import Approval, read_approval, read_refused_attempt, read_review
+from keys.body import Approval, read_approval, read_refused_attempt, read_review, read_withheld
 from keys.envelope import Claimed, Kind, check_body, verify_run
 from keys.errors import BadSignature, KeysError, NotPermitted, NotTrusted
 from keys.ladder import Escalated, Ladder, Why, read_escalated, read_jump, read_ladder
 from keys.policy import Verb
 
-KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.REVIEW})
+KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.REVIEW, Kind.WITHHELD})
 _BY_GATEWAY: Final = frozenset({Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
+
+ATTEMPTED: Final = bytes(32)
+"""Under this instead of a root stand the attempts that a device has refused its own user."""
 
 
 def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed, body: bytes) -> None:
@@ -54,6 +57,7 @@ OWN: Final[dict[Kind, Callable[[bytes], bytes]]] = {
     Kind.APPROVAL: lambda body: read_approval(body).draft.root,
     Kind.JUMP: lambda body: read_jump(body).root,
     Kind.REVIEW: lambda body: read_review(body).root,
+    Kind.WITHHELD: lambda _body: ATTEMPTED,
 }
 
 
@@ -126,12 +130,19 @@ def _attempt(turn: Turn, _trust: Trust, claimed: Claimed, body: bytes) -> bytes:
     return b""
 
 
+def _withheld(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+    """No alarm: a device has done what it is for."""
+    read_withheld(body)
+    return ATTEMPTED
+
+
 _READ: Final = {
     Kind.APPROVAL: _approval,
     Kind.ESCALATION: _escalation,
     Kind.JUMP: _jump,
     Kind.REFUSED_ATTEMPT: _attempt,
     Kind.REVIEW: _review,
+    Kind.WITHHELD: _withheld,
 }
 
 
@@ -166,6 +177,11 @@ def reviewed(view: View, root: bytes) -> tuple[bytes, int] | None:
         if record.kind is Kind.REVIEW:
             return record.device, record.time
     return None
+
+
+def withheld(view: View, since: int) -> list[Announced]:
+    """The attempts since then (ms) that devices have refused their own users, the oldest first."""
+    return [record for _, record in records.ANNOUNCED.scan(view, ATTEMPTED) if record.time >= since]
 
 
 def escalations(view: View, root: bytes) -> list[tuple[int, Escalated]]:

@@ -11,12 +11,13 @@ from clients.core import alerts, beside, changes, emergencies, outbox, receipts,
 from clients.core import trust as trusted
 from clients.core.commits import Work
 from clients.core.content import AckText, Text, encode_content
-from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
 from clients.core.groups import roster_at
 from clients.core.ledger import at
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import Channel, Intent, Message
 from clients.core.turn import DAY
+from gateway.wire import Refusal
 from keys.body import Ack
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, Precedence
@@ -42,7 +43,7 @@ def need(work: Work, verb: Verb) -> None:
     """Raises NotAllowed unless a role of this device may do that."""
     if not work.turn.charter.policy.permits(work.turn.me.roles, verb):
         held = ", ".join(work.turn.me.roles) or "no role"
-        raise NotAllowed(f"{held}: the charter does not allow {verb.value}")
+        raise Withheld(Refusal.ROLE, f"{held}: the charter does not allow {verb.value}")
 
 
 def _class_of(work: Work, name: str) -> ChannelClass:

@@ -10,6 +10,8 @@
 | `NotReached` | nothing: it is kept, and goes when the gateway can be reached |
 """
 
+from gateway.wire import Refusal
+
 
 class ClientError(Exception):
     """Root of what the clients raise."""
@@ -21,6 +23,15 @@ class NotEnrolled(ClientError):
 
 class NotAllowed(ClientError):
     """The charter lets no role of this device do that, or the marking forbids it."""
+
+
+class Withheld(NotAllowed):
+    """An alert that the rules forbid this person, or forbid to go there: the attempt is logged without its text, by `refusal`."""
+
+    def __init__(self, refusal: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.refusal = refusal
+        self.noted = False  # whether it was kept for the log: enough may have been said in this minute
 
 
 class NotNow(ClientError):

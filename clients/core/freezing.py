@@ -17,9 +17,10 @@ from clients.core.cap import open_alert
 from clients.core.commits import Work
 from clients.core.content import AlertContent, DraftContent, Target, encode_content
 from clients.core.conversation import channel_of, need
-from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
 from clients.core.trust import Trust
 from clients.core.turn import Turn
+from gateway.wire import Refusal
 from keys.alert import (
     LIFE,
     NO_LADDER,
@@ -180,7 +181,7 @@ def check_fence(work: Work, channel: bytes) -> None:
             plays = False
         if not plays:
             name = channel_of(work, channel).purpose or channel.hex()[:8]
-            raise NotAllowed(f"{organisation or 'somebody'} takes no part in exercises: leave {name} out")
+            raise Withheld(Refusal.TLP, f"{organisation or 'somebody'} takes no part in exercises: leave {name} out")
 
 
 def openings_of(alert: AlertContent, targets: Sequence[Target]) -> list[Opening]:

@@ -15,13 +15,14 @@ from clients.core.announcements import settle
 from clients.core.commits import Work
 from clients.core.content import Cards, DraftContent, DraftVoid, encode_content, read_content
 from clients.core.conversation import channel_of, need
-from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
 from clients.core.freezing import Checked, Order, check, check_fence, freeze, openings_of
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.outbox import Kept
 from clients.core.records import Alert, Note, Submitted
 from clients.core.turn import Turn
+from gateway.wire import Refusal
 from keys.alert import (
     AlertFields,
     Audience,
@@ -32,7 +33,7 @@ from keys.approval import Approved, check_distinct, check_follows, check_rule, c
 from keys.body import Approval
 from keys.canonical import encode
 from keys.envelope import Kind, Precedence
-from keys.errors import KeysError
+from keys.errors import KeysError, NotPermitted
 from keys.policy import DESK, Verb
 
 CARDS_AT_ONCE: Final = 64
@@ -51,6 +52,7 @@ def desk_of(work: Work) -> bytes:
 
 def submit(work: Work, order: Order) -> DraftContent:
     """Freeze an order and put it before the other officers. Raises NotAllowed, NotNow, Unknown, CapRefused."""
+    need(work, Verb.ALERT)
     desk = desk_of(work)
     content = freeze(work, order)
     if not approvers(work, content):
@@ -136,6 +138,8 @@ def approve(work: Work, root: bytes) -> list[bytes]:
     if content.alert.reason:
         raise NotAllowed("this draft was made to be sent alone")
     need(work, Verb.APPROVE_ALERT)
+    if _is_mine(work, content):
+        raise Withheld(Refusal.ROLE, "nobody approves an alert of his own")
     checked = check(turn, work.trust, content)
     if turn.now > content.draft.deadline:
         raise NotNow("its time for approval is over: its writer submits it again")
@@ -146,11 +150,17 @@ def approve(work: Work, root: bytes) -> list[bytes]:
     return items
 
 
+def _is_mine(work: Work, content: DraftContent) -> bool:
+    """Whether this person has written it, on whichever device."""
+    writer = work.trust.certified(content.writer.certificate)
+    return writer is not None and writer.person == work.turn.me.person
+
+
 def alone(work: Work, order: Order) -> tuple[DraftContent, list[bytes]]:
     """One officer's alert; gives its draft and items. Raises NotAllowed, NotNow, Unknown, CapRefused."""
     need(work, Verb.ALERT)
     if not work.turn.charter.policy.break_glass:
-        raise NotAllowed("the charter does not let one person alert alone: submit it for approval")
+        raise Withheld(Refusal.ROLE, "the charter does not let one person alert alone: submit it for approval")
     if not order.reason.strip():
         raise NotAllowed("who alerts alone says why")
     content = freeze(work, order)
@@ -203,6 +213,8 @@ def _approved(work: Work, checked: Checked, approval: Signing | None) -> Approve
     try:
         signed = check_signed(checked.addressed, checked.content.writer, approval, writer, me if approval else None)
         return check_rule(work.turn.charter, signed)
+    except NotPermitted as error:
+        raise Withheld(Refusal.ROLE, str(error)) from None
     except KeysError as error:
         raise NotAllowed(str(error)) from None
 
@@ -215,8 +227,8 @@ def _check_standing(work: Work, approved: Approved) -> None:
             raise NotNow("an alert that it names is not known here: sync first")
         try:
             check_follows(work.turn.charter.policy, approved, before)
-        except KeysError as error:
-            raise NotAllowed(str(error)) from None
+        except NotPermitted as error:
+            raise Withheld(Refusal.ROLE, str(error)) from None
 
 
 def _remember(work: Work, approved: Approved, content: DraftContent, approval: Signing | None) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from clients.core import records
 from clients.core.commits import Work
 from clients.core.conversation import channel_of
-from clients.core.errors import NotAllowed, Unknown
+from clients.core.errors import NotAllowed, Unknown, Withheld
 from clients.core.groups import roster_at
 from clients.core.records import Channel, Seat
+from gateway.wire import Refusal
 from keys.authority import read_card
 from keys.envelope import Marking
 from keys.errors import KeysError
@@ -71,15 +72,19 @@ def check(work: Work, channels: Sequence[bytes], marking: Marking) -> None:
     if not channels:
         raise Unknown("an alert names the channels it goes to: --to CHANNEL; see `outrider channel list`")
     if marking is Marking.RED:
-        raise NotAllowed(
-            "TLP:RED is for people named one by one, never for a channel: lower the marking, or tell them yourself"
+        raise Withheld(
+            Refusal.TLP,
+            "TLP:RED is for people named one by one, never for a channel: lower the marking, or tell them yourself",
         )
     states = [(channel, channel_of(work, channel)) for channel in channels]
     for channel, state in states:
         for organisation in organisations(work, channel):
             if reason := withheld(work, organisation, marking):
+                why = Refusal.EXPIRED if ended(work, organisation) else Refusal.TLP
                 name = state.purpose or channel.hex()[:8]
-                raise NotAllowed(f"{reason}. Leave {name} out, or write those people a text that may be shown to them.")
+                raise Withheld(
+                    why, f"{reason}. Leave {name} out, or write those people a text that may be shown to them."
+                )
     for channel, state in states:
         _check_channel(work, state, state.purpose or channel.hex()[:8], marking)
 
@@ -92,7 +97,9 @@ def _check_channel(work: Work, state: Channel, name: str, marking: Marking) -> N
     if not alerts:
         raise NotAllowed(f"{name} carries talk: name the alert channel beside it")
     if marking > state.ceiling:
-        raise NotAllowed(f"{name} goes up to {Marking(state.ceiling).label}: leave it out, or lower the marking")
+        raise Withheld(
+            Refusal.TLP, f"{name} goes up to {Marking(state.ceiling).label}: leave it out, or lower the marking"
+        )
 
 
 def check_reason(work: Work, channels: Sequence[bytes], marking: Marking, reason: str) -> None:
@@ -123,9 +130,18 @@ def withheld(work: Work, organisation: str, marking: Marking) -> str:
         return f"the charter names no organisation {organisation}"
     if allowed:
         return ""
-    if not theirs.home and work.turn.now > theirs.until:
+    if ended(work, organisation):
         return f"the agreement with {organisation} has ended"
     return f"{organisation} is shown up to {theirs.ceiling.label}, and this is {marking.label}"
+
+
+def ended(work: Work, organisation: str) -> bool:
+    """Whether the agreement with an organisation has run out."""
+    try:
+        theirs = work.turn.charter.policy.organisation(organisation)
+    except KeysError:
+        return False
+    return not theirs.home and work.turn.now > theirs.until
 
 
 def _seats(work: Work, channel: bytes) -> list[Seat]:

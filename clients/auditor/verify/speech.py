@@ -51,6 +51,7 @@ OF_CHANNELS: Final = frozenset(Kind) - {
     Kind.JUMP,
     Kind.ESCALATION,
     Kind.REFUSED_ATTEMPT,
+    Kind.WITHHELD,
     Kind.UNLOCK,
 }
 

@@ -58,6 +58,7 @@ def life() -> World:
     done.append(chen.send(alerts, text, salt=salt, kind=Kind.ALERT, alert=alert.fields(alerts)))
     refused = ayo.say(Kind.APPROVAL, world.charter.control_channel, encode(alert.announced()))
     assert isinstance(refused, wire.Refused)  # and the log tells of the attempt
+    done.append(ayo.say(Kind.WITHHELD, world.charter.control_channel, encode(body.Withheld(Kind.ALERT, 9)), attempt=1))
     dara = world.enrolled("officer")
     done.append(dara.say(Kind.REVIEW, world.charter.control_channel, encode(body.Review(alert.root, bytes(32)))))
     world.now += 1_000
@@ -84,7 +85,10 @@ def test_what_an_honest_gateway_logs_is_sound(tmp_path: Path) -> None:
     verified = audit(world, tmp_path / "log")
     assert verified.verdict is Verdict.CONSISTENT, [c for c in verified.claims if c.outcome is not Outcome.PASS]
     (told,) = [c.rule for c in verified.claims if c.claim is Topic.ALERTS]
-    assert "1 alerts, 1 of them by one person alone, 1 of these reviewed" in told
+    assert (
+        "1 alerts, 1 of them by one person alone, 1 of these reviewed; 1 attempts refused by their author's own device"
+        in told
+    )
     assert audit(world, tmp_path / "again", every_signature=True).verdict is Verdict.CONSISTENT
 
 

@@ -27,7 +27,8 @@ class Scene:
     def refusal(self, marking: Marking, *channels: bytes, by: Party | None = None) -> tuple[type[ClientError], str]:
         with pytest.raises(ClientError) as refused:
             self.check(marking, *channels, by=by)
-        return type(refused.value), str(refused.value)
+        kind = NotAllowed if isinstance(refused.value, NotAllowed) else type(refused.value)
+        return kind, str(refused.value)
 
 
 @pytest.fixture(scope="module")

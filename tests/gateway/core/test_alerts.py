@@ -16,7 +16,7 @@ from gateway.core.broadcast import Ending
 from gateway.core.errors import Refused
 from gateway.wire import Refusal
 from keys.alert import AlertType, ladder_commitment, sign_approval, sign_writer
-from keys.body import Ack, LadderOpening, Review, read_refused_attempt
+from keys.body import Ack, LadderOpening, Review, Withheld, read_refused_attempt
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, read, seal
 from keys.identity import ChannelId, receipt_stream
@@ -640,6 +640,47 @@ def test_attempts_of_many_do_not_fill_it_either(a: Alarm) -> None:
     for party in many:
         assert a.announce(alert, by=party).refusal is Refusal.ROLE
     assert len(attempts(a)) == limits.ATTEMPTS_NOTED
+
+
+def withheld(a: Alarm, who: Party, what: Kind = Kind.ALERT, why: Refusal = Refusal.TLP, **changes: Any) -> Any:
+    return who.say(Kind.WITHHELD, a.world.charter.control_channel, encode(Withheld(what, why)), **changes)
+
+
+def test_a_device_says_what_it_refused_its_own_user(a: Alarm) -> None:
+    """Anybody's does, since whoever may not alert at all is refused too; its entry stands under its own signature."""
+    for who in (a.dara, a.world.enrolled("agent"), a.world.enrolled("guest", house=a.world.mission.partner)):
+        accepted(withheld(a, who))
+        stored = a.world.committed[-1]
+        assert (stored.kind, stored.device, stored.body) == (
+            Kind.WITHHELD,
+            who.id,
+            encode(Withheld(Kind.ALERT, Refusal.TLP)),
+        )
+    assert attempts(a) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "why", "changes", "refusal"),
+    [
+        pytest.param(Kind.SOS, Refusal.TLP, {}, Refusal.SCHEMA, id="of another kind"),
+        pytest.param(Kind.ALERT, Refusal.BUSY, {}, Refusal.SCHEMA, id="for what no device withholds"),
+        pytest.param(Kind.ALERT, 99, {}, Refusal.SCHEMA, id="for what is no refusal"),
+        pytest.param(Kind.ALERT, Refusal.TLP, {"epoch": 1}, Refusal.DENIED, id="at an epoch"),
+    ],
+)
+def test_a_statement_that_is_refused(a: Alarm, what: Kind, why: int, changes: Any, refusal: Refusal) -> None:
+    body = encode(Withheld(what, why))
+    assert a.dara.say(Kind.WITHHELD, a.world.charter.control_channel, body, **changes).refusal is refusal
+
+
+def test_statements_do_not_fill_the_log(a: Alarm) -> None:
+    """The one too many is refused for good, and signed: no alert waits behind it."""
+    for _ in range(limits.ATTEMPTS_OF_ONE):
+        accepted(withheld(a, a.dara))
+    late = withheld(a, a.dara)
+    assert (late.refusal, late.statement is not None) == (Refusal.LIMIT, True)
+    a.world.now += MINUTE + 1
+    accepted(withheld(a, a.dara, attempt=1))
 
 
 # --- reviews ---
