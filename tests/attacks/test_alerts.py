@@ -43,6 +43,7 @@ from keys.identity import ChannelId, receipt_stream
 from keys.policy import render
 from tests.clients.alarms import CAP, HOUR, by_two, desk, document, order
 from tests.clients.relay import Line, Party, Relay, World
+from tests.restored import restored
 
 LET_THROUGH = frozenset({Kind.ALERT, Kind.APPROVAL, Kind.ACK})
 
@@ -171,6 +172,7 @@ def _freeze(work: Any, wished: freezing.Order, changes: dict[str, Any]) -> Draft
 
 
 @pytest.fixture
+@restored
 def s() -> Scene:
     world = World(relay=Bribed)
     chen, dara = world.party("Chen", "officer"), world.party("Dara", "officer")

@@ -40,6 +40,7 @@ from keys.tlog.edge import Edge
 from keys.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash
 from tests.keys.mission import DAY, NOW, Mission, Registrar
 from tests.keys.mission import Device as Enrolled
+from tests.restored import restored
 
 
 class MemoryLedger:
@@ -502,6 +503,15 @@ class World:
         return key
 
 
+@restored
+def world_of(*people: str, seed: int = 1, relay: type[Relay] = Relay) -> World:
+    """A world with these people in its `parties`, connected and at rest: each a name and roles, as in "Chen officer"."""
+    world = World(seed, relay)
+    for name, *roles in map(str.split, people):
+        world.party(name, *roles, guest="guest" in roles)
+    return world
+
+
 def founding(mission: Mission, enrolled: Enrolled, name: str) -> list[Change]:
     """What enrolment leaves on a device's ledger."""
     from keys.authority import Card, sign_card
@@ -533,4 +543,15 @@ def founding(mission: Mission, enrolled: Enrolled, name: str) -> list[Change]:
     ]
 
 
-__all__ = ["Killed", "Line", "MemoryLedger", "Party", "Relay", "SigningKey", "World", "node_hash", "receipt_stream"]
+__all__ = [
+    "Killed",
+    "Line",
+    "MemoryLedger",
+    "Party",
+    "Relay",
+    "SigningKey",
+    "World",
+    "node_hash",
+    "receipt_stream",
+    "world_of",
+]

@@ -12,7 +12,8 @@ from clients.core import conversation
 from clients.officer import screens
 from tests.clients.alarms import by_two, desk, document
 from tests.clients.core.test_beside import pair, settle
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
+from tests.restored import restored
 
 
 def seen(party: Party, root: bytes) -> Board:
@@ -25,8 +26,8 @@ def names(rows: object) -> list[str]:
 
 
 def test_a_person_with_two_devices_is_asked_once() -> None:
-    world = World()
-    chen, dara, ana = world.party("Chen", "officer"), world.party("Dara", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Dara officer", "Ana agent")
+    chen, dara, ana = world.parties
     tablet = world.party("Ana", "agent", person=ana.enrolled.certified.person)
     ben = world.party("Ben", "agent")
     desk(world, chen, dara)
@@ -43,9 +44,8 @@ def test_a_person_with_two_devices_is_asked_once() -> None:
 
 
 def test_officers_who_are_in_every_alert_channel_are_not_asked() -> None:
-    world = World()
-    chen, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
-    dara, eve = world.party("Dara", "officer"), world.party("Eve", "officer")
+    world = world_of("Chen officer", "Ana agent", "Dara officer", "Eve officer")
+    chen, ana, dara, eve = world.parties
     desk(world, chen, dara)
     for party in (chen,):
         party.disconnect()
@@ -60,11 +60,10 @@ def test_officers_who_are_in_every_alert_channel_are_not_asked() -> None:
 
 
 @pytest.fixture
+@restored
 def out() -> tuple[Party, bytes, World, Party, Party, Party]:
-    world = World()
-    chen, dara = world.party("Chen", "officer"), world.party("Dara", "officer")
-    ana, ben = world.party("Ana", "agent"), world.party("=Ben", "agent")
-    luis = world.party("Luis", "guest", guest=True)
+    world = world_of("Chen officer", "Dara officer", "Ana agent", "=Ben agent", "Luis guest")
+    chen, dara, ana, ben, luis = world.parties
     desk(world, chen, dara)
     channel = world.channel(chen, dara, ana, ben, luis, kind="alert")
     return chen, by_two(chen, dara, channel, cap=document(options=("SAFE", "NEED HELP"))), world, ana, ben, luis

@@ -8,7 +8,7 @@ from clients.core import alerts, conversation, records
 from clients.core.errors import NotAllowed, Unknown
 from keys.envelope import Marking
 from tests.clients.alarms import CAP, alone
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import see
 
 
@@ -20,9 +20,8 @@ def alert(world: World, mso: Party, *channels: bytes, cap: bytes = CAP) -> bytes
 
 
 def test_two_audiences_one_alert_and_who_is_silent() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
-    guest = world.party("Luis", "guest", guest=True)
+    world = world_of("Chen officer", "Ana agent", "Ben agent", "Luis guest")
+    mso, ana, ben, guest = world.parties
     detail = world.channel(mso, ana, ben, kind="alert", ceiling=Marking.AMBER)
     desk = world.channel(mso, guest, kind="alert", ceiling=Marking.GREEN)
     root = alert(world, mso, detail, desk)
@@ -46,8 +45,8 @@ def test_two_audiences_one_alert_and_who_is_silent() -> None:
 
 
 def test_an_agent_alerts_nobody() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana, kind="alert")
     with pytest.raises(NotAllowed):
         alone(ana, channel)
@@ -56,8 +55,8 @@ def test_an_agent_alerts_nobody() -> None:
 
 
 def test_an_alert_channel_carries_no_talk() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana, kind="alert")
     from tests.clients.talk import say
 

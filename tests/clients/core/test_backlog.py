@@ -4,7 +4,7 @@ from clients.core import records
 from clients.core.records import Intent
 from keys.envelope import Precedence
 from keys.mls.group import Group
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say, see
 
 HOUR = 3_600_000
@@ -37,8 +37,8 @@ def rekey(world: World, party: Party, channel: bytes) -> None:
 
 def test_what_a_flash_overtakes_is_read_whatever_the_distance() -> None:
     """Beyond the keys that MLS keeps of one sender, beyond its epochs, and after its hour."""
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     ben.disconnect()
     routine = [f"routine {n}" for n in range(150)]
@@ -68,8 +68,8 @@ def test_what_a_flash_overtakes_is_read_whatever_the_distance() -> None:
 
 
 def test_epochs_that_are_over_go_in_an_hour_though_nothing_comes() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     rekey(world, mso, channel)
     world.run()

@@ -9,7 +9,7 @@ from clients.core.errors import NotAllowed
 from clients.core.groups import roster_at
 from keys.body import ChannelTerms
 from keys.envelope import Marking
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 
 
 def members(party: Party, channel: bytes) -> set[str]:
@@ -50,8 +50,8 @@ def again(*parties: Party) -> None:
 
 
 def test_who_is_added_and_removed_is_so_in_both() -> None:
-    world = World()
-    chen, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    chen, ana, ben = world.parties
     talk, alarm = pair(chen, ana)
     assert members(chen, talk) == members(chen, alarm) == {"Chen", "Ana"}
     assert ana.channel(alarm).beside == talk
@@ -66,8 +66,8 @@ def test_who_is_added_and_removed_is_so_in_both() -> None:
 
 
 def test_every_officer_is_in_it_and_not_in_the_talk() -> None:
-    world = World()
-    chen, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    chen, ana = world.parties
     talk, alarm = pair(chen, ana)
     dara = world.party("Dara", "officer")
     again(chen)
@@ -82,9 +82,8 @@ def test_every_officer_is_in_it_and_not_in_the_talk() -> None:
 
 def test_what_another_left_undone_is_a_duty() -> None:
     """A leader changes the talk with a program that knows of no alert channel; an officer who is in both brings it in step."""
-    world = World()
-    chen, bea = world.party("Chen", "officer"), world.party("Bea", "leader")
-    ana, ben = world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Bea leader", "Ana agent", "Ben agent")
+    chen, bea, ana, ben = world.parties
     talk, alarm = pair(chen, bea, ana)
     world.channel(chen, bea, ben)  # so that Bea knows Ben
     again(chen, bea)
@@ -101,8 +100,8 @@ def test_what_another_left_undone_is_a_duty() -> None:
 
 
 def test_an_alert_channel_stands_beside_one_talk_channel() -> None:
-    world = World()
-    chen = world.party("Chen", "officer")
+    world = world_of("Chen officer")
+    (chen,) = world.parties
     talk, alarm = pair(chen)
     for channel in (talk, alarm):
         with pytest.raises(NotAllowed, match="already"):
@@ -110,8 +109,8 @@ def test_an_alert_channel_stands_beside_one_talk_channel() -> None:
 
 
 def test_it_has_the_ceiling_of_its_talk() -> None:
-    world = World()
-    chen = world.party("Chen", "officer")
+    world = world_of("Chen officer")
+    (chen,) = world.parties
     talk, alarm = pair(chen)
     assert chen.channel(alarm).ceiling == chen.channel(talk).ceiling
     assert chen.channel(alarm).channel_class == "alert"

@@ -21,7 +21,8 @@ from keys.canonical import encode
 from keys.emergency import Request, StandDown
 from keys.envelope import Envelope, Kind, Marking, Precedence, read, verify_run
 from keys.ladder import Why
-from tests.clients.relay import Killed, Line, Party, Relay, World
+from tests.clients.relay import Killed, Line, Party, Relay, World, world_of
+from tests.restored import restored
 
 MINUTE = 60_000
 PLACE = Position.of(40.4168, -3.7038, 15, 4)
@@ -63,10 +64,10 @@ class Scene:
         return fired
 
 
+@restored
 def scene(*, word: str = "Heron", relay: type[Relay] = Relay) -> Scene:
-    world = World(relay=relay)
-    chen, bea, ayo = world.party("Chen", "officer"), world.party("Bea", "leader"), world.party("Ayo", "agent")
-    luis = world.party("Luis", "guest", guest=True)
+    world = world_of("Chen officer", "Bea leader", "Ayo agent", "Luis guest", relay=relay)
+    chen, bea, ayo, luis = world.parties
     channel = world.channel(chen, bea, ayo, luis, kind="alert", ceiling=Marking.AMBER)
     if word:
         chen.act(lambda work: calling.set_word(work, word))

@@ -10,14 +10,14 @@ from clients.core.errors import Untrusted
 from clients.core.greeting import Greeting
 from gateway import wire
 from keys.identity import SigningKey, verify
-from tests.clients.relay import World
+from tests.clients.relay import World, world_of
 
 NONCE = bytes(range(32))
 
 
 def greeting(tls_key: bytes = bytes(32)) -> tuple[World, Greeting, SigningKey]:
-    world = World()
-    party = world.party("Chen", "officer")
+    world = world_of("Chen officer")
+    (party,) = world.parties
     me = records.IDENTITY.get(party.ledger)
     assert me is not None
     return world, Greeting(me, party.device.charter, tls_key, NONCE), party.enrolled.key

@@ -36,6 +36,7 @@ from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see, texts
 from tests.keys.alerts import made
+from tests.restored import restored
 
 Lie = Callable[[wire.FromGateway], list[wire.FromGateway]]
 
@@ -77,13 +78,16 @@ class Scene:
         return [a for a in (party or self.ben).alarms() if a.kind is kind]
 
 
+opened = restored(Scene)
+
+
 def channel_delivery(frame: wire.FromGateway, channel: bytes) -> wire.Placed | None:
     return frame.placed if isinstance(frame, wire.Deliver) and frame.placed.channel == channel else None
 
 
 def test_two_envelopes_in_the_other_order() -> None:
     """Ben gets Ana's and Chen's next messages swapped, places and all: the log holds them otherwise."""
-    scene = Scene()
+    scene = opened()
     held: list[wire.Placed] = []
 
     def swap(frame: wire.FromGateway) -> list[wire.FromGateway]:
@@ -117,7 +121,7 @@ def test_two_envelopes_in_the_other_order() -> None:
 
 def test_the_newest_is_dropped_and_the_next_takes_its_number() -> None:
     """Ben never gets Chen's second message; Ana's is given its place, so no seq is missing."""
-    scene = Scene()
+    scene = opened()
     dropped: list[wire.Placed] = []
 
     def renumber(frame: wire.FromGateway) -> list[wire.FromGateway]:
@@ -142,7 +146,7 @@ def test_the_newest_is_dropped_and_the_next_takes_its_number() -> None:
 
 def test_the_newest_is_dropped_and_nothing_else_comes() -> None:
     """Chen's last message is kept from Ben; Ana's receipt for Ben's own message says that there is more."""
-    scene = Scene()
+    scene = opened()
     say(scene.ben, scene.channel, "anything new?")
     scene.world.run(flush=False)
 
@@ -161,7 +165,7 @@ def test_the_newest_is_dropped_and_nothing_else_comes() -> None:
 
 def test_one_senders_envelope_is_left_out() -> None:
     """The place is skipped and never served: the gap is named, with the device that came after it."""
-    scene = Scene()
+    scene = opened()
     dropped: list[int] = []
 
     def skip(frame: wire.FromGateway) -> list[wire.FromGateway]:
@@ -183,7 +187,7 @@ def test_one_senders_envelope_is_left_out() -> None:
 
 def test_the_same_place_twice() -> None:
     """A place that was processed is served again with another envelope."""
-    scene = Scene()
+    scene = opened()
     say(scene.ana, scene.channel, "stay")
     scene.world.run()
     place = scene.ben.channel(scene.channel).seq
@@ -202,7 +206,7 @@ def test_the_same_place_twice() -> None:
 
 
 def test_an_old_message_in_another_channel() -> None:
-    scene = Scene()
+    scene = opened()
     other = scene.world.channel(scene.mso, scene.ana, scene.ben)
     old = scene.relay.view.envelope(scene.channel, scene.ben.channel(scene.channel).seq)
     assert old is not None
@@ -223,7 +227,7 @@ def test_an_old_message_in_another_channel() -> None:
 
 def test_an_old_message_again_in_its_own_channel() -> None:
     """Yesterday's message at a new place: its number was used, and MLS has spent its key."""
-    scene = Scene()
+    scene = opened()
     old = scene.relay.view.envelope(scene.channel, scene.ben.channel(scene.channel).seq)
     assert old is not None
 
@@ -242,7 +246,7 @@ def test_an_old_message_again_in_its_own_channel() -> None:
 
 def test_a_refusal_that_was_none() -> None:
     """Ana is refused with the gateway's signature; she seals again; the gateway takes the first one all the same."""
-    scene = Scene()
+    scene = opened()
     relay, first = scene.relay, list[wire.Submit]()
 
     class Refusing(Hostile):
@@ -273,7 +277,7 @@ def read_first(frame: wire.Submit) -> Context:
 
 def test_a_refusal_without_a_signature_spends_no_number() -> None:
     """By word only: the bytes stay and go again, so that the gateway can't collect two contents of one number."""
-    scene = Scene()
+    scene = opened()
     sent: list[bytes] = []
 
     class Refusing(Hostile):
@@ -298,7 +302,7 @@ def test_a_refusal_without_a_signature_spends_no_number() -> None:
 
 
 def test_a_log_that_shrinks() -> None:
-    scene = Scene()
+    scene = opened()
     size = proof.held(scene.ben.ledger, scene.ben.device.charter).size
 
     def shrink(frame: wire.FromGateway) -> list[wire.FromGateway]:
@@ -318,7 +322,7 @@ def test_a_log_that_shrinks() -> None:
 
 def test_another_tree_of_the_same_log() -> None:
     """A checkpoint signed by the log's key that does not contain the one held."""
-    scene = Scene()
+    scene = opened()
 
     def fork(frame: wire.FromGateway) -> list[wire.FromGateway]:
         if isinstance(frame, wire.Proven):
@@ -336,7 +340,7 @@ def test_another_tree_of_the_same_log() -> None:
 
 def test_two_roots_for_one_size() -> None:
     """Both signed by the log's key: evidence, and nothing goes on."""
-    scene = Scene()
+    scene = opened()
     held = proof.held(scene.ben.ledger, scene.ben.device.charter)
     assert held is not None
     head = TreeHead(scene.world.mission.policy.log_origin, held.size, bytes(range(32)))
@@ -350,7 +354,7 @@ def test_two_roots_for_one_size() -> None:
 
 def test_an_entry_that_is_never_logged() -> None:
     """Late is an alarm; against a signed promise it is another."""
-    scene = Scene()
+    scene = opened()
 
     def stall(frame: wire.FromGateway) -> list[wire.FromGateway]:
         if isinstance(frame, wire.Proven):
@@ -376,7 +380,7 @@ def _a_while(world: World, steps: int = 30) -> None:
 
 
 def test_another_ratchet_tree_for_a_joiner() -> None:
-    scene = Scene()
+    scene = opened()
     eve = scene.world.party("Eve", "agent")
     other = scene.world.channel(scene.mso, scene.ana)
 
@@ -404,7 +408,7 @@ def test_another_ratchet_tree_for_a_joiner() -> None:
 
 def test_a_ghost_device() -> None:
     """The gateway's own certificate authority: a commit adds a device whose certificate nobody approved."""
-    scene = Scene()
+    scene = opened()
     ghost = scene.world.mission.device("agent")  # issued by one registrar, approved by no second person
     group = scene.mso.device.session.groups.get(scene.mso.ledger, scene.channel)
     assert group is not None
@@ -518,7 +522,7 @@ FORGERIES = [
 
 @pytest.mark.parametrize(("what", "alarm"), FORGERIES)
 def test_what_a_member_or_the_gateway_makes_up(what: str, alarm: AlarmKind) -> None:
-    scene = Scene()
+    scene = opened()
     from clients.core.content import Text, encode_content
 
     content, salt = encode_content(Text("retreat", scene.world.now, False)), bytes(16)
@@ -565,7 +569,7 @@ def test_what_a_member_or_the_gateway_makes_up(what: str, alarm: AlarmKind) -> N
 
 
 def test_an_unsigned_envelope_counts_for_nothing_alone() -> None:
-    scene = Scene()
+    scene = opened()
     context = _context(scene, scene.ana, Kind.APPLICATION, 1, franking=bytes(32))
     envelope = seal(context, b"x", None)
     state = scene.ben.channel(scene.channel)
@@ -582,7 +586,7 @@ def test_an_unsigned_envelope_counts_for_nothing_alone() -> None:
 
 def test_a_forged_receipt() -> None:
     """The gateway says for Ana that she has read it."""
-    scene = Scene()
+    scene = opened()
     item = say(scene.ben, scene.channel, "did you get this?")
     scene.world.run(flush=False)
     sent = records.SENT.get(scene.ben.ledger, item)
@@ -608,7 +612,7 @@ def test_a_forged_receipt() -> None:
 
 
 def test_a_forged_acknowledgement() -> None:
-    scene = Scene()
+    scene = opened()
     context = _context(scene, scene.ana, Kind.ACK, 1)
     body = encode(Ack(bytes(32), 1))
     envelope = seal(context, body, scene.world.mission.gateway)
@@ -625,7 +629,7 @@ def test_a_forged_acknowledgement() -> None:
 
 def test_another_device_sees_another_log() -> None:
     """A receipt's `seen` of the same size with another root: a suspicion by name."""
-    scene = Scene()
+    scene = opened()
     held = proof.held(scene.ben.ledger, scene.ben.device.charter)
     assert held is not None
 
@@ -640,7 +644,7 @@ def test_another_device_sees_another_log() -> None:
 
 def test_a_channel_that_went_back() -> None:
     """A gateway restored from an old backup: its channels stand before where this device has been."""
-    scene = Scene()
+    scene = opened()
 
     def earlier(frame: wire.FromGateway) -> list[wire.FromGateway]:
         if isinstance(frame, wire.Channels):
@@ -658,7 +662,7 @@ def test_a_channel_that_went_back() -> None:
 @pytest.mark.parametrize("member", ["ana", "ben"])
 def test_a_commit_that_removes_without_the_role(member: str) -> None:
     """An agent's client that lets him remove an officer: the gateway refuses, and so do the members."""
-    scene = Scene()
+    scene = opened()
     author = getattr(scene, member)
     intent = records.Intent(scene.channel, [], [scene.mso.id], renew=False, rekey=False, automatic=False)
     author.act(lambda work: records.INTENTS.put(work.turn.draft, work.turn.next_id(), intent))
@@ -671,7 +675,7 @@ def test_a_commit_that_removes_without_the_role(member: str) -> None:
 
 def test_what_fell_due_while_the_device_was_away_is_no_lie_of_the_gateway() -> None:
     """Away for longer than an entry may take: the proof is asked for before anybody is accused."""
-    scene = Scene()
+    scene = opened()
     scene.lie(lambda frame: [] if isinstance(frame, wire.Proven) else [frame], scene.mso)
     say(scene.ana, scene.channel, "x")
     _a_while(scene.world)

@@ -12,7 +12,7 @@ import pytest
 
 from clients.core import changes, records
 from keys.envelope import Marking
-from tests.clients.relay import Killed, Party, World
+from tests.clients.relay import Killed, Party, World, world_of
 from tests.clients.talk import say, see, texts
 
 LIVES = 25
@@ -29,8 +29,8 @@ def mortal(party: Party, seed: int) -> None:
 @pytest.mark.parametrize("victim", ["sender", "receiver", "adder", "joiner"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_lost_or_doubled(victim: str, seed: int) -> None:
-    world = World(seed)
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent", seed=seed)
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana)
     dying = {"sender": ana, "receiver": mso, "adder": mso, "joiner": ben}[victim]
     mortal(dying, seed)
@@ -82,8 +82,8 @@ def keep_said(party: Party, channel: bytes, text: str, said: list[str]) -> None:
 
 @pytest.mark.parametrize("boundary", range(3))
 def test_a_message_is_never_shown_twice(boundary: int) -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     for n in range(3):
         say(mso, channel, f"{n}")

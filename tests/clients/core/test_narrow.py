@@ -14,6 +14,7 @@ from keys.canonical import encode
 from keys.envelope import Envelope, Kind, Precedence, read
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see, texts
+from tests.restored import restored
 
 PIECE = wire.WINDOW_LEAST
 FRAME = PIECE + 1_024  # the longest frame that holds a piece, or a short body with its header and place
@@ -64,9 +65,12 @@ class Road:
         self.scales.weigh(self.ben.id)
 
 
+begun = restored(Road)
+
+
 @pytest.fixture
 def road() -> Road:
-    return Road()
+    return begun()
 
 
 def submitted(frame: wire.FromDevice) -> list[Precedence]:

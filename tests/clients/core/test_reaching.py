@@ -12,8 +12,9 @@ from clients.core.reaching import ENDING, SILENT, Lack, Limits, Reach, Sighting,
 from clients.core.records import PEERS, Peer
 from clients.core.turn import DAY, HOUR
 from keys.envelope import Marking
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say
+from tests.restored import restored
 
 ROAD = Sighting(False, 0, ("sms",))
 USUAL = Limits()
@@ -43,9 +44,10 @@ class Scene:
 
 
 @pytest.fixture
+@restored
 def scene() -> Scene:
-    world = World()
-    chen, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    chen, ana = world.parties
     channel = world.channel(chen, ana, kind="narrow")
     world.channel(chen, ana, kind="alert", ceiling=Marking.AMBER)
     say(chen, channel, "are you there")  # what Ana's device answers with a receipt

@@ -22,10 +22,11 @@ from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
 from keys.mls import Credential, ExternalPsk, PreSharedKey, PreSharedKeyID
 from keys.mls.group import Group
-from tests.clients.core.test_hostile_gateway import Scene, _a_while, _context, _inject
+from tests.clients.core.test_hostile_gateway import Scene, _a_while, _context, _inject, opened
 from tests.clients.relay import Party, World
 from tests.clients.talk import say, see
 from tests.gateway.core.test_roster import Anybody
+from tests.restored import restored
 
 
 class Stranding:
@@ -58,9 +59,12 @@ class Stranding:
         return group.epoch_authenticator
 
 
+stranded = restored(Stranding)
+
+
 @pytest.fixture
 def s() -> Stranding:
-    stranding = Stranding()
+    stranding = stranded()
     assert "refused" in stranding.ben.channel(stranding.channel).halted
     return stranding
 
@@ -180,7 +184,7 @@ UNINVITED = [
 def test_attack_09_nobody_comes_in_from_outside_uninvited(
     epoch: int | None, changes: dict[str, bool], rule: str
 ) -> None:
-    scene = Scene()
+    scene = opened()
     now = scene.ben.channel(scene.channel).epoch
     if epoch is not None:
         approved(scene, scene.ana.id, now + epoch)
@@ -193,7 +197,7 @@ def test_attack_09_nobody_comes_in_from_outside_uninvited(
 
 def test_nobody_comes_in_again_in_another_members_place() -> None:
     """Not even who holds the other's key."""
-    scene = Scene()
+    scene = opened()
     now = scene.ben.channel(scene.channel).epoch
     approved(scene, scene.ana.id, now)
     _inject(scene, *external_commit(scene, scene.ana, identity=scene.mso), scene.ana)
@@ -204,7 +208,7 @@ def test_nobody_comes_in_again_in_another_members_place() -> None:
 
 
 def test_who_was_revoked_does_not_come_in_again() -> None:
-    scene = Scene()
+    scene = opened()
     now = scene.ben.channel(scene.channel).epoch
     approved(scene, scene.ana.id, now)
     commit = external_commit(scene, scene.ana)
@@ -236,7 +240,7 @@ STATEMENTS = [
 
 @pytest.mark.parametrize("make", STATEMENTS)
 def test_an_approval_that_breaks_a_rule_counts_for_nothing(make: Callable[[Scene], Any]) -> None:
-    scene = Scene()
+    scene = opened()
     (context, data), signer = make(scene)
     _inject(scene, context, data, signer)
     assert scene.alarms(AlarmKind.NOT_PERMITTED)

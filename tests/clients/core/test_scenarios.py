@@ -11,7 +11,7 @@ from clients.core.groups import roster_at
 from keys.authority import read_card
 from keys.envelope import Marking, Precedence
 from tests.clients.alarms import CAP
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say, see, texts
 from tests.keys.mission import DAY, NOW
 
@@ -30,8 +30,8 @@ def quiet(world: World) -> None:
 
 
 def test_a_message_goes_through_its_states() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana, kind="detail")
     ana.disconnect()
     item = say(mso, channel, "convoy leaves 0600")
@@ -51,8 +51,8 @@ def test_a_message_goes_through_its_states() -> None:
 
 
 def test_everybody_learns_names_and_purpose() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana)
     world.add(mso, channel, ben)
     for party in world.parties:
@@ -64,8 +64,8 @@ def test_everybody_learns_names_and_purpose() -> None:
 
 
 def test_a_joiner_reads_nothing_from_before() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana)
     say(mso, channel, "before Ben")
     world.run()
@@ -78,8 +78,8 @@ def test_a_joiner_reads_nothing_from_before() -> None:
 
 
 def test_who_is_removed_reads_nothing_afterwards_and_may_come_back() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
     say(mso, channel, "Ben is gone")
@@ -95,8 +95,8 @@ def test_who_is_removed_reads_nothing_afterwards_and_may_come_back() -> None:
 
 
 def test_five_hundred_messages_and_three_commits_later() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     ben.disconnect()
     sent = []
@@ -119,8 +119,8 @@ def test_five_hundred_messages_and_three_commits_later() -> None:
 
 
 def test_a_flash_is_seen_before_the_backlog_and_once() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     ben.disconnect()
     for n in range(40):
@@ -142,9 +142,8 @@ def test_a_flash_is_seen_before_the_backlog_and_once() -> None:
 
 
 def test_two_officers_commit_at_once() -> None:
-    world = World()
-    chen, diaz = world.party("Chen", "officer"), world.party("Diaz", "officer")
-    ana, ben = world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Diaz officer", "Ana agent", "Ben agent")
+    chen, diaz, ana, ben = world.parties
     channel = world.channel(chen, diaz)
 
     def keep(add: Party) -> object:
@@ -166,8 +165,8 @@ def test_two_officers_commit_at_once() -> None:
 
 
 def test_a_revoked_device_goes_before_another_word_is_said() -> None:
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     ben.disconnect()
     world.revoke(world.mission.home.registrars[0], [ben.enrolled.certified.serial])
@@ -182,8 +181,8 @@ def test_a_revoked_device_goes_before_another_word_is_said() -> None:
 
 
 def test_an_expired_guest_goes_too() -> None:
-    world = World()
-    mso = world.party("Chen", "officer")
+    world = world_of("Chen officer")
+    (mso,) = world.parties
     guest = world.party("Luis", "guest", guest=True, life=(NOW - DAY, NOW + 3_600_000))
     channel = world.channel(mso, guest, kind="liaison", ceiling=Marking.GREEN)
     guest.disconnect()
@@ -235,8 +234,8 @@ def test_what_may_not_be_done_spends_no_number(roles: tuple[str, ...], action: o
 
 
 def test_urgent_things_get_their_numbers_first() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     ana.disconnect()
     for text, precedence in [
@@ -254,8 +253,8 @@ def test_urgent_things_get_their_numbers_first() -> None:
 
 
 def test_one_question_at_a_time_on_a_narrow_link() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     ana.device.session.narrow = True
     channel = world.channel(mso, ana)
     most = 0
@@ -270,8 +269,8 @@ def test_one_question_at_a_time_on_a_narrow_link() -> None:
 
 
 def test_a_long_message_travels_in_chunks() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     words = "ſ" * 16_000 + ""
     assert len(words.encode()) < 48 * 1024

@@ -13,7 +13,7 @@ from gateway.core import acts
 from keys.charter import sign
 from keys.envelope import Marking, Precedence
 from keys.policy import Policy, render
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say, texts
 from tests.keys.mission import DAY
 
@@ -29,8 +29,8 @@ def install(world: World, policy: Policy) -> None:
 
 
 def test_a_successor_charter_is_fetched_and_followed() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     install(world, world.mission.successor())
     world.run()
@@ -49,8 +49,8 @@ def test_a_successor_charter_is_fetched_and_followed() -> None:
 
 
 def test_a_class_that_another_charter_drops_makes_no_more_channels() -> None:
-    world = World()
-    mso = world.party("Chen", "officer")
+    world = world_of("Chen officer")
+    (mso,) = world.parties
     fewer = tuple(c for c in world.mission.policy.classes if c.name != "narrow")
     install(world, replace(world.mission.successor(), classes=fewer))
     world.run()
@@ -63,8 +63,8 @@ def held(party: Party, suite: int) -> list[records.Package]:
 
 
 def test_key_packages_are_kept_in_stock() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     for suite in {c.suite for c in world.mission.policy.classes}:
         stock = held(ana, suite)
         assert sum(not p.last_resort for p in stock) == packages.STOCK
@@ -79,16 +79,16 @@ def test_key_packages_are_kept_in_stock() -> None:
 
 
 def test_two_channels_never_share_a_key_package() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     first, second = world.channel(mso, ana), world.channel(mso, ana)
     assert ana.channel(first).epoch == ana.channel(second).epoch == 1
     assert not ana.alarms()
 
 
 def test_the_last_resort_admits_and_is_replaced() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     ana.disconnect()
     world.relay.db.execute("DELETE FROM packages WHERE last_resort = 0 AND device = ?", (ana.id,))
     channel = world.channel(mso, ana)
@@ -103,8 +103,8 @@ def test_the_last_resort_admits_and_is_replaced() -> None:
 
 
 def test_a_list_too_old_stops_talk_but_not_what_saves_lives() -> None:
-    world = World()
-    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    mso, ana = world.parties
     channel = world.channel(mso, ana)
     world.later(4 * DAY)
     say(ana, channel, "small talk")
@@ -120,8 +120,8 @@ def test_a_list_too_old_stops_talk_but_not_what_saves_lives() -> None:
 
 def test_what_was_sealed_by_who_was_revoked_since_is_refused_by_log_order() -> None:
     """Sealed before the list, accepted after it: the gateway would refuse it, and so does every client."""
-    world = World()
-    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    world = world_of("Chen officer", "Ana agent", "Ben agent")
+    mso, ana, ben = world.parties
     channel = world.channel(mso, ana, ben)
     ben.disconnect()
     say(ben, channel, "in my outbox", Precedence.FLASH)

@@ -18,8 +18,9 @@ from keys.body import Review
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, read, seal
 from tests.clients.alarms import CAP, HOUR, alone, approve, by_two, desk, document, order, submit
-from tests.clients.relay import Party, World
+from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say
+from tests.restored import restored
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Scene:
         return alerts.standing(party.ledger, root, self.world.now).how
 
 
+@restored
 def scene(**options: Any) -> Scene:
     world = World(**options)
     chen, dara = world.party("Chen", "officer"), world.party("Dara", "officer")
@@ -139,8 +141,8 @@ def test_an_agent_approves_nothing(s: Scene) -> None:
 
 
 def test_no_desk_no_draft() -> None:
-    world = World()
-    chen, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    world = world_of("Chen officer", "Ana agent")
+    chen, ana = world.parties
     channel = world.channel(chen, ana, kind="alert")
     with pytest.raises(NotNow, match="no desk"):
         submit(chen, channel)
