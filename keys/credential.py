@@ -342,6 +342,13 @@ def verify_certificate(der: bytes, organisations: Sequence[Issuers]) -> Certifie
         BadSignature: it names a registrar who has not signed it.
         NotTrusted: it chains to none of them, outlives its issuer, or holds a role that its root may not grant.
     """
+    return _verified(der, tuple(organisations))
+
+
+@lru_cache(maxsize=4096)
+def _verified(der: bytes, organisations: tuple[Issuers, ...]) -> Certified:
+    """Kept, since the same few certificates stand in every KeyPackage, commit and list: all that decides is in the arguments (no
+    clock, no revocation), so the answer never changes. A refusal is not kept."""
     read = _read(der)
     for issuers in organisations:
         if read.claimed.registrar and der in issuers.registrars:
