@@ -16,7 +16,7 @@ from clients.auditor.remote import RemoteSource
 from clients.auditor.source import FolderSource, LogSource
 from clients.auditor.verify import Asked, OutsideHead, Verdict, log_keys, open_head, read_state, verify_log
 from clients.auditor.verify.state import LIMIT
-from clients.shell import Verb, Verbs, asked, profile, read_bytes, read_text, tell
+from clients.shell import Lazy, Verb, Verbs, asked, profile, read_bytes, read_text, tell
 from keys.charter import NOTE_LIMIT, Charter, reopen
 from keys.errors import CharterRefused
 from keys.tlog.cosignature import verifier_of
@@ -31,7 +31,10 @@ CHARTER_PIN: Final = "charter"
 _FILE: Final = click.Path(path_type=Path)
 
 
-@click.group(cls=Verbs)
+WITNESS: Final = Lazy("clients.witness.command:witness", "Run a witness: cosign other organisations' logs.")
+
+
+@click.group(cls=Verbs, lazy={"witness": WITNESS})
 def audit() -> None:
     """Check a log, from its own bytes and what was kept outside.
 

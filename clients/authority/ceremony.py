@@ -20,8 +20,11 @@ from keys.errors import CharterRefused
 from keys.identity import Random
 from keys.policy import DEFAULT_CLASSES, DEFAULT_ROLES, Distinct, Organisation, Policy, parse, render
 from keys.request import GatewayRequest
+from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.errors import TlogError
 from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey
+from keys.tlog.policy import TrustPolicy
+from keys.tlog.succession import Predecessor
 
 HOME_ROLES: Final = frozenset({"agent", "leader", "officer"})
 CHARTER_LIFE: Final = 365 * DAY
@@ -72,6 +75,10 @@ def found_mission(request: GatewayRequest, plan: Plan, now: int, random: Random)
     Raises:
         CharterRefused: the plan can't be a charter: a quorum that can't be reached, names that can't be shown, no time left.
     """
+    if request.ended is not None:
+        raise CharterRefused(
+            "this gateway's log takes the place of another: put it into that mission's charter with `charter propose --gateway`"
+        )
     if plan.not_after <= now:
         raise CharterRefused("the charter would have ended before it began")
     if not 1 <= plan.quorum <= plan.authorities <= 32:
@@ -121,6 +128,7 @@ def _first_policy(request: GatewayRequest, plan: Plan, home: House, authorities:
         alert_distinct=plan.distinct,
         alert_deadline_seconds=plan.deadline_seconds,
         alert_review_hours=plan.review_hours,
+        log_key_pq=request.log_key_pq,
     )
 
 
@@ -175,6 +183,53 @@ def without_partner(policy: Policy, name: str) -> Policy:
     if policy.organisation(name).home:
         raise CharterRefused(f"{name} is the mission's home and stays")
     return parse(render(replace(policy, organisations=tuple(o for o in policy.organisations if o.name != name))))
+
+
+def with_witnesses(policy: Policy, file: bytes) -> Policy:
+    """The policy with the witnesses and the quorum of a C2SP tlog-policy; a `log` line in it has to be this mission's log.
+
+    Raises:
+        CharterRefused: not a tlog-policy, or of another log.
+    """
+    try:
+        given = TrustPolicy.decode(file)
+    except TlogError as error:
+        raise CharterRefused(f"witnesses: {error}") from None
+    if any(log.key.encode() not in (policy.log_key, policy.log_key_pq) for log in given.logs):
+        raise CharterRefused("witnesses: this tlog-policy is about another log")
+    try:
+        lines = tuple(replace(given, logs=()).encode().decode().split("\n")[:-1])
+    except UnicodeDecodeError:
+        raise CharterRefused("witnesses: names in a charter are UTF-8") from None
+    return parse(render(replace(policy, witnesses=lines if given.witnesses else ())))
+
+
+def with_log(policy: Policy, request: GatewayRequest) -> Policy:
+    """The policy with another gateway and log, in the place of a log that could not go on.
+
+    Raises:
+        CharterRefused: the request names no such log, or its newest checkpoint is not one that the old log's key has signed.
+    """
+    if request.ended is None:
+        raise CharterRefused("this gateway.request is a new mission's: make it with `outrider-gateway init --succeeds`")
+    verifiers = [Ed25519Verifier(VerifierKey.decode(policy.log_key))]
+    try:
+        ended = open_checkpoint(request.ended.checkpoint, verifiers, policy.log_origin)
+        keys = tuple(key for key in (policy.log_key, policy.log_key_pq) if key)
+        before = Predecessor(ended.origin, keys, ended.size, ended.root, request.ended.kept)
+    except TlogError as error:
+        raise CharterRefused(f"the log that ended: {error}") from None
+    changed = replace(
+        policy,
+        log_origin=request.origin,
+        log_key=request.log_key,
+        log_key_pq=request.log_key_pq,
+        gateway_key=request.gateway_key,
+        gateway_url=request.url,
+        tls_keys=tuple(request.tls_keys),
+        predecessor=before,
+    )
+    return parse(render(changed))
 
 
 def read_proposal(data: bytes) -> tuple[Policy, bytes | None]:

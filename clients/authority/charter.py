@@ -15,6 +15,8 @@ from clients.authority.ceremony import (
     read_proposal,
     signed_by,
     text_of,
+    with_log,
+    with_witnesses,
     without_partner,
 )
 from clients.authority.describe import as_lines, as_object, charter_words
@@ -31,6 +33,7 @@ from clients.shell import (
     passphrase,
     profile,
     read_bytes,
+    read_text,
     replace_file,
     same_words,
     show,
@@ -41,7 +44,9 @@ from clients.vault import Vault
 from keys.charter import NOTE_LIMIT, Charter, reopen, sign, succeed, succession
 from keys.errors import CharterRefused, NotTrusted
 from keys.policy import Policy, parse, render
+from keys.request import read_request
 from keys.tlog.note import Ed25519Signer
+from keys.tlog.policy import MAX_POLICY
 
 _PATH = click.Path(path_type=Path)
 
@@ -84,10 +89,20 @@ def base_charter(base: Path | None) -> tuple[Policy, int]:
 @click.option("--from", "base", type=_PATH, metavar="FILE", help="The charter to follow, or the proposal to change.")
 @click.option("--not-after", type=Moment(), metavar="DATE", help="When the new version ends.")
 @click.option("--remove-partner", multiple=True, metavar="NAME", help="A partner to drop; may be repeated.")
+@click.option("--witnesses", type=_PATH, metavar="FILE", help="A C2SP tlog-policy: who cosigns, and how many of them.")
+@click.option("--gateway", type=_PATH, metavar="FILE", help="The gateway.request of a log in a lost one's place.")
+@click.option("--words", help="That request's words, as the operator reads them out.")
 @click.option("--text", type=_PATH, metavar="FILE", help="A text edited by hand, to be checked and put in form.")
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="Where the proposal is written.")
 def propose_charter(
-    base: Path | None, not_after: int | None, remove_partner: tuple[str, ...], text: Path | None, out: Path
+    base: Path | None,
+    not_after: int | None,
+    remove_partner: tuple[str, ...],
+    witnesses: Path | None,
+    gateway: Path | None,
+    words: str | None,
+    text: Path | None,
+    out: Path,
 ) -> None:
     """Write the text of the next version of the charter. It is a proposal until a quorum has signed it.
 
@@ -97,14 +112,36 @@ def propose_charter(
     changed = policy if text is None else parse(read_bytes(text, NOTE_LIMIT))
     for name in remove_partner:
         changed = without_partner(changed, name)
+    if witnesses is not None:
+        changed = with_witnesses(changed, read_bytes(witnesses, MAX_POLICY))
+    if gateway is not None:
+        changed = _succeeding(changed, gateway, words)
     write_proposal(policy, propose(changed, version=version, not_after=not_after), out)
+
+
+def _succeeding(policy: Policy, file: Path, words: str | None) -> Policy:
+    """A new log in the place of one that could not go on: what is lost is said before anybody signs."""
+    request = read_request(read_text(file))
+    if words is not None:
+        check_words(words, request.words, "this gateway.request")
+    else:
+        tell(f"words    {request.words}")
+        same_words("Does the operator read the same words?", "--words")
+    changed = with_log(policy, request)
+    before = changed.predecessor
+    assert before is not None  # `with_log` sets it
+    tell(
+        f"log {visible(before.origin)} ends with {before.size} entries signed for; "
+        f"{before.kept} are kept and {len(before.missing)} are lost"
+    )
+    return changed
 
 
 def write_proposal(before: Policy, after: Policy, out: Path) -> None:
     """Write a proposal and show what it changes."""
     different = changes(before, after)
     if not different:
-        raise click.UsageError("that changes nothing: say what with --not-after, --remove-partner or --text")
+        raise click.UsageError("that changes nothing: say what with --not-after, --remove-partner, --witnesses, --gateway or --text")
     text = render(after)
     write_new(out, text)
     show(

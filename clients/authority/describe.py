@@ -1,5 +1,6 @@
 """A charter for people, and as one JSON object."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -8,6 +9,7 @@ from clients.moments import iso
 from clients.shell import table
 from keys.identity import words
 from keys.policy import ChannelClass, Organisation, Policy
+from keys.tlog.succession import Predecessor
 
 
 def charter_words(text: bytes) -> str:
@@ -29,6 +31,8 @@ def as_object(policy: Policy, text: bytes, signers: Sequence[str]) -> dict[str, 
         "complete": len(signers) >= policy.quorum,
         "log_origin": policy.log_origin,
         "log_key": policy.log_key,
+        "log_key_pq": policy.log_key_pq or None,
+        "predecessor": None if policy.predecessor is None else _predecessor_object(policy.predecessor),
         "gateway_url": policy.gateway_url,
         "gateway_key": policy.gateway_key.hex(),
         "tls_keys": [key.hex() for key in policy.tls_keys],
@@ -43,6 +47,16 @@ def as_object(policy: Policy, text: bytes, signers: Sequence[str]) -> dict[str, 
         "roles": [{"name": name, "verbs": sorted(verbs)} for name, verbs in policy.roles],
         "auditors": list(policy.auditors),
         "witnesses": list(policy.witnesses),
+    }
+
+
+def _predecessor_object(before: Predecessor) -> dict[str, object]:
+    return {
+        "origin": before.origin,
+        "keys": list(before.keys),
+        "size": before.size,
+        "root": b64encode(before.root).decode(),
+        "kept": before.kept,
     }
 
 
@@ -84,6 +98,9 @@ def as_lines(policy: Policy, text: bytes, signers: Sequence[str]) -> list[str]:
         f"signed   {signed}" + (f": {missing} more needed" if missing > 0 else ""),
         f"gateway  {visible(policy.gateway_url)}",
         f"log      {policy.log_key}",
+        *([f"         and ML-DSA-44 {policy.log_key_pq.split('+')[1]}"] if policy.log_key_pq else []),
+        *_before(policy.predecessor),
+        f"witness  {_witnesses(policy)}",
         f"rules    revocation lists at most {policy.crl_hours} h old, for messages {policy.crl_message_hours} h",
         f"alerts   by two of another {policy.alert_distinct.value} within {policy.alert_deadline_seconds} s; one officer alone may "
         + (f"send one, reviewed within {policy.alert_review_hours} h" if policy.break_glass else "not send one"),
@@ -94,6 +111,20 @@ def as_lines(policy: Policy, text: bytes, signers: Sequence[str]) -> list[str]:
     lines += ["classes", *(f"  {line}" for line in table(map(_class_row, policy.classes)))]
     lines += ["roles", *(f"  {line}" for line in table((n, ", ".join(sorted(v))) for n, v in policy.roles))]
     return lines
+
+
+def _before(before: Predecessor | None) -> list[str]:
+    if before is None:
+        return []
+    lost = f"; entries {before.kept} to {before.size - 1} are lost" if before.missing else ""
+    return [f"         takes the place of {visible(before.origin)}, which ended with {before.size} entries{lost}"]
+
+
+def _witnesses(policy: Policy) -> str:
+    given = policy.witness_policy
+    if not given.witnesses:
+        return "none named"
+    return f"{', '.join(visible(w.name) for w in given.witnesses)}; quorum {visible(given.quorum)}"
 
 
 def organisation_row(o: Organisation) -> tuple[str, ...]:

@@ -8,7 +8,8 @@
 signed; whoever checks entries, tiles or proofs takes only that.
 
 Extension lines are refused: no monitor can audit them and ML-DSA-44 cosignatures do not cover them, so a checkpoint that
-has some would mean different things to different checkers.
+has some would mean different things to different checkers. Only a witness reads them (`TreeHead.decode_extended`): it serves
+logs that are not ours, and has to sign the text as it is.
 """
 
 from __future__ import annotations
@@ -47,9 +48,12 @@ class TreeHead:
     origin: str
     size: int
     root: bytes
+    extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_text(self.origin + "\n")
+        check_text("".join(f"{line}\n" for line in (self.origin, *self.extensions)))
+        if any(not line or "\n" in line for line in self.extensions):
+            raise Malformed("an extension line is one line, and not empty")
         if not self.origin or "\n" in self.origin or len(self.origin.encode()) > MAX_ORIGIN:
             raise Malformed(f"an origin is one line of at most {MAX_ORIGIN} bytes")
         if not 0 <= self.size <= MAX_SIZE or len(self.root) != HASH_SIZE:
@@ -58,16 +62,24 @@ class TreeHead:
             raise Malformed("the root of an empty tree is the hash of nothing")
 
     def encode(self) -> str:
-        """The note text, three lines."""
-        return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
+        """The note text: three lines, and extension lines where there are any."""
+        return "".join(f"{line}\n" for line in (self.origin, self.size, encode_base64(self.root), *self.extensions))
 
     @classmethod
     def decode(cls, text: str) -> TreeHead:
-        """The opposite of `encode`; raises Malformed."""
-        lines = text.split("\n")
-        if len(lines) != 4 or lines[3]:
+        """The opposite of `encode`, without extension lines; raises Malformed."""
+        head = cls.decode_extended(text)
+        if head.extensions:
             raise Malformed("a checkpoint has three lines; extension lines are refused")
-        return cls(lines[0], decode_decimal(lines[1]), decode_base64(lines[2]))
+        return head
+
+    @classmethod
+    def decode_extended(cls, text: str) -> TreeHead:
+        """The opposite of `encode`, of any log's checkpoint; raises Malformed."""
+        lines = text.split("\n")
+        if len(lines) < 4 or lines.pop():
+            raise Malformed("a checkpoint has three lines at least")
+        return cls(lines[0], decode_decimal(lines[1]), decode_base64(lines[2]), tuple(lines[3:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Ed25519CosignatureVerifier:
     def verify(self, text: str, signature: bytes) -> None:
         """Raises BadSignature unless this cosigner signed the checkpoint of that text; Malformed where it is none."""
         time, bare = _split_time(signature, ED25519_SIGNATURE_SIZE, self.name)
-        verify_ed25519(self._public, ed25519_message(TreeHead.decode(text), time), bare, self.name)
+        verify_ed25519(self._public, ed25519_message(TreeHead.decode_extended(text), time), bare, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class MlDsa44Verifier:
         """Raises BadSignature unless this cosigner signed the checkpoint of that text; Malformed where it is none."""
         time, bare = _split_time(signature, ML_DSA_44_SIGNATURE_SIZE, self.name)
         try:
-            self._public.verify(bare, ml_dsa_44_message(self.name, TreeHead.decode(text), time))
+            self._public.verify(bare, ml_dsa_44_message(self.name, TreeHead.decode_extended(text), time))
         except InvalidSignature as error:
             raise BadSignature(f"signature of {self.name} fails") from error
 
