@@ -23,6 +23,7 @@ from clients.auditor.verify.claims import OF_THE_ENTRIES, OF_THE_TREE, Cause, Cl
 from clients.auditor.verify.heads import Fetch, OutsideHead, Tree, check_checkpoint, log_keys, open_head
 from clients.auditor.verify.reading import Reading
 from clients.auditor.verify.state import State, read_state, restore, state_of
+from clients.auditor.verify.watching import Watch
 from keys.charter import Charter
 from keys.tlog.checkpoint import Checkpoint
 from keys.tlog.note import NoteVerifier
@@ -61,6 +62,7 @@ class Asked:
     charter: Charter | None = None
     log_only: bool = False
     every_signature: bool = False
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,19 @@ def _read(
         progress(expected, size)
     tree.check_rest(paths)
     if reading is not None:
-        reading.end(size)
+        reading.end(size, tree.root_at)
     return reading
 
 
 def _begin(fetch: Fetch, asked: Asked, findings: Findings) -> Reading:
     reading = Reading(
-        fetch, asked.keys, findings, asked.now, pinned=asked.charter, every_signature=asked.every_signature
+        fetch,
+        asked.keys,
+        findings,
+        asked.now,
+        pinned=asked.charter,
+        every_signature=asked.every_signature,
+        watch=asked.watch,
     )
     if asked.since is not None:
         restore(asked.since, reading)

@@ -57,6 +57,7 @@ class Topic(StrEnum):
     HEARD = "heard"
     RECEIPTS = "receipts"
     ROSTERS = "rosters"
+    EPOCHS = "epochs"
     MEMBERS = "members"
     ROLES = "roles"
     REMOVALS = "removals"
@@ -82,8 +83,9 @@ MEANING: Final = {
     Topic.CHAINS: "each device's envelopes are numbered without a gap and hold the hash of the one before",
     Topic.SIGNATURES: "each device's newest signature holds, and vouches by the chain for all before it",
     Topic.HEARD: "what devices say they had seen is what the log says stood there",
-    Topic.RECEIPTS: "receipts are about envelopes that exist, by devices that were in the channel",
+    Topic.RECEIPTS: "what receipts say was got is in the log, by devices that were in the channel",
     Topic.ROSTERS: "each channel's members follow from its signed commits, and every commit was allowed",
+    Topic.EPOCHS: "members who confirmed an epoch confirmed the same one, so nobody was led into another group",
     Topic.MEMBERS: "each author was in the channel, at that epoch, with that key and a live certificate",
     Topic.ROLES: "each author had a role that the charter lets do this, within class and marking",
     Topic.REMOVALS: "nothing was said in an epoch that still held a revoked or expired device",

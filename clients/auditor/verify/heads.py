@@ -6,6 +6,7 @@ against such a head, and CONSISTENT without one.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from clients.auditor.verify.claims import Cause, Findings, Topic
@@ -13,7 +14,7 @@ from keys.tlog import errors
 from keys.tlog.checkpoint import Checkpoint, TreeHead, absent_keys, open_checkpoint
 from keys.tlog.cosignature import verifier_of
 from keys.tlog.errors import Damaged, Fault, NotFound, TlogError
-from keys.tlog.merkle import Frontier
+from keys.tlog.merkle import Frontier, frontier_of
 from keys.tlog.note import Note, NoteVerifier
 from keys.tlog.reader import LogReader
 
@@ -80,6 +81,7 @@ class Tree:
         self._seen: set[Fault] = set()
         self.checkpoint = checkpoint
         self.reader = LogReader(fetch, checkpoint, report=self._report)
+        self._hash_at = lru_cache(maxsize=4_096)(self.reader.hash_at)
 
     def _report(self, fault: Fault) -> None:
         if fault not in self._seen:  # a tile may be read more than once
@@ -131,6 +133,15 @@ class Tree:
             return False
         self._findings.note(Topic.SINCE, f"{earlier.size} entries were verified then")
         return True
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the first `size` entries; None where it can't be told. For many sizes in rising order."""
+        if not 0 < size <= self.checkpoint.size:
+            return None
+        try:
+            return frontier_of(size, self._hash_at).root
+        except Damaged:  # reported where it was found
+            return None
 
     def _root(self, size: int) -> bytes | None:
         if size == self.checkpoint.size:

@@ -20,13 +20,15 @@ from clients.auditor.verify.columns import columns
 from clients.auditor.verify.entries import Placed, Stream, Streams, Times, read_leaf
 from clients.auditor.verify.heads import Fetch
 from clients.auditor.verify.plain import Plain
+from clients.auditor.verify.receipts import Receipts, Roots
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Rosters
 from clients.auditor.verify.signatures import Signatures
 from clients.auditor.verify.speech import Speech
-from keys.body import read_gateway_act
+from clients.auditor.verify.watching import Watch
+from keys.body import Receipt, read_gateway_act
 from keys.charter import Charter
-from keys.envelope import Kind
+from keys.envelope import Context, Kind
 from keys.errors import Malformed
 from keys.tlog.note import NoteVerifier
 
@@ -47,6 +49,7 @@ class Reading:
         *,
         pinned: Charter | None,
         every_signature: bool,
+        watch: Watch | None = None,
     ) -> None:
         self.start = 0  # the first entry of this reading
         self.read = 0
@@ -66,6 +69,8 @@ class Reading:
         self.chains = Chains(findings, self._signatures)
         self.speech = Speech(self.registry, findings, self._bodies)
         self.plain = Plain(self.chains, self.times, self.registry)
+        self.receipts = Receipts(fetch, findings)
+        self._watch = watch
 
     # ------------------------------------------------------------------ entry by entry
 
@@ -76,8 +81,8 @@ class Reading:
         if self.stopped is not None:
             return
         self.read += len(leaves)
-        rows = columns(leaves)
-        if rows is None:  # one of them is none
+        rows = None if self._watch is not None else columns(leaves)
+        if rows is None:  # one of them is none, or somebody wants to see each
             for index, leaf in enumerate(leaves, first):
                 self.judge(index, leaf)
             return
@@ -85,6 +90,8 @@ class Reading:
         for index, leaf, entry, context in zip(range(first, first + len(leaves)), leaves, *rows, strict=True):
             if not take(index, entry, context):
                 self.judge(index, leaf)
+            elif context.kind is Kind.RECEIPT:
+                self._said(index, entry.header, context)
 
     def judge(self, index: int, leaf: bytes) -> None:
         """One entry, by those who can say what is wrong with it."""
@@ -94,6 +101,8 @@ class Reading:
 
     def _take(self, placed: Placed) -> None:
         stream = self.streams.take(placed)
+        if self._watch is not None:
+            self._watch.entry(placed, stream)
         self.times.take(placed)
         self.plain.fall(placed, everywhere=not stream.dense and stream.parent is None)
         if stream.dense:
@@ -187,6 +196,8 @@ class Reading:
             self.rosters.proposed(placed, roster)
         elif kind is Kind.RESYNC_APPROVAL:
             self.rosters.may_rejoin(placed, roster)
+        if self._watch is not None and (after := self._roster(channel)) is not None:
+            self._watch.member(placed, after)
 
     def _receipt(self, placed: Placed, stream: Stream) -> None:
         assert stream.parent is not None
@@ -197,6 +208,18 @@ class Reading:
         else:
             self.speech.receipt(placed, parent)
             self.plain.receipt(placed, stream, self.streams.open[stream.parent], parent)
+        if placed.context.kind is Kind.RECEIPT:
+            receipt = self._said(placed.index, placed.entry.header, placed.context)
+            if self._watch is not None:
+                self._watch.receipt(placed, receipt, stream.parent)
+
+    def _said(self, index: int, header: bytes, context: Context) -> Receipt | None:
+        """What a receipt says, held against its channel."""
+        parent = self.streams.open[context.channel].parent
+        assert parent is not None  # it stands in a stream of receipts
+        roster = self._roster(parent)
+        epoch = None if roster is None else roster.epoch
+        return self.receipts.take(index, header, context.device, self.streams.open[parent], epoch)
 
     def _roster(self, channel: bytes) -> Roster | None:
         known = self.charters.current is not None and channel not in self.rosters.lost
@@ -216,13 +239,14 @@ class Reading:
 
     # ------------------------------------------------------------------ the end
 
-    def end(self, size: int) -> None:
+    def end(self, size: int, root_at: Roots | None = None) -> None:
         """What holds only once everything was read, and what could not be read."""
         if size == 0:
             return
         if self.start + self.read < size and self.stopped is None:
             self.stopped = self.start + self.read
         self.streams.end()
+        self.receipts.end(root_at)
         self.charters.end(self._pinned)
         self.certificates.end()
         self.rosters.end()
