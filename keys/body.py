@@ -34,6 +34,7 @@ from keys.alert import TARGETS, AlertFields, Draft, Opening, Signing
 from keys.canonical import Hash, Id, Positive, Record, Uint, encode, reader
 from keys.envelope import Kind, Marking
 from keys.errors import Malformed
+from keys.words import Words
 
 TERMS_EXTENSION: Final = 0xF0D1  # private use, RFC 9420 section 17.3
 RANGE_LIMIT: Final = 32
@@ -181,10 +182,11 @@ class Review(Record, frozen=True, array_like=True):
 
 class Ack(Record, frozen=True, array_like=True):
     """A person's answer. `root` is the alert's root, or the header hash of a message that asked for an answer; `option`
-    is a number whose meaning is inside the encryption (0: seen and acknowledged)."""
+    is a number whose meaning is inside the encryption (0: seen and acknowledged). `words` are for officers alone."""
 
     root: Hash
     option: Annotated[int, Meta(ge=0, le=255)]
+    words: Words | None = None
 
 
 class ResyncApproval(Record, frozen=True, array_like=True):
@@ -227,7 +229,7 @@ read_approval = reader(Approval, limit=LADDER_LIMIT + 64 * 1024)
 read_refused_attempt = reader(RefusedAttempt, limit=256)
 read_withheld = reader(Withheld, limit=64)
 read_review = reader(Review, limit=256)
-read_ack = reader(Ack, limit=256)
+read_ack = reader(Ack, limit=32 * 1024)
 read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)
 read_gateway_act = reader(GatewayAct, limit=2_048)
 

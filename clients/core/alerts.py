@@ -31,7 +31,8 @@ from keys.body import Ack
 from keys.credential import Certified
 from keys.envelope import Marking, Verified
 from keys.errors import BadSignature, Expired, NotPermitted, NotTrusted
-from keys.policy import Verb
+from keys.identity import SigningKey
+from keys.words import open_words
 
 ALL_CLEAR: Final = "AllClear"
 STOP_WORD: Final = "NO DUFF"  # this is no exercise
@@ -299,6 +300,7 @@ def answered(turn: Turn, ack: Ack, device: bytes, channel: bytes, seq: int, time
 
     Raises:
         NotPermitted: an option that the alert does not have, or an alert that did not come to this channel.
+        BadSignature, Malformed: words that are not those which were signed.
     """
     alert = records.ALERTS.get(turn.draft, ack.root)
     if alert is not None and ack.option and ack.option not in alert.draft.options:
@@ -306,16 +308,26 @@ def answered(turn: Turn, ack: Ack, device: bytes, channel: bytes, seq: int, time
     if alert is not None and all(c != channel for c, _ in alert.places):
         raise NotPermitted("that alert did not come to this channel")
     known = records.ANSWERS.get(turn.draft, ack.root + device)
-    text = known.text if known else ""
+    text = _opened(turn, ack, device) or (known.text if known else "")
     records.ANSWERS.put(turn.draft, ack.root + device, Answer(channel, seq, ack.option, time, text))
     turn.events.append(Moved(ack.root))
 
 
+def _opened(turn: Turn, ack: Ack, device: bytes) -> str:
+    """The words to an answer, where they are for this device. Raises BadSignature, Malformed: they are not what was signed."""
+    if ack.words is None:
+        return ""
+    for _, seed in records.SEEDS.scan(turn.draft):
+        try:
+            return open_words(ack.words, SigningKey(seed.seed), ack.root, device)
+        except NotTrusted:
+            continue
+    return ""
+
+
 def words(turn: Turn, root: bytes, device: bytes, text: str, channel: bytes, time: int) -> None:
-    """Free words to an answer; they may come before the answer itself. To an alert's they are for the officers: whoever else is
-    in its channel keeps nothing of them."""
-    officer = turn.charter.policy.verbs(turn.me.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
-    if not officer and records.NAMES.get(turn.draft, root) is None:
+    """Free words to a message's acknowledgement; they may come before it does. An alert's are in the answer itself."""
+    if records.NAMES.get(turn.draft, root) is None or records.ALERTS.get(turn.draft, root) is not None:
         return
     known = records.ANSWERS.get(turn.draft, root + device)
     if known is not None:

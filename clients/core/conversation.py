@@ -21,8 +21,10 @@ from gateway.wire import Refusal
 from keys.body import Ack
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, Precedence
-from keys.errors import KeysError
+from keys.errors import KeysError, Malformed
 from keys.policy import ChannelClass, Verb
+from keys.unlock import can_hear
+from keys.words import Words, seal_words
 
 
 def channel_of(work: Work, channel: bytes) -> Channel:
@@ -164,22 +166,36 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
             raise NotNow(f"that alert is {stands.how}{by}: answer what holds now")
         if alert.draft.exercise and (real := alerts.freezes_play(turn.draft, alert, turn.now)):
             raise NotNow(f"play is frozen: {real}")
-        number, emergency = _option(alert, option), False
+        number, emergency, asking = _option(alert, option), False, b""
     else:
         channel, _, message = find(work, root)
-        emergency = message.kind in emergencies.KINDS
+        emergency, asking = message.kind in emergencies.KINDS, message.device
         if option not in (0, ""):
             raise Unknown("a message is acknowledged, it has no options")
         number = 0
     state = channel_of(work, channel)
-    body = encode(Ack(root, number))
-    # An alert's answers concern officers alone; an SOS's its author too.
-    stream = stream_of_receipts(channel) if alert is not None or emergency else channel
-    item = outbox.keep(turn, Kept(stream, Kind.ACK, body, Precedence.IMMEDIATE))
-    if text and turn.charter.policy.permits(turn.me.roles, Verb.SEND):
+    if text:
+        need(work, Verb.SEND)
+    if alert is not None or emergency:  # an alert's answers concern officers alone; an SOS's its author too
+        body = encode(Ack(root, number, _for_officers(work, channel, root, text, asking) if text else None))
+        return outbox.keep(turn, Kept(stream_of_receipts(channel), Kind.ACK, body, Precedence.IMMEDIATE))
+    item = outbox.keep(turn, Kept(channel, Kind.ACK, encode(Ack(root, number)), Precedence.IMMEDIATE))
+    if text:
         words = encode_content(AckText(root, text))
         outbox.keep(turn, Kept(channel, Kind.APPLICATION, words, Precedence.IMMEDIATE, state.ceiling))
     return item
+
+
+def _for_officers(work: Work, channel: bytes, root: bytes, text: str, asking: bytes) -> Words:
+    """Words that only the officers in the channel can open, and the device that called for help. Raises NotAllowed."""
+    turn, state = work.turn, channel_of(work, channel)
+    roster = roster_at(turn.draft, channel, state.epoch)
+    members = [c for seat in (roster.seats if roster else []) if (c := work.trust.certified(seat.certificate))]
+    readers = [c.public_key for c in members if c.device == asking or beside.is_officer(turn, c.organisation, c.roles)]
+    try:
+        return seal_words(text, [key for key in readers if can_hear(key)], root, turn.me.device, turn.random)
+    except Malformed as error:
+        raise NotAllowed(str(error)) from None
 
 
 def _option(alert: records.Alert, option: int | str) -> int:

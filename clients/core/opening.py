@@ -186,7 +186,7 @@ class Opener:
     def _answer(self, case: Case, ack: Ack) -> None:
         try:
             alerts.answered(self.turn, ack, case.author.device, case.channel, case.seq, case.placed.place.time)
-        except NotPermitted as error:
+        except KeysError as error:
             raise Rejected(AlarmKind.NOT_PERMITTED, f"an answer that does not count: {error}") from None
 
     def _open_content(self, case: Case, body: bytes) -> Fate:

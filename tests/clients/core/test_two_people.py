@@ -14,9 +14,11 @@ from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.outbox import Kept
 from gateway.wire import Place, Placed
 from keys.alert import AlertType
-from keys.body import Review
+from keys.body import Review, read_ack
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, read, seal
+from keys.errors import NotTrusted
+from keys.words import Words, open_words
 from tests.clients.alarms import CAP, HOUR, alone, approve, by_two, desk, document, order, submit
 from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say
@@ -365,8 +367,52 @@ def test_answers_by_number_and_words(s: Scene) -> None:
         assert given[s.ana.id].text == "two wounded"
     assert alerts.option_text(s.record(s.chen, root), number) == "NEED HELP"
     assert s.luis.id not in dict(alerts.answers(s.ana.ledger, root)), "one audience does not see the other's answers"
-    kept = [answer.text for _, answer in records.ANSWERS.scan(s.ben.ledger, root)]
-    assert "two wounded" not in kept, "words are for the officers"
+
+
+def test_words_to_an_answer_open_for_officers_alone(s: Scene) -> None:
+    """Whoever else is in the channel has no key to them, not even with the very bytes before him."""
+    root = by_two(s.chen, s.dara, s.detail, s.police)
+    for author in (s.ana, s.luis):
+        item = author.act(lambda work: conversation.acknowledge(work, root, 0, "two wounded"))
+        kept = records.OUTBOX.get(author.ledger, item)
+        assert kept is not None
+        said = read_ack(kept.content).words
+        assert said is not None
+        for officer in (s.chen, s.dara):
+            assert opened(officer, said, root, author) == "two wounded"
+        for other in (s.ana, s.ben, s.luis):
+            with pytest.raises(NotTrusted):
+                opened(other, said, root, author)
+        assert b"wounded" not in kept.content
+
+
+def opened(party: Party, words: Words, root: bytes, author: Party) -> str:
+    return open_words(words, party.enrolled.key, root, author.id)
+
+
+def test_words_that_are_not_those_signed_are_no_answer(s: Scene) -> None:
+    root = by_two(s.chen, s.dara, s.detail)
+    s.ana.disconnect()
+    item = s.ana.act(lambda work: conversation.acknowledge(work, root, 0, "two wounded"))
+
+    def twist(work: Any) -> None:
+        kept = records.OUTBOX.get(work.turn.draft, item)
+        ack = read_ack(kept.content)
+        records.OUTBOX.put(
+            work.turn.draft, item, replace(kept, content=encode(replace(ack, words=replace(ack.words, tag=bytes(32)))))
+        )
+
+    s.ana.act(twist)
+    s.ana.connect()
+    s.world.run()
+    assert s.ana.id not in dict(alerts.answers(s.chen.ledger, root))
+    assert "FORGED" in s.chen.kinds()
+
+
+def test_too_many_words(s: Scene) -> None:
+    root = by_two(s.chen, s.dara, s.detail)
+    with pytest.raises(NotAllowed, match="at most"):
+        s.ana.act(lambda work: conversation.acknowledge(work, root, 0, "x" * 4_001))
 
 
 def test_numbers_say_nothing_to_the_gateway(s: Scene) -> None:
