@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, emergencies, outbox, playbook, records
+from clients.core import alerts, announcements, disclosures, emergencies, outbox, playbook, records
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
@@ -238,6 +238,8 @@ def own_accepted(
             records.RESYNCS.put(work.turn.draft, channel + approval.device, Counter(approval.epoch))
         elif item.kind in announcements.OWN:
             announcements.own(work.turn, item.kind, item.content, place)
+        elif item.kind in disclosures.KINDS:
+            disclosures.own(work, item.kind, item.header, item.content, place)
         elif item.kind is Kind.REVOCATION_LIST:
             trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
         elif item.kind is Kind.CERTIFICATE:

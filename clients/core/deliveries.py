@@ -7,7 +7,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import announcements, changes, outbox, receipts, records, unlocks
+from clients.core import announcements, changes, disclosures, outbox, receipts, records, unlocks
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
@@ -228,8 +228,12 @@ def blob(s: Session, turn: Turn, blob: bytes, length: int) -> bytes | None:
 
 
 def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:
-    """The mission's own stream: charters, revocation lists, and for officers certificates."""
-    _control(s, turn, placed, body)
+    """The mission's own stream: charters, revocation lists, and for officers certificates. False where one is to be fetched first."""
+    try:
+        _control(s, turn, placed, body)
+    except Wanting as wanting:
+        s.wanted.update(dict.fromkeys(wanting.certificates))
+        return False
     return True
 
 
@@ -249,6 +253,8 @@ def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
         s.newest_charter = max(s.newest_charter, s.charter.policy.version + 1)
     elif kind in announcements.KINDS:
         announcements.take(turn, s.trust, placed, known, body)
+    elif kind in disclosures.KINDS:
+        disclosures.take(s.work(turn), placed, known, body)
     elif kind is Kind.GATEWAY_ACT:
         try:
             verify_run([known], turn.charter.policy.gateway_key)

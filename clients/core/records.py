@@ -438,6 +438,40 @@ class Page(Record, frozen=True, array_like=True):
     due: list[Millis]
 
 
+class Voted(Record, frozen=True, array_like=True):
+    """What a person said to a request for a disclosure, by which device, and when it was placed."""
+
+    device: Id
+    person: Id
+    agrees: bool
+    time: Millis
+
+
+class Disclosed(Record, frozen=True, array_like=True):
+    """What a participant's device answered to a request: a package, or that it refuses."""
+
+    device: Id
+    refused: bool
+    time: Millis
+
+
+class Asked(Record, frozen=True, array_like=True):
+    """A request to see one message, by the request's header hash: the message's place, the key that its package is sealed to, who
+    asks, and why (empty where this device was not told)."""
+
+    channel: Id
+    seq: Positive
+    header_hash: Hash
+    key: Hash
+    device: Id
+    person: Id
+    time: Millis
+    case: str
+    reason: str
+    votes: list[Voted]
+    answers: list[Disclosed]
+
+
 class AlarmKind(IntEnum):
     """What a client noticed and nobody may overlook: the closed list."""
 
@@ -558,6 +592,9 @@ EMERGENCIES: Final = Shelf("emergency", Emergency)  # header hash of the SOS
 MOVES: Final = Shelf("move", Move)  # header hash of the plan
 PAGES: Final = Shelf("page", Page)  # channel ‖ device
 WORD: Final = Shelf("word", Note)  # "": digest of the mission's word
+DISCLOSURES: Final = Shelf("disclosure", Asked)  # header hash of the request
+REQUEST_KEYS: Final = Shelf("request key", Seed)  # public key: what this auditor's device opens packages with
+PACKAGED: Final = Shelf("packaged", Note)  # header hash of the request: the sealed package
 ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes
 REMINDERS: Final = Shelf("reminder", Reminder)  # root
 PEERS: Final = Shelf("peer", Peer)  # device
