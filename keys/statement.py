@@ -73,11 +73,16 @@ def verify_refusal(data: bytes, gateway_key: bytes, header_hash: bytes) -> Gatew
     return refusal
 
 
-def verify_promise(data: bytes, gateway_key: bytes, leaf_hash: bytes) -> Promise:
-    """The promise, if the gateway signed it about this leaf. Raises Malformed or BadSignature."""
+def read_promise(data: bytes, gateway_key: bytes) -> Promise:
+    """The promise, if the gateway signed it, whatever it is about. Raises Malformed or BadSignature."""
     statement = _read_statement(data)
     verify(gateway_key, _PROMISE, statement.content, statement.signature)
-    promise = _read_promise(statement.content)
+    return _read_promise(statement.content)
+
+
+def verify_promise(data: bytes, gateway_key: bytes, leaf_hash: bytes) -> Promise:
+    """The promise, if the gateway signed it about this leaf. Raises Malformed or BadSignature."""
+    promise = read_promise(data, gateway_key)
     if promise.leaf_hash != leaf_hash:
         raise BadSignature("this promise is about another entry")
     return promise
