@@ -150,14 +150,14 @@ class Marking(IntEnum):
         raise Malformed(f"{label!r} is no TLP 2.0 label; use one of {', '.join(m.label for m in cls)}")
 
 
-class Heard(Record, frozen=True, array_like=True):
+class Heard(Record, frozen=True, array_like=True, gc=False):
     """The place in a channel up to which a device has processed everything, and the rolling hash there."""
 
     seq: Uint
     rolling: Hash
 
 
-class Context(Record, frozen=True, array_like=True):
+class Context(Record, frozen=True, array_like=True, gc=False):
     """What an envelope is, where it stands and what its device had seen (ARCHITECTURE section 5)."""
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
@@ -181,7 +181,7 @@ class Context(Record, frozen=True, array_like=True):
         return authenticated_data(encode(self))
 
 
-class Header(Record, frozen=True, array_like=True):
+class Header(Record, frozen=True, array_like=True, gc=False):
     """What is signed: the context as its exact bytes, and the body by length and hash."""
 
     context: Annotated[bytes, Meta(max_length=CONTEXT_LIMIT)]
@@ -321,7 +321,7 @@ def rolling(before: bytes, header: bytes) -> bytes:
     return sha256(before + sha256(header).digest()).digest()
 
 
-class Entry(Record, frozen=True, array_like=True):
+class Entry(Record, frozen=True, array_like=True, gc=False):
     """A leaf of the log: an envelope given its place. Its leaf hash is RFC 6962's over `encode(entry)`."""
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)]

@@ -9,6 +9,7 @@ it leaves each chain, stream and clock as they would have left it.
     passes fall     with every act that may change who counts: for one channel a handshake, for all a certificate, list or charter
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -49,6 +50,10 @@ FOREVER: Final = 2**63
 _SIGNED: Final = 64  # bytes of a signature
 
 
+Said = Callable[[int, bytes, Context], object]
+"""Told of each receipt that was taken, by its index, header and context: what it says is not in its entry."""
+
+
 @dataclass(slots=True)
 class Pass:
     """What one device may go on saying in one stream, until something changes. Times in ms of the gateway's clock."""
@@ -72,12 +77,13 @@ class Pass:
 class Plain:
     """Passes, and the entries that they cover; `taken` counts those, `said` those of them that stand in channels."""
 
-    def __init__(self, chains: Chains, times: Times, registry: Registry) -> None:
+    def __init__(self, chains: Chains, times: Times, registry: Registry, said: Said) -> None:
         self.taken = 0
         self.said = 0
         self._chains = chains
         self._times = times
         self._registry = registry
+        self._said = said
         self._passes: dict[bytes, dict[bytes, Pass]] = {}
 
     # ------------------------------------------------------------------ passes, by what a judge has just taken
@@ -135,51 +141,66 @@ class Plain:
 
     # ------------------------------------------------------------------ entries
 
-    def take(self, index: int, entry: Entry, context: Context) -> bool:
-        """Take this entry, which is in its one encoding, if a pass covers it; False, and nothing has changed, if none does."""
-        held = self._passes.get(entry.channel)
-        own = held.get(context.device) if held is not None else None
-        if own is None:
-            return False
-        chain, stream, times, chains = own.chain, own.stream, self._times, self._chains
-        time, signature, seq = entry.time, entry.signature, stream.seq + 1
-        if (
-            context.kind is not own.kind
-            or context.channel != entry.channel
-            or context.number != chain.number + 1
-            or context.previous != chain.link
-            or chain.number == 0
-            or entry.seq != seq
-            or not times.last <= time <= times.latest
-            or not own.since <= time <= own.until
-            or context.time - time > CLOCK_AHEAD
-            or context.epoch != own.epoch
-            or context.marking > own.ceiling
-            or len(context.franking) != own.franking
-            or context.alert is not None
-            or (chains.open is not None and chains.open is not chain)
-            or (len(signature) != _SIGNED if signature else own.kind not in CHAINED)
-            or (chain.run >= RUN_LIMIT and signature)
-            or not _has_heard(context.heard, own.channel)
-        ):
-            return False
-        hashed = sha256(entry.header).digest()
-        stream.seq = seq
-        if stream.dense:
-            stream.rolling = sha256(stream.rolling + hashed).digest()
-            stream.history += stream.rolling
-            self.said += 1
-        times.move(time, index)
-        chain.number, chain.index = context.number, index
-        if signature:
-            chain.link = sha256(entry.header + signature).digest()
-            chains.close(chain, Signed(index, own.topic, own.keys, own.label, entry.header, signature))
-        else:
-            chain.link = hashed
-            chain.run += 1
-            chains.open = chain
-        self.taken += 1
-        return True
+    def take(self, first: int, entries: Sequence[Entry], contexts: Sequence[Context]) -> Iterator[int]:
+        """Take what passes cover of entries that follow one another, each in its one encoding; gives the index of each other,
+        which is to be judged before this goes on."""
+        passes, times, chains = self._passes, self._times, self._chains
+        last, latest = times.last, times.latest
+        for index, entry, context in zip(range(first, first + len(entries)), entries, contexts, strict=True):
+            held = passes.get(entry.channel)
+            own = None if held is None else held.get(context.device)
+            time = entry.time
+            if own is None or not last <= time <= latest or context.time > time + CLOCK_AHEAD:
+                yield index
+                last = times.last
+                continue
+            chain, stream, signature = own.chain, own.stream, entry.signature
+            if (
+                context.previous != chain.link
+                or context.number != chain.number + 1
+                or chain.number == 0
+                or entry.seq != stream.seq + 1
+                or not own.since <= time <= own.until
+                or context.epoch != own.epoch
+                or context.kind is not own.kind
+                or context.channel != entry.channel
+                or context.marking > own.ceiling
+                or len(context.franking) != own.franking
+                or context.alert is not None
+                or (chains.open is not None and chains.open is not chain)
+                or not _may_be_signed(signature, own)
+                or not _has_heard(context.heard, own.channel)
+            ):
+                yield index
+                last = times.last
+                continue
+            hashed = sha256(entry.header).digest()
+            stream.seq += 1
+            if stream.dense:
+                stream.rolling = rolling = sha256(stream.rolling + hashed).digest()
+                stream.history += rolling
+                self.said += 1
+            chain.number += 1
+            chain.index = index
+            if signature:
+                chain.link = sha256(entry.header + signature).digest()
+                chains.close(chain, Signed(index, own.topic, own.keys, own.label, entry.header, signature))
+            else:
+                chain.link = hashed
+                chain.run += 1
+                chains.open = chain
+            times.move(time, index)
+            last = time
+            self.taken += 1
+            if own.kind is Kind.RECEIPT:
+                self._said(index, entry.header, context)
+
+
+def _may_be_signed(signature: bytes, own: Pass) -> bool:
+    """Whether an entry with this signature, or without any, may stand there."""
+    if not signature:
+        return own.kind in CHAINED
+    return len(signature) == _SIGNED and own.chain.run < RUN_LIMIT
 
 
 def _has_heard(heard: Heard, channel: Stream | None) -> bool:

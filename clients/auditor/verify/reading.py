@@ -68,7 +68,7 @@ class Reading:
         self.rosters = Rosters(self.registry, self.certificates, self._bodies, findings)
         self.chains = Chains(findings, self._signatures)
         self.speech = Speech(self.registry, findings, self._bodies)
-        self.plain = Plain(self.chains, self.times, self.registry)
+        self.plain = Plain(self.chains, self.times, self.registry, self._said)
         self.receipts = Receipts(fetch, findings)
         self._watch = watch
 
@@ -86,12 +86,8 @@ class Reading:
             for index, leaf in enumerate(leaves, first):
                 self.judge(index, leaf)
             return
-        take = self.plain.take
-        for index, leaf, entry, context in zip(range(first, first + len(leaves)), leaves, *rows, strict=True):
-            if not take(index, entry, context):
-                self.judge(index, leaf)
-            elif context.kind is Kind.RECEIPT:
-                self._said(index, entry.header, context)
+        for index in self.plain.take(first, *rows):
+            self.judge(index, leaves[index - first])
 
     def judge(self, index: int, leaf: bytes) -> None:
         """One entry, by those who can say what is wrong with it."""
