@@ -1,11 +1,11 @@
 """Evidence: signed things that can't all be honest, in one file that needs nothing else to be judged.
 
-    file      "outrider evidence 1" LF ‖ msgpack([version, kind, charter, notes, statement, entries, path])
+    file      "outrider evidence 1" LF ‖ msgpack([version, kind, charter, notes, statement, entries, path, leaf])
 
     FORK      two checkpoints by the log's key that are not of one log: two roots for one size, or a smaller tree that the larger did not grow
               from. `path` is then the consistency proof by which the larger one names its own root for the smaller size.
     REFUSAL   the gateway signed that it would never take an envelope, and the log has it
-    PROMISE   the gateway signed a promise of an entry at an index, and the log has another there
+    PROMISE   the gateway signed a promise of an entry at an index, and the log has another there: `leaf` is its leaf hash, `path` its way up
     ENTRIES   entries of the log, each proved to stand under the checkpoint, that contradict each other or the charter
 
 A file brings its charter, so it is good against the keys that this charter names: whoever judges it compares the charter, or the log's key,
@@ -24,7 +24,7 @@ from keys.canonical import Hash, Record, Uint, encode, reader
 from keys.charter import Charter
 from keys.envelope import ENTRY_LIMIT, Entry, read_entry
 from keys.errors import KeysError, Malformed
-from keys.statement import Promise, read_promise, verify_refusal
+from keys.statement import read_promise, verify_refusal
 from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.errors import ProofFailed, TlogError
 from keys.tlog.merkle import MAX_PROOF, check_inclusion, leaf_hash, node_hash
@@ -66,6 +66,7 @@ class Evidence(Record, frozen=True, array_like=True):
     statement: Annotated[bytes, Meta(max_length=512)]
     entries: Annotated[list[Proved], Meta(max_length=ENTRIES)]
     path: Path
+    leaf: Annotated[bytes, Meta(max_length=32)]
 
     @property
     def name(self) -> bytes:
@@ -97,26 +98,24 @@ def read(data: bytes) -> Evidence:
 
 def fork(charter: bytes, one: bytes, other: bytes, path: Sequence[bytes] = ()) -> Evidence:
     """Two checkpoints, the one of the smaller tree first."""
-    return Evidence(VERSION, Kind.FORK, charter, [one, other], b"", [], list(path))
+    return Evidence(VERSION, Kind.FORK, charter, [one, other], b"", [], list(path), b"")
 
 
-def broken_promise(
-    charter: bytes, note: bytes, promise: bytes, index: int, path: Sequence[bytes], leaf: bytes
-) -> Evidence:
-    """A promise, and another entry in its place: `leaf` is its bytes."""
-    return Evidence(VERSION, Kind.PROMISE, charter, [note], promise, [Proved(index, leaf, list(path), None)], [])
+def broken_promise(charter: bytes, note: bytes, promise: bytes, path: Sequence[bytes], leaf: bytes) -> Evidence:
+    """A promise, and the leaf hash of the other entry in its place."""
+    return Evidence(VERSION, Kind.PROMISE, charter, [note], promise, [], list(path), leaf)
 
 
 def false_refusal(
     charter: bytes, note: bytes, refusal: bytes, index: int, path: Sequence[bytes], leaf: bytes
 ) -> Evidence:
     """A refusal, and the entry that was refused."""
-    return Evidence(VERSION, Kind.REFUSAL, charter, [note], refusal, [Proved(index, leaf, list(path), None)], [])
+    return Evidence(VERSION, Kind.REFUSAL, charter, [note], refusal, [Proved(index, leaf, list(path), None)], [], b"")
 
 
 def excerpt(charter: bytes, note: bytes, entries: Sequence[Proved]) -> Evidence:
     """Entries under one checkpoint."""
-    return Evidence(VERSION, Kind.ENTRIES, charter, [note], b"", list(entries), [])
+    return Evidence(VERSION, Kind.ENTRIES, charter, [note], b"", list(entries), [], b"")
 
 
 # ------------------------------------------------------------------ judged by anybody
@@ -151,7 +150,10 @@ def check_fork(evidence: Evidence, charter: Charter) -> str:
 
 def check_refusal(evidence: Evidence, charter: Charter) -> str:
     """What is proved, in words. Raises NoEvidence."""
-    (proved, entry) = _one(evidence, charter, Kind.REFUSAL)
+    found = entries(evidence, charter)
+    if evidence.kind is not Kind.REFUSAL or len(found) != 1:
+        raise NoEvidence("a refusal stands against one entry")
+    ((proved, entry),) = found
     try:
         verify_refusal(evidence.statement, charter.policy.gateway_key, sha256(entry.header).digest())
     except KeysError as error:
@@ -161,21 +163,17 @@ def check_refusal(evidence: Evidence, charter: Charter) -> str:
 
 def check_promise(evidence: Evidence, charter: Charter) -> str:
     """What is proved, in words. Raises NoEvidence."""
-    (proved, _) = _one(evidence, charter, Kind.PROMISE)
+    checkpoint = checkpoints(evidence, charter)[0]
+    if evidence.kind is not Kind.PROMISE:
+        raise NoEvidence("no promise")
     try:
-        promise: Promise = read_promise(evidence.statement, charter.policy.gateway_key)
-    except KeysError as error:
+        promise = read_promise(evidence.statement, charter.policy.gateway_key)
+        check_inclusion(evidence.leaf, promise.index, checkpoint.size, evidence.path, checkpoint.root)
+    except (KeysError, TlogError) as error:
         raise NoEvidence(str(error)) from None
-    if promise.index != proved.index or promise.leaf_hash == leaf_hash(proved.entry):
-        raise NoEvidence("the entry is the one that was promised, or stands at another index")
-    return f"the gateway promised another entry {proved.index} than the log has"
-
-
-def _one(evidence: Evidence, charter: Charter, kind: Kind) -> tuple[Proved, Entry]:
-    if evidence.kind is not kind or len(evidence.entries) != 1 or len(evidence.notes) != 1:
-        raise NoEvidence("a statement stands against one entry under one checkpoint")
-    (found,) = entries(evidence, charter)
-    return found
+    if promise.leaf_hash == evidence.leaf:
+        raise NoEvidence("the entry is the one that was promised")
+    return f"the gateway promised another entry {promise.index} than the log has"
 
 
 def entries(evidence: Evidence, charter: Charter) -> list[tuple[Proved, Entry]]:

@@ -15,7 +15,7 @@ from keys import evidence
 from keys.canonical import encode
 from keys.envelope import NOTHING, Entry
 from keys.errors import Malformed
-from keys.evidence import NoEvidence, Proved, check_fork, check_promise, check_refusal, older_root
+from keys.evidence import NoEvidence, check_fork, check_promise, check_refusal, older_root
 from keys.statement import GatewayRefusal, Promise, sign_promise, sign_refusal
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.errors import ProofFailed
@@ -127,7 +127,7 @@ def promise(index: int, leaf: bytes, **other: Any) -> bytes:
 
 def broken(index: int = 6, at: int = 6, **other: Any) -> evidence.Evidence:
     said = promise(index, other.pop("leaf", ONE.leaves[6]), **other)
-    return evidence.broken_promise(CHARTER.note, OTHER.note(), said, at, OTHER.path(at), OTHER.leaves[at])
+    return evidence.broken_promise(CHARTER.note, OTHER.note(), said, OTHER.path(at), leaf_hash(OTHER.leaves[at]))
 
 
 def test_a_promise_without_its_entry_convicts() -> None:
@@ -140,9 +140,10 @@ def test_a_promise_without_its_entry_convicts() -> None:
         pytest.param(broken(leaf=OTHER.leaves[6]), id="it was kept"),
         pytest.param(broken(at=7), id="the entry stands at another index"),
         pytest.param(broken(key=Mission(2).gateway), id="not the gateway's key"),
-        pytest.param(replace(broken(), entries=[]), id="no entry"),
+        pytest.param(replace(broken(), leaf=b""), id="no leaf"),
         pytest.param(replace(broken(), notes=[ONE.note()]), id="the entry is not under the checkpoint"),
-        pytest.param(replace(broken(), entries=[Proved(6, b"", list(OTHER.path(6)), None)]), id="no entry at all"),
+        pytest.param(replace(broken(), path=[]), id="no way up"),
+        pytest.param(replace(broken(), kind=evidence.Kind.FORK), id="of another kind"),
         pytest.param(replace(broken(), statement=b""), id="no promise"),
     ],
 )
