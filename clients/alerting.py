@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from clients import views
 from clients.approving import Approver
-from clients.board import Board, board
+from clients.board import Board, Ways, board
 from clients.core import alerts, announcements, attempts, composing, conversation, freezing, issuing, records, release
 from clients.core.commits import Work
 from clients.core.content import JumpReason, encode_content
@@ -229,12 +229,12 @@ class AlertDesk(Approver):
 
         return self.act(look)
 
-    def board(self, root: bytes) -> Board:
-        """Everybody an alert is for, the silent first, and how its ladder stands. Answers are sent to officers: anybody else sees
-        himself alone. Raises Unknown."""
+    def board(self, root: bytes, ways: Ways | None = None) -> Board:
+        """Everybody an alert is for, the silent first, and how its ladder stands; `ways` is what the gateway said of roads. Answers
+        are sent to officers: anybody else sees himself alone. Raises Unknown."""
 
         def look(work: Work) -> Board:
-            found, me = board(work, root), work.turn.me
+            found, me = board(work, root, ways), work.turn.me
             if work.turn.charter.policy.verbs(me.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}:
                 return found
             return replaced(found, rows=tuple(row for row in found.rows if me.device in row.devices))

@@ -50,7 +50,10 @@ def _said(alert: AlertView | None, root: bytes, choice: int, *, kept: bool) -> l
     if choice:
         return [f"{head}: {visible(offered.get(choice, str(choice)))}"]
     choices = " / ".join(visible(text) for text in offered.values())
-    return [f"{head}: seen", f"to choose: outrider ack {short(root)} {choices}"] if offered else [head]
+    if not offered:
+        return [head]
+    asked = "It asks for a choice; until you make one you count as silent, and are reminded:"
+    return [f"{'KEPT' if kept else 'SEEN'} {short(root)}. {asked}", f"  outrider ack {short(root)} {choices}"]
 
 
 def _meant(station: Station, what: str) -> bytes:

@@ -309,7 +309,8 @@ def answered(turn: Turn, ack: Ack, device: bytes, channel: bytes, seq: int, time
         raise NotPermitted("that alert did not come to this channel")
     known = records.ANSWERS.get(turn.draft, ack.root + device)
     text = _opened(turn, ack, device) or (known.text if known else "")
-    records.ANSWERS.put(turn.draft, ack.root + device, Answer(channel, seq, ack.option, time, text))
+    chosen = ack.option or (known.option if known else 0)  # to say more takes no choice back
+    records.ANSWERS.put(turn.draft, ack.root + device, Answer(channel, seq, chosen, time, text))
     turn.events.append(Moved(ack.root))
 
 

@@ -35,6 +35,7 @@ from clients.emergencies import (
 from clients.moments import iso, now
 from clients.officer import preview, screens
 from clients.officer.preview import Preview, columns
+from clients.officer.reach import ways
 from clients.shell import Verb, asked, run, show, table, tell
 from clients.station import Station, Waiting
 from clients.views import AlertView
@@ -127,6 +128,8 @@ def show_alert(root: str, wait: float, timeout: float) -> int:
             show(waiting_object(found), *waiting_lines(station, found), *_next(station, found))
             return 0
         board = run(_board(station, found.root, wait))
+        if report.connected and board.silent:
+            board = station.board(found.root, run(ways(station, found.root)))
         lines = [*alert_lines(board.alert)[: None if board.alert.how else -1], *screens.lines(station, board)]
         show(alert_object(board.alert) | screens.as_object(board), *lines)
     if not report.connected:

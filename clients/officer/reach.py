@@ -9,7 +9,8 @@ from typing import Final
 import click
 
 from clients.approving import error_of
-from clients.core.errors import NotAllowed, NotReached
+from clients.board import Ways
+from clients.core.errors import ClientError, NotAllowed, NotReached
 from clients.core.reaching import Lack, Limits, Reach, Sighting, reach
 from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached
@@ -18,6 +19,7 @@ from clients.officer.preview import loud, wrapped
 from clients.shell import Verb, run, show
 from clients.station import Station
 from gateway import wire
+from gateway.wire import NoticeState
 from keys.policy import Verb as Permission
 
 NOT_ALL: Final = 1
@@ -79,6 +81,31 @@ def look(
         sightings, roads = None, None
     found = station.act(lambda work: reach(work, sightings, people, limits))
     return found, roads
+
+
+async def ways(station: Station, root: bytes) -> Ways | None:
+    """What the gateway says of the roads to people and of an alert's notices; None where it says nothing to this device."""
+    try:
+        check_may_ask(station)
+        async with station.session():
+            sightings, _ = await _sightings(station)
+            return Ways(sightings, await _notices(station, root))
+    except (ClientError, TimeoutError, OSError):
+        return None
+
+
+async def _notices(station: Station, root: bytes) -> dict[bytes, dict[str, NoticeState]]:
+    found: dict[bytes, dict[str, NoticeState]] = {}
+    after = 0
+    while True:
+        frame = await station.ask(lambda i, a=after: wire.GetEscalation(i, root, a))  # type: ignore[misc]
+        if not isinstance(frame, wire.Escalation):
+            raise error_of(frame)
+        if not frame.notices:
+            return found
+        for notice in frame.notices:
+            found.setdefault(notice.person, {})[notice.road] = notice.state
+        after = frame.notices[-1].number
 
 
 async def _sightings(station: Station) -> tuple[dict[bytes, Sighting], list[str]]:

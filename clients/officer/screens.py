@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Final
 
 from clients.board import Board, Reached, Row
+from clients.core.reaching import Lack
 from clients.core.text import visible, visible_name
 from clients.device import alert_headline, alert_signatures, alert_standing, short
 from clients.moments import iso
@@ -14,12 +15,21 @@ from clients.station import Station
 from keys.ladder import APP, Escalated, Why, duration
 
 STATES: Final = {
-    Reached.NOTHING: "SILENT, not delivered",
-    Reached.DELIVERED: "SILENT, has it",
+    Reached.UNREACHABLE: "SILENT, UNREACHABLE",
+    Reached.KEPT: "SILENT, kept for them",
+    Reached.DELIVERED: "SILENT, delivered",
     Reached.SHOWN: "SILENT, has seen it",
 }
 WHY: Final = {Why.DUE: "due", Why.JUMP: "an officer jumped", Why.FALLBACK: "the fallback", Why.MISSED: "missed"}
-COLUMNS: Final = ("person", "name", "organisation", "outside", "state", "option", "text", "words", "time")
+IN_THE_WAY: Final[dict[str, str]] = {
+    Lack.REVOKED: "every device revoked",
+    Lack.NO_DEVICE: "no device",
+    Lack.NO_CHANNEL: "no longer in a channel",
+    Lack.NEVER_SEEN: "never seen",
+    Lack.SILENT: "not seen for a day",
+    Lack.NO_SECOND_ROAD: "no second road",
+}
+COLUMNS: Final = ("person", "name", "organisation", "outside", "state", "option", "text", "words", "time", "why")
 
 
 def screen(station: Station, board: Board) -> list[str]:
@@ -41,19 +51,34 @@ def lines(station: Station, board: Board) -> list[str]:
 def summary(board: Board) -> list[str]:
     """How many, in one line; who they are stands below."""
     given = [f"{len(rows)} {visible(text)}" for text, rows in board.by_option() if rows]
-    parts = [f"{len(board.silent)} silent", *given]
-    return [f"  {len(board.answered)} of {len(board.rows)} answered: {', '.join(parts)}"]
+    far = [
+        (Reached.SHOWN, "seen"),
+        (Reached.DELIVERED, "delivered"),
+        (Reached.KEPT, "kept"),
+        (Reached.UNREACHABLE, "UNREACHABLE"),
+    ]
+    counts = [(sum(r.reached is reached for r in board.silent), word) for reached, word in far]
+    silent = ", ".join(f"{count} {word}" for count, word in counts if count)
+    parts = [f"{len(board.silent)} silent{f' ({silent})' if silent else ''}", *given]
+    return wrapped("  ", f"{len(board.answered)} of {len(board.rows)} answered: {', '.join(parts)}")
 
 
 def lines_of(board: Board) -> list[str]:
     """A line a person: silent first, then by answer."""
-    rows = [(_name(r), STATES[r.reached], "", "") for r in board.silent]
+    rows = [
+        (_name(r), STATES[r.reached], "", ", ".join(map(_in_words, r.why)) or visible(r.words)) for r in board.silent
+    ]
     for _, answered in board.by_option():
         rows += [(_name(r), visible(r.text) or "seen", iso(r.time)[11:19], visible(r.words)) for r in answered]
     found = []
     for line in table(rows):
         found += wrapped("    ", line) if len(line) > 74 else [f"    {line}"]
     return found
+
+
+def _in_words(why: str) -> str:
+    """What is in somebody's way."""
+    return IN_THE_WAY.get(why) or why.replace("-failed", " failed")
 
 
 def _name(row: Row) -> str:
@@ -97,6 +122,7 @@ def as_object(board: Board) -> dict[str, object]:
         "delivered": [r.person.hex() for r in board.at_least(Reached.DELIVERED)],
         "shown": [r.person.hex() for r in board.at_least(Reached.SHOWN)],
         "silent": [r.person.hex() for r in board.silent],
+        "unreachable": [r.person.hex() for r in board.unreachable],
         "answered": [_answer(r) for r in board.answered],
         "by_option": [{"text": text, "people": [r.person.hex() for r in rows]} for text, rows in board.by_option()],
         "people": [_person(r) for r in board.rows],
@@ -123,6 +149,7 @@ def _person(row: Row) -> dict[str, object]:
         "organisation": row.organisation,
         "outside": row.outside,
         "state": row.reached.name.lower(),
+        "why": list(row.why),
         "devices": [one.hex() for one in row.devices],
     }
 
@@ -148,7 +175,9 @@ def as_csv(board: Board) -> str:
     writer.writerow(COLUMNS)
     for r in board.rows:
         cells = (r.name, r.organisation, "yes" if r.outside else "no", r.reached.name.lower())
-        answer = (r.option, r.text, r.words, iso(r.time)) if not r.silent else ("", "", "", "")
+        answer = (
+            (r.option, r.text, r.words, iso(r.time), "") if not r.silent else ("", "", r.words, "", " ".join(r.why))
+        )
         writer.writerow([r.person.hex(), *map(_cell, (*cells, *answer))])
     return out.getvalue()
 

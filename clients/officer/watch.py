@@ -12,11 +12,12 @@ from typing import Final
 import click
 
 from clients import emergencies
-from clients.board import Board
+from clients.board import Board, Ways
 from clients.core.errors import Unknown
 from clients.device import SYNC, alert_object, device, not_reached, short
 from clients.officer import screens
 from clients.officer.alert import find
+from clients.officer.reach import ways
 from clients.shell import Verb, agree, asked, run, show, tell
 from clients.station import Station, Waiting
 
@@ -24,6 +25,7 @@ NOT_ALL: Final = 1
 OUT_OF_TIME: Final = 5
 REFUSED: Final = 6
 LOOK: Final = 0.5  # s between two looks at what has come
+WAYS: Final = 15.0  # s between two questions to the gateway, who can be reached
 CLEAR: Final = "\x1b[H\x1b[2J"
 
 
@@ -48,7 +50,7 @@ def watch(root: str, as_csv: bool, once: bool, timeout: float | None) -> int:
         if not report.connected:
             tell("outrider: gateway not reached; shown is what this device has")
         if as_csv or once:
-            board = station.board(found.root)
+            board = station.board(found.root, run(ways(station, found.root)) if report.connected else None)
             if as_csv:
                 click.echo(screens.as_csv(board), nl=False)
             else:
@@ -62,9 +64,14 @@ async def _watch(station: Station, root: bytes, seconds: float | None) -> int:
     link = asyncio.create_task(station.run())
     end = None if seconds is None else monotonic() + seconds
     shown: Board | None = None
+    known: Ways | None = None
+    asked_again = 0.0
     try:
         while True:
-            board = station.board(root)
+            if monotonic() >= asked_again:
+                known = await ways(station, root)
+                asked_again = monotonic() + WAYS
+            board = station.board(root, known)
             if board != shown:
                 _print(station, board)
                 shown = board

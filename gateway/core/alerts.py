@@ -274,14 +274,18 @@ def check(view: View, run: Run) -> tuple[Effect, ...]:
 
 
 def answered(view: View, run: Run, channel: ChannelId, ack: Ack) -> tuple[Effect, ...]:
-    """An answer to an alert that stands in this channel is one of its own numbers, or 0. After its end it still counts as said."""
+    """An answer to an alert that stands in this channel is one of its own numbers, or 0: seen, which answers an alert that offers
+    nothing to choose, and of any other says that its author has it and still owes the answer. After its end it still counts as said."""
     row = view.alert(ack.root)
     if row is None or not view.alert_stands(ack.root, channel):
         raise denied()
     if row.emergency:
         return emergencies.answered(view, run, row, ack)
-    if ack.option and ack.option not in _read_draft(row.draft).options:
+    options = _read_draft(row.draft).options
+    if ack.option and ack.option not in options:
         raise Refused(Refusal.SCHEMA, f"this alert has no option {ack.option}")
+    if options and not ack.option:
+        return ()
     return ladder.answered(view, row, run.who.person, run.now)
 
 

@@ -486,7 +486,7 @@ def test_a_withheld_alert(s: Scene) -> None:
     assert s.ana.kinds() & {"GAP", "WITHHELD"}
     seen = s.chen.act(lambda work: board(work, root))
     (ana,) = [row for row in seen.silent if row.name == "Ana"]
-    assert ana.reached is Reached.NOTHING
+    assert ana.reached is Reached.KEPT
 
 
 # --- 7: forged answers ---

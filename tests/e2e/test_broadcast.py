@@ -273,7 +273,7 @@ async def answers_and_rungs(b: Broadcast, root: str) -> None:
     assert [f["rung"] for f in board["ladder"]] == [1, 2, 3]
     assert [f["why"] for f in board["ladder"]] == ["due"] * 3
     assert {p["name"]: p["state"] for p in board["people"]} == {
-        "Jo": "nothing", "Lena": "nothing", "Ayo": "answered", "Emil": "answered"
+        "Jo": "kept", "Lena": "kept", "Ayo": "answered", "Emil": "answered"
     }  # fmt: skip
     assert b.mailed() == {"ayo": 1, "lena": 1, "jo": 2}
     assert b.paged() == {"lena": 1, "jo": 1}

@@ -459,14 +459,24 @@ def ack(a: Alarm, who: Party, alert: Made, option: int, channel: bytes | None = 
     return who.say(Kind.ACK, receipt_stream(ChannelId(channel or a.channel)), encode(Ack(alert.root, option)))
 
 
-@pytest.mark.parametrize("option", [0, 17])
-def test_an_answer_counts_for_its_person(a: Alarm, option: int) -> None:
+def test_an_answer_counts_for_its_person(a: Alarm) -> None:
     alert = a.out()
-    accepted(ack(a, a.agent, alert, option))
+    accepted(ack(a, a.agent, alert, 17))
     asked = a.world.view.asked(alert.root, a.agent.identity.person)
     assert asked is not None
     assert asked.answered
     assert set(a.world.view.silent(alert.root)) == {a.guest.identity.person}
+
+
+def test_seen_answers_what_offers_no_choice_alone(a: Alarm) -> None:
+    """Where there is something to choose, who has only seen it is reminded until the choice is made."""
+    asking, telling = a.out(), a.out(options=[])
+    for alert in (asking, telling):
+        accepted(ack(a, a.agent, alert, 0))
+    asked = [a.world.view.asked(alert.root, a.agent.identity.person) for alert in (asking, telling)]
+    assert [bool(one and one.answered) for one in asked] == [False, True]
+    accepted(ack(a, a.agent, asking, 17))
+    assert set(a.world.view.silent(asking.root)) == {a.guest.identity.person}
 
 
 def test_an_answer_after_the_end_is_kept_as_said(a: Alarm) -> None:
