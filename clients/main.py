@@ -177,6 +177,18 @@ DURESS: Final = Branch(
         "off": Leaf("clients.agent.duress:off", "Let no duress passphrase open this profile."),
     },
 )
+DISCLOSE: Final = Branch(
+    "Requests to see one message: agree, open it or refuse; prove one of yours.",
+    "outrider disclose list",
+    {
+        "list": Leaf("clients.agent.disclose:list_requests", "List the requests that concern you."),
+        "approve": Leaf("clients.agent.disclose:approve", "Agree to a request."),
+        "reject": Leaf("clients.agent.disclose:reject", "Vote against a request."),
+        "give": Leaf("clients.agent.disclose:give", "Open the message for the auditor who asked."),
+        "refuse": Leaf("clients.agent.disclose:refuse", "Say that you will not open it."),
+        "prove": Leaf("clients.agent.disclose:prove", "Write a package that shows one message."),
+    },
+)
 OUTRIDER: Final = Branch(
     "Secure messages and alerts for protective details.",
     "outrider status --json",
@@ -195,6 +207,7 @@ OUTRIDER: Final = Branch(
         "ok": Leaf("clients.agent.move:ok", "Check in (as `move ok`)."),
         "alert": ALERT,
         "duress": DURESS,
+        "disclose": DISCLOSE,
         "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
         "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),

@@ -18,7 +18,6 @@ from typing import Final
 from clients import views
 from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
-from clients.calling import Caller
 from clients.connected import SyncReport, now_ms
 from clients.core import alerts, beside, conversation, emergencies, records, reminding, resync
 from clients.core.commits import Work
@@ -26,6 +25,7 @@ from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
 from clients.core.opening import learn_card
 from clients.core.records import Alarm, Enrolling, Intent, Reminder
+from clients.disclosing import Discloser
 from clients.enrolments import Enrolled, Enrolment, PendingEnrolment, settle_identity
 from clients.link import Tap
 from clients.vault import Cost, Vault
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-class Station(Caller):
+class Station(Discloser):
     """One profile, opened."""
 
     def __init__(self, vault: Vault, *, tap: Tap | None = None, narrow: bool = False) -> None:

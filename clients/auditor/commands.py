@@ -34,7 +34,14 @@ _FILE: Final = click.Path(path_type=Path)
 WITNESS: Final = Lazy("clients.witness.command:witness", "Run a witness: cosign other organisations' logs.")
 
 
-@click.group(cls=Verbs, lazy={"witness": WITNESS})
+DESK: Final = {
+    "request": Lazy("clients.auditor.desk:request", "Ask to see one message."),
+    "requests": Lazy("clients.auditor.desk:requests", "List your requests and how each stands."),
+    "open": Lazy("clients.auditor.desk:open_package", "Open one disclosed message and check it against the log."),
+}
+
+
+@click.group(cls=Verbs, lazy={"witness": WITNESS, **DESK})
 def audit() -> None:
     """Check a log, from its own bytes and what was kept outside.
 
@@ -71,8 +78,8 @@ def verify(
     """
     if log_only and save is not None:
         raise click.UsageError("--save keeps what entries say, and --log-only does not read it")
-    charter = _charter(charter_file)
-    keys = _keys(key, charter)
+    charter = charter_of(charter_file)
+    keys = keys_of(key, charter)
     question = Asked(
         keys=keys,
         now=time.time_ns() // 1_000_000,
@@ -82,7 +89,7 @@ def verify(
         log_only=log_only,
         every_signature=every_signature,
     )
-    log = _source(source, charter, token_file, ca)
+    log = source_of(source, charter, token_file, ca)
     verified = verify_log(log.fetch, log.paths(), question, _Progress())
     for line in report.json_lines(verified) if asked().json else report.page(verified, source):
         click.echo(line)
@@ -116,7 +123,7 @@ class _Progress:
             tell(f"{done} of {size} entries")
 
 
-def _source(source: str, charter: Charter | None, token_file: Path | None, ca: Path | None) -> LogSource:
+def source_of(source: str, charter: Charter | None, token_file: Path | None, ca: Path | None) -> LogSource:
     if source.startswith(("https://", "http://")):
         token = "" if token_file is None else read_text(token_file, 1_024).strip()
         pins = frozenset() if charter is None else frozenset(charter.policy.tls_keys)
@@ -126,7 +133,7 @@ def _source(source: str, charter: Charter | None, token_file: Path | None, ca: P
     return FolderSource(Path(source))
 
 
-def _charter(file: Path | None) -> Charter | None:
+def charter_of(file: Path | None) -> Charter | None:
     """The charter given, else the profile's pin."""
     pin = profile() / CHARTER_PIN
     if file is None and not pin.is_file():
@@ -138,7 +145,7 @@ def _charter(file: Path | None) -> Charter | None:
         raise click.UsageError(f"{found} is no charter: {error}") from None
 
 
-def _keys(given: str | None, charter: Charter | None) -> Sequence[NoteVerifier]:
+def keys_of(given: str | None, charter: Charter | None) -> Sequence[NoteVerifier]:
     """The log's keys: given, else the charter's, else the profile's pin; none where nobody names them."""
     pin = profile() / KEY_PIN
     if given is None and charter is not None:

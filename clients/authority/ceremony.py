@@ -26,7 +26,7 @@ from keys.tlog.note import Ed25519Signer, Ed25519Verifier, Note, VerifierKey
 from keys.tlog.policy import TrustPolicy
 from keys.tlog.succession import Predecessor
 
-HOME_ROLES: Final = frozenset({"agent", "leader", "officer"})
+HOME_ROLES: Final = frozenset({"agent", "auditor", "leader", "officer"})
 CHARTER_LIFE: Final = 365 * DAY
 REVOCATION_HOURS: Final = 24
 REVOCATION_MESSAGE_HOURS: Final = 72

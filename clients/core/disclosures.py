@@ -233,13 +233,19 @@ def disclose(work: Work, wanted: bytes, proof: bytes) -> bytes:
         NotAllowed: not enough have agreed.
         Unknown: no such request, or this device does not hold the message.
     """
-    turn, case = work.turn, find(work, wanted)
-    check_may_answer(work, case)
-    if not case.ballot.agreed_to(turn.charter):
-        quorum = turn.charter.policy.disclosure_quorum
-        raise NotAllowed(f"{len(case.ballot.agreed)} of {quorum} have agreed to this disclosure")
+    turn, case = work.turn, disclosable(work, wanted)
     sealed = seal_package(encode(package(work, case, proof)), case.hash, case.asked.key, turn.random)
     return _say(turn, Kind.DISCLOSURE, encode(Disclosure(turn.me.certificate_hash, case.hash, sealed)))
+
+
+def disclosable(work: Work, wanted: bytes) -> Case:
+    """A request whose message this device holds, and which enough have agreed to. Raises as `disclose`."""
+    case = find(work, wanted)
+    check_may_answer(work, case)
+    if not case.ballot.agreed_to(work.turn.charter):
+        quorum = work.turn.charter.policy.disclosure_quorum
+        raise NotAllowed(f"{len(case.ballot.agreed)} of {quorum} have agreed to this disclosure")
+    return case
 
 
 def refuse(work: Work, wanted: bytes) -> bytes:
