@@ -5,6 +5,7 @@ none can be mistaken for an MLS signature or for a C2SP note, and raw bytes from
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NewType
 
@@ -67,16 +68,19 @@ class SigningKey:
         return f"SigningKey(public={self.public.hex()[:16]}…)"
 
 
+@lru_cache(maxsize=16)
 def control_channel(origin: str) -> ChannelId:
     """The mission's control channel: signed, not encrypted, no content. It is named by the log's origin."""
     return ChannelId(sha256(b"Outrider 1 control channel" + origin.encode()).digest()[:16])
 
 
+@lru_cache(maxsize=16)
 def unlock_stream(origin: str) -> ChannelId:
     """Where devices say that they were unlocked: beside the control channel, so that it holds up nothing there."""
     return ChannelId(sha256(b"Outrider 1 unlock stream" + origin.encode()).digest()[:16])
 
 
+@lru_cache(maxsize=4096)  # asked for at every turn of a device
 def receipt_stream(channel: ChannelId) -> ChannelId:
     """Where the receipts of a channel stand: beside it, so that they reach whom they concern and nobody else."""
     return ChannelId(sha256(b"Outrider 1 receipt stream" + channel).digest()[:16])

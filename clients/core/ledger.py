@@ -57,10 +57,11 @@ class Draft:
         return self.view.get(shelf, key)
 
     def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-        changed = self._changes.get(shelf, {})
+        changed, kept = self._changes.get(shelf), self.view.scan(shelf, prefix, after)
+        if not changed:
+            return iter(kept)
         fresh = sorted((k, v) for k, v in changed.items() if v is not None and k.startswith(prefix) and k > after)
-        kept = ((k, v) for k, v in self.view.scan(shelf, prefix, after) if k not in changed)
-        yield from merge(kept, fresh)
+        return merge(((k, v) for k, v in kept if k not in changed), fresh)
 
     def put(self, shelf: str, key: bytes, value: bytes) -> None:
         self._changes.setdefault(shelf, {})[key] = value
