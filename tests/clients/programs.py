@@ -12,6 +12,7 @@ from clients.main import run
 from keys.identity import SigningKey
 from keys.request import GatewayRequest, write_request
 from keys.tlog.note import Ed25519Signer
+from tests.cheap import cheapen
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ class Outrider:
 
     def __call__(self, profile: str, *arguments: object) -> Ran:
         shared = ["--profile", str(self.folder / profile), "--passphrase-file", str(self.passphrase)]
-        return self.plain(*shared, *arguments)
+        ran = self.plain(*shared, *arguments)
+        cheapen(self.folder / profile, self.passphrase.read_text().removesuffix("\n"))
+        return ran
 
     def plain(self, *arguments: object) -> Ran:
         """Without profile and passphrase."""

@@ -3,17 +3,24 @@
 import contextlib
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 
+from clients.demo.company import prepare
 from clients.main import run
+from tests.cheap import cheapen
 
 ROOT = Path(__file__).resolve().parents[2]
+_fork = get_context("forkserver")
 PATIENCE = 120.0  # seconds; the machine may be busy
 
 
@@ -47,6 +54,28 @@ def command(module: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", f"from {module} import main; main()", *map(str, arguments)]
 
 
+def forked(module: str, *arguments: str) -> Ended:
+    """Run one of our programs to its end, in a process forked from one that has the code loaded, as the demo's are."""
+    prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = _fork.Process(target=_be, args=(module, arguments, str(out), str(err)))
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode is not None, f"{arguments}: still running after {PATIENCE} s"
+        return Ended(process.exitcode, out.read_text(), err.read_text())
+
+
+def _be(module: str, arguments: tuple[str, ...], out: str, err: str) -> None:
+    """In the new process: be this program, with its output in files."""
+    for path, stream in ((out, sys.stdout), (err, sys.stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), stream.fileno())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(ROOT)
+    sys.argv = [module, *arguments]
+    import_module(module).main()
+
+
 @dataclass
 class Party:
     """Whoever types `outrider` in a test: a profile and its passphrase. `apart` runs each verb as a process of its own; without
@@ -66,11 +95,9 @@ class Party:
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 code = run(self.line(*arguments))
+            cheapen(self.profile, self.passphrase.read_text().removesuffix("\n"))
             return Ended(code, out.getvalue(), err.getvalue())
-        done = subprocess.run(
-            command("clients.main", *self.line(*arguments)), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return forked("clients.main", *self.line(*arguments))
 
     def do(self, *arguments: object) -> list[dict[str, object]]:
         """Run a verb that has to succeed."""
@@ -96,11 +123,9 @@ class Gateway:
         return self.folder / "gateway.request"
 
     def do(self, *arguments: object) -> Ended:
-        done = subprocess.run(
-            command("gateway.main", *arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT
-        )
-        assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Ended(done.returncode, done.stdout, done.stderr)
+        done = forked("gateway.main", *map(str, arguments))
+        assert done.code == 0, f"{arguments}: exit {done.code}\n{done.out}\n{done.err}"
+        return done
 
     def found(self) -> dict[str, object]:
         """`init`: says the words of the request."""
