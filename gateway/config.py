@@ -11,6 +11,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.roads.base import LOOK, RoadRefused
 from gateway.roads.settings import RoadSettings, read_roads, read_text
@@ -124,6 +125,21 @@ class Config:
     roads: tuple[RoadSettings, ...] = ()
     """Roads off the platform, by name."""
 
+    witnesses: tuple[tuple[str, str], ...] = ()
+    """Where the charter's witnesses are asked: name and submission prefix; else the URL that the charter gives."""
+
+    witness_ca: Path | None = None
+    """Authorities (PEM) for the witnesses' TLS, in place of the system's."""
+
+    witness_late_seconds: int = 300
+    """How long the witnesses' quorum may not have cosigned before that is an alarm."""
+
+    outside_beat_seconds: int = 60
+    """How often a checkpoint is shown to witnesses; the heartbeat of a log in which nothing is said, too."""
+
+    outside_step: int = 16
+    """The log is filled up to a multiple of this before each of those."""
+
 
 PATHS: Final = {
     "tls_certificate": "tls/certificate.pem",
@@ -178,6 +194,19 @@ def _url(value: object, key: str) -> str:
     return url
 
 
+def _witnesses(value: object, key: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise ConfigRefused(f"{key} is a table: NAME = URL")
+    found = []
+    for name, url in value.items():
+        parts = urlsplit(_text(url, f"{key}.{name}"))
+        plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigRefused(f"{key}.{name} must be https://HOST[:PORT][/PATH]")
+        found.append((name, url))
+    return tuple(found)
+
+
 _READ: Final[dict[str, Callable[[object, str], object]]] = {
     "url": _url,
     "origin": _text,
@@ -187,6 +216,10 @@ _READ: Final[dict[str, Callable[[object, str], object]]] = {
     "log_level": _level,
     "max_connections": _number(1, 1_000_000),
     "drain_seconds": _number(1, 600),
+    "witnesses": _witnesses,
+    "witness_late_seconds": _number(10, 24 * 3600),
+    "outside_beat_seconds": _number(1, 3600),
+    "outside_step": _number(1, 256),
 }
 
 
@@ -215,7 +248,7 @@ def parse(text: bytes, folder: Path) -> Config:
         name = key.replace("-", "_")
         if name not in known or "_" in key:
             raise ConfigRefused(f"unknown key {key!r}: see deploy/gateway.toml for those that there are")
-        values[name] = folder / _text(value, key) if name in PATHS else _read(name, value, key, folder)
+        values[name] = folder / _text(value, key) if name in (*PATHS, "witness_ca") else _read(name, value, key, folder)
     for name in ("url", "origin", "listen", "metrics", "tls"):
         if name not in values:
             raise ConfigRefused(f"{name} is missing")

@@ -23,7 +23,7 @@ from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
 from gateway.core.errors import Refused
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.roads.base import RoadRefused
-from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
+from gateway.running import VERSION, Opened, Running, Stopped, clock, hear_witnesses, install, opened
 from gateway.store import sqlite
 from gateway.store.base import StoreError, WrongStore
 from gateway.web.log import Role, Tokens, TokensRefused
@@ -237,6 +237,7 @@ def check(config_path: Path) -> None:
 
     async def look(config: Config) -> str:
         async with opened(config) as held:
+            await hear_witnesses(held)
             return told(held)
 
     attempt(lambda: click.echo(run_loop(look(load(config_path)))))
@@ -282,7 +283,9 @@ def status(config_path: Path, as_json: bool) -> None:
         except urllib.error.HTTPError as error:
             lines, ready = error.read().decode(), False
         wrong = [] if ready else lines.splitlines()
-        click.echo(json.dumps({"schema": 1, "ready": ready, "wrong": wrong}) if as_json else lines.strip())
+        remarks = lines.splitlines()[1:] if ready else []
+        said = {"schema": 1, "ready": ready, "wrong": wrong, "remarks": remarks}
+        click.echo(json.dumps(said) if as_json else lines.strip())
         return 0 if ready else NO
 
     sys.exit(attempt(work))

@@ -3,6 +3,7 @@
 open     config, secrets, database (and its lock), log, charter: whatever is wrong stops the start
 serve    START act; hub, sequencer, escalations and listeners, each in a task that must not end
 SIGHUP   the charter's successor in DIR/charter.note, the log level, the TLS certificate, the contacts file
+witness  what is shown outside, on a slower beat, goes to the charter's witnesses; nothing waits for them
 SIGTERM  no more connections, DRAINING to everybody, what is being decided is finished, STOP act, last checkpoint
 """
 
@@ -19,8 +20,10 @@ from importlib.metadata import version
 from typing import Final
 
 from gateway.audit.floor import FloorFile
-from gateway.audit.sequencer import Sequencer
+from gateway.audit.outside import Outside, Pace
+from gateway.audit.sequencer import LogRefused, Sequencer
 from gateway.audit.tiles import LogFolder, LogFolderError
+from gateway.audit.witnesses import Contradicted, HttpAsk, Witnesses, ask_all, check_witnessed
 from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.append import Gateway
@@ -33,7 +36,7 @@ from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
 from gateway.web.hub import Hub
-from gateway.web.log import LogReadPath, Tokens
+from gateway.web.log import LogReadPath, Role, Tokens
 from gateway.web.server import Server, listen, port_of
 from gateway.web.service import Service
 from gateway.web.socket import GOING_AWAY
@@ -41,6 +44,7 @@ from gateway.web.tls import server_context
 from keys.body import Act
 from keys.charter import Charter
 from keys.identity import Random
+from keys.tlog.policy import TrustPolicy
 
 _log = logging.getLogger(__name__)
 METRICS_CONNECTIONS: Final = 64
@@ -50,6 +54,10 @@ VERSION: Final = version("outrider")
 def clock() -> int:
     """Now, in ms since the epoch, UTC."""
     return time.time_ns() // 1_000_000
+
+
+NEWEST_NAME: Final = "newest-known.note"
+"""Beside the database: the checkpoint by which somebody outside showed that this log was rolled back or forked."""
 
 
 class Stopped(Exception):
@@ -85,6 +93,7 @@ async def opened(config: Config) -> AsyncIterator[Opened]:
         tokens.check()
         folder = _log_folder(config)
         sequencer = Sequencer.open(store, folder, FloorFile(config.floor), keys.log, clock)
+        check_witnessed(folder, keys.log, sequencer.hashes())
         with store.snapshot() as view:
             charter = view.charter()
         if charter is not None:
@@ -93,6 +102,42 @@ async def opened(config: Config) -> AsyncIterator[Opened]:
     finally:
         await post.close()
         await store.close()
+
+
+async def hear_witnesses(held: Opened) -> None:
+    """Hold the log against what the charter's witnesses show of it.
+
+    Raises:
+        Contradicted: a checkpoint that this log's key has signed is not of this log. It is kept beside the database.
+    """
+    with held.store.snapshot() as view:
+        charter = view.charter()
+    if charter is None or not charter.policy.witnesses:
+        return
+    config = held.config
+    ask = HttpAsk(witness_context(config))
+    try:
+        await ask_all(
+            charter.witness_policy, dict(config.witnesses), ask, held.keys.log, held.folder, held.sequencer.head
+        )
+    except Contradicted as found:
+        keep_proof(config, found)
+        raise
+    finally:
+        await ask.close()
+
+
+def keep_proof(config: Config, found: Contradicted) -> None:
+    """Put the checkpoint that contradicts this log beside the database: whoever takes over cites it."""
+    (config.database.parent / NEWEST_NAME).write_bytes(found.note)
+
+
+def witness_context(config: Config) -> ssl.SSLContext:
+    """TLS to witnesses; raises ConfigRefused."""
+    try:
+        return ssl.create_default_context(cafile=config.witness_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigRefused(f"witness-ca: {config.witness_ca}: {error}") from None
 
 
 def _post(config: Config) -> Post:
@@ -115,8 +160,9 @@ def _log_folder(config: Config) -> LogFolder:
 def check_named(charter: Charter, keys: Keys, key_seen: bytes | None) -> None:
     """Raises ConfigRefused unless the charter names this gateway's keys."""
     policy = charter.policy
-    log_key = keys.log.ed25519.verifier_key.encode()
-    if (policy.gateway_key, policy.log_key, policy.log_origin) != (keys.gateway.public, log_key, keys.log.origin):
+    log_key, second = keys.log.ed25519.verifier_key.encode(), keys.log.ml_dsa.verifier_key.encode()
+    named = (policy.gateway_key, policy.log_key, policy.log_origin)
+    if named != (keys.gateway.public, log_key, keys.log.origin) or policy.log_key_pq not in ("", second):
         raise ConfigRefused("the charter names another gateway or log: give the mission this one's gateway.request")
     if key_seen is not None and key_seen not in policy.tls_keys:
         raise ConfigRefused(
@@ -169,6 +215,30 @@ class Running:
         )
         self.hub = Hub(self.service)
         self._escalating = Escalating(self.service, held.store, self.hub, held.post, random)
+        self.service.remarks = self._remarks
+        self._ask = HttpAsk(witness_context(config))
+        self._witnesses = Witnesses(
+            held.keys.log,
+            held.folder,
+            self._witness_policy,
+            dict(config.witnesses),
+            self._ask,
+            clock,
+            config.witness_late_seconds,
+            self._alarm,
+            self._contradicted,
+            self.service.fault,
+        )
+        held.sequencer.shown = self._witnesses.show
+        self._outside = Outside(
+            held.store,
+            held.sequencer,
+            Pace(config.outside_beat_seconds, config.outside_step),
+            self._gateway,
+            self._watched,
+            clock,
+            random,
+        )
         self.app = App(self.service, self.hub, self._read_path())
         self._server = Server(self.app.answer, config.max_connections)
 
@@ -182,7 +252,36 @@ class Running:
                     return None
                 return stored.body if stored.body is not None else view.blob(digest, 0, stored.body_length)
 
-        return LogReadPath(held.folder, held.tokens, lambda: service.charter, lambda: held.sequencer.head.size, body)
+        step = held.config.outside_step
+        return LogReadPath(
+            held.folder, held.tokens, lambda: service.charter, lambda: held.sequencer.head.size, body, step
+        )
+
+    def _gateway(self) -> Gateway | None:
+        charter = self.service.charter
+        return None if charter is None else Gateway(charter, self._held.keys.gateway)
+
+    # ------------------------------------------------------------------ outside
+
+    def _witness_policy(self) -> TrustPolicy:
+        charter = self.service.charter
+        return TrustPolicy() if charter is None else charter.witness_policy
+
+    def _watched(self) -> bool:
+        """Whether anybody outside the mission is shown checkpoints."""
+        return bool(self._witness_policy().witnesses) or self._held.tokens.any(Role.WITNESS)
+
+    def _remarks(self) -> list[str]:
+        minutes = (clock() - self._witnesses.quorum_at) // 60_000
+        return [f"no quorum of witnesses has cosigned for {minutes} min"] if self._witnesses.late else []
+
+    async def _alarm(self, text: str) -> None:
+        _log.error("%s", text)
+        await self._act(Act.WITNESSES, text)
+
+    def _contradicted(self, found: Contradicted) -> None:
+        keep_proof(self._held.config, found)
+        self._break(found)
 
     def _break(self, error: BaseException) -> None:
         self._broken = self._broken or error
@@ -196,6 +295,7 @@ class Running:
         """Serve until `stop`, or until something fails that can't be believed any more: Stopped is raised then."""
         held = self._held
         self.service.take_charter()
+        await hear_witnesses(held)
         self._watch_metrics()
         held.store.watch(lambda _batch: held.sequencer.wake())
         held.store.watch(self.hub.committed)
@@ -208,7 +308,14 @@ class Running:
         listener = await listen(self._server, held.config.listen.host, held.config.listen.port, self._context)
         beat = asyncio.create_task(self._kept(held.sequencer.run()))
         tasks = [
-            asyncio.create_task(self._kept(c)) for c in (self.hub.run(), self.hub.sweep(), *self._escalating.work())
+            asyncio.create_task(self._kept(c))
+            for c in (
+                self.hub.run(),
+                self.hub.sweep(),
+                *self._escalating.work(),
+                self._witnesses.run(),
+                self._outside.run(),
+            )
         ]
         try:
             scheme = "http" if self._context is None else "https"
@@ -222,11 +329,14 @@ class Running:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._ask.close()
             metrics.close()
             for server in (self._server, metrics_server):
                 await server.shutdown(1.0)
             held.sequencer.finish()
             await asyncio.gather(beat, return_exceptions=True)
+        if isinstance(self._broken, LogRefused):
+            raise self._broken
         if self._broken is not None:
             raise Stopped(f"{type(self._broken).__name__}: {self._broken}") from self._broken
 
@@ -249,10 +359,9 @@ class Running:
 
     async def _act(self, what: Act, detail: str) -> None:
         """The operator's doings are in the log as everybody's are."""
-        charter, key = self.service.charter, self._held.keys.gateway
-        if charter is None:
+        gateway = self._gateway()
+        if gateway is None:
             return
-        gateway = Gateway(charter, key)
         try:
             await self._held.store.decide(lambda view: acts.act(view, gateway, what, detail, clock(), self._random))
         except DiskFull:
@@ -261,7 +370,7 @@ class Running:
     def _watch_metrics(self) -> None:
         metrics, service = self.service.metrics, self.service
         metrics.watch("outrider_sessions", "Devices in session", lambda: len(self.hub))
-        metrics.watch("outrider_connections", "Connections", lambda: len(self._server.connections))
+        metrics.watch("outrider_connections", "Connections", lambda: self._server.open)
         metrics.watch("outrider_sessions_due", "Sessions that wait for their turn", lambda: self.hub.due)
         metrics.watch("outrider_log_size", "Entries under the newest checkpoint", lambda: service.sequencer.head.size)
         metrics.watch(
@@ -269,6 +378,10 @@ class Running:
             "Since the newest checkpoint was signed",
             lambda: (service.now() - service.sequencer.signed_at) / 1000,
         )
+        metrics.watch(
+            "outrider_witnessed_size", "Entries under the newest cosigned checkpoint", lambda: self._witnesses.size
+        )
+        metrics.watch("outrider_witnesses_late", "1 while the quorum is late", lambda: float(self._witnesses.late))
         metrics.watch("outrider_disk_free_bytes", "Free on the database's disk", service.disk_free)
 
     # ------------------------------------------------------------------ signals

@@ -208,6 +208,7 @@ class Act(IntEnum):
     CONFIGURATION = 3
     BACKUP = 4
     RESTORE = 5
+    WITNESSES = 6  # their quorum is late, or cosigns again
 
 
 class GatewayAct(Record, frozen=True, array_like=True):

@@ -141,7 +141,9 @@ def write_proposal(before: Policy, after: Policy, out: Path) -> None:
     """Write a proposal and show what it changes."""
     different = changes(before, after)
     if not different:
-        raise click.UsageError("that changes nothing: say what with --not-after, --remove-partner, --witnesses, --gateway or --text")
+        raise click.UsageError(
+            "that changes nothing: say what with --not-after, --remove-partner, --witnesses, --gateway or --text"
+        )
     text = render(after)
     write_new(out, text)
     show(

@@ -14,13 +14,17 @@ checkpoint says how far the log is. `Sequencer.open` compares the folder, the fl
 to start on any difference that a crash can't explain, and finishes the step that a crash interrupted. Nothing else may
 write the folder: the gateway's lock sees to that.
 
-A step runs as soon as something is new, but not within BEAT of the one before, so that a burst makes few checkpoints.
+A step runs as soon as something is new, but not within BEAT of the one before, so that a burst makes few checkpoints. All of
+it but the swap is done in a thread: the loop has better to do than to read, hash and sign.
+
+Who stands outside the mission is shown other checkpoints than these, on a slower beat and at padded sizes (`gateway.audit.outside`):
+`mark` asks that a step end at such a size, exactly, so that what is shown there is one of these checkpoints after all.
 """
 
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +39,7 @@ from keys.tlog.checkpoint import Checkpoint, TreeHead, open_checkpoint, sign_che
 from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of
 from keys.tlog.edge import Edge
 from keys.tlog.errors import TlogError
-from keys.tlog.merkle import leaf_hashes
+from keys.tlog.merkle import MAX_SIZE, leaf_hashes
 from keys.tlog.note import Ed25519Signer
 from keys.tlog.tile import WIDTH
 
@@ -132,12 +136,17 @@ class Sequencer:
         self._unpublished: tuple[Edge, SignedHead] | None = None
         self._new = asyncio.Event()
         self._finishing = False
+        self._marking = False
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.head = head
         """What was signed for last, recorded and published."""
         self.signed_at = now()
         self.listeners: list[Callable[[SignedHead], None]] = []
         """Called in the event loop with each checkpoint, once it is published."""
+        self.pad: Callable[[], Awaitable[int | None]] | None = None
+        """Fills the log up, and gives the size at which a checkpoint is to be shown outside; None: not now."""
+        self.shown: Callable[[SignedHead], None] = lambda _head: None
+        """Called in the event loop with each checkpoint that is to be shown outside."""
 
     @classmethod
     def open(
@@ -171,11 +180,11 @@ class Sequencer:
             raise LogRefused("the database's last entries are not those that were signed for")
         head = SignedHead(edge, note, sign_checkpoint(signed.head, [keys.ed25519]).encode())
         hashes = TreeHashes(edge, TileCache(folder))
-        _check_contains(hashes, _read_floor(floor), "the floor")
+        check_contains(hashes, _read_floor(floor), "the floor")
         published = folder.checkpoint()
         if published is not None:
             checkpoint = keys.open(published)
-            _check_contains(hashes, Floor(checkpoint.size, checkpoint.root), "the published checkpoint")
+            check_contains(hashes, Floor(checkpoint.size, checkpoint.root), "the published checkpoint")
         # From here on as if the swap had just returned: a crash after it may have left either of these undone.
         floor.write(Floor(edge.size, edge.root))
         if published != note:
@@ -186,6 +195,11 @@ class Sequencer:
 
     def wake(self) -> None:
         """Something is new in the database."""
+        self._new.set()
+
+    def mark(self) -> None:
+        """The time has come for a checkpoint that is shown outside."""
+        self._marking = True
         self._new.set()
 
     async def run(self) -> None:
@@ -201,7 +215,7 @@ class Sequencer:
             self._new.clear()
             begun = loop.time()
             try:
-                if await self.step():
+                if await (self._step_to_mark() if self._marking else self.step()):
                     self._new.set()  # a step takes a batch; there may be more
             except (OSError, DiskFull) as error:
                 if isinstance(error, OSError) and error.errno not in _FULL:
@@ -221,8 +235,18 @@ class Sequencer:
         while await self.step():
             pass
 
-    async def step(self) -> bool:
-        """Take what is new, a batch at most, into the log; False when nothing was.
+    async def _step_to_mark(self) -> bool:
+        """Have the log filled up, and end a step right there. Nobody else steps, so none has gone past it."""
+        size = None if self.pad is None else await self.pad()
+        while size is not None and self.head.size < size:
+            await self.step(size)
+        self._marking = False
+        if size is not None:
+            self.shown(self.head)
+        return True
+
+    async def step(self, limit: int = MAX_SIZE) -> bool:
+        """Take what is new into the log, a batch at most, and no entry from index `limit` on; False when nothing was.
 
         Raises:
             OSError, LogFolderError, gateway.store.base.Conflict: nothing more may be signed by this process, but for a
@@ -231,20 +255,25 @@ class Sequencer:
         if self._unpublished is not None:
             await self._publish(*self._unpublished)
         edge = self.head.edge
-        with self._store.snapshot() as rows:
-            entries, bodies = next_batch(rows, edge.size)
-            receipts = next_receipts(rows, edge.size, edge.size + len(entries))
-        if not entries:
+        head = await asyncio.to_thread(self._make, edge, limit)
+        if head is None:
             return False
-        grown = await asyncio.to_thread(self._write, edge, entries, bodies, receipts)
-        head = self._keys.sign(grown, self._now())
-        await self._store.swap_checkpoint(edge.size, grown.size, head.note)
+        await self._store.swap_checkpoint(edge.size, head.size, head.note)
         self._unpublished = edge, head
         self._after(3)
         # A crash here leaves the checkpoint in the database alone: `open` raises the floor and publishes it. Nobody has
         # seen it, and it is never replaced by another of its size, since a step starts from it.
         await self._publish(edge, head)
         return True
+
+    def _make(self, edge: Edge, limit: int) -> SignedHead | None:
+        """Steps 1 and 2, and the signature of 3; None where nothing is new."""
+        with self._store.snapshot() as rows:
+            entries, bodies = next_batch(rows, edge.size, limit=limit)
+            receipts = next_receipts(rows, edge.size, edge.size + len(entries))
+        if not entries:
+            return None
+        return self._keys.sign(self._write(edge, entries, bodies, receipts), self._now())
 
     def _write(
         self,
@@ -321,9 +350,11 @@ async def found_log(store: CheckpointStore, folder: Path, floor: Path, keys: Log
     log.publish(head.note)
 
 
-def next_batch(rows: Rows, first: int, most: int = BATCH_BODIES) -> tuple[Sequence[bytes], list[bytes]]:
-    """Entries from index `first` on, and the bodies that are published with them: as many as one step takes."""
-    entries = rows.entries(first, BATCH)
+def next_batch(
+    rows: Rows, first: int, most: int = BATCH_BODIES, limit: int = MAX_SIZE
+) -> tuple[Sequence[bytes], list[bytes]]:
+    """Entries from index `first` on and before `limit`, and the bodies that are published with them: as many as one step takes."""
+    entries = rows.entries(first, min(BATCH, limit - first))
     published = rows.published_bodies(first, len(entries), most)
     bodies = [body for _, body in published]
     if sum(map(len, bodies)) >= most:  # what comes after the last of them waits for the next step
@@ -351,7 +382,7 @@ def _read_floor(floor: FloorFile) -> Floor:
         raise LogRefused(str(error)) from None
 
 
-def _check_contains(hashes: TreeHashes, older: Floor, what: str) -> None:
+def check_contains(hashes: TreeHashes, older: Floor, what: str) -> None:
     """Refuse unless the tree that the database signed for has grown from `older`."""
     size = hashes.edge.size
     if older.size > size:

@@ -1,6 +1,7 @@
 """The log on disk: a tlog-tiles folder, which is also what the gateway serves and what an offline auditor is handed.
 
     checkpoint
+    witnessed                                  # the newest one whose witnesses' quorum has cosigned it, with their lines
     tile/<L>/<N>[.p/<W>]
     tile/entries/<N>[.p/<W>]
     body/<hex SHA-256>                         # of published kinds: charters, certificates, lists, commits …
@@ -40,6 +41,7 @@ from keys.tlog.merkle import leaf_hashes
 from keys.tlog.tile import WIDTH, Bundle, Resource, Tile, bundles, partials, tiles
 
 CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "witnessed"
 PASSING: Final = ".new-"
 """Before the name of a file that is not yet whole."""
 
@@ -98,8 +100,15 @@ class LogFolder:
 
     def checkpoint(self) -> bytes | None:
         """The published checkpoint, unchecked; None before the first."""
+        return self._note(CHECKPOINT)
+
+    def witnessed(self) -> bytes | None:
+        """The newest checkpoint that the witnesses' quorum has cosigned, unchecked; None before the first."""
+        return self._note(WITNESSED)
+
+    def _note(self, name: str) -> bytes | None:
         try:
-            return (self._path / CHECKPOINT).read_bytes()
+            return (self._path / name).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -176,6 +185,11 @@ class LogFolder:
         self._put_file(self._path / CHECKPOINT, checkpoint)
         self._sync_folder(self._path)
 
+    def publish_witnessed(self, checkpoint: bytes) -> None:
+        """Puts a cosigned checkpoint in place, durable once it returns. Its tree is a beginning of the published one's."""
+        self._put_file(self._path / WITNESSED, checkpoint)
+        self._sync_folder(self._path)
+
     def sweep(self, since: int, size: int) -> None:
         """Removes partial tiles and bundles whose full ones came between two sizes, and what a crash left half written.
 
@@ -194,7 +208,8 @@ class LogFolder:
                     file.unlink()
                 folder.rmdir()
         for file in self._path.rglob(f"{PASSING}*") if since == 0 else ():
-            file.unlink()
+            if file.name != f"{PASSING}{WITNESSED}":  # which is written beside the sequencer
+                file.unlink()
 
     # ------------------------------------------------------------------ within
 

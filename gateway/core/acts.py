@@ -7,7 +7,7 @@ either.
 from gateway.core.append import Gateway, append
 from gateway.core.effects import Effect, Outcome, PutCharter
 from gateway.core.errors import Refused
-from gateway.core.view import Stream, StreamKind, View
+from gateway.core.view import Chain, Stream, StreamKind, View
 from gateway.wire import Accepted, Refusal
 from gateway.wire import Refused as RefusedFrame
 from keys.body import Act, GatewayAct
@@ -22,19 +22,29 @@ def say(
     view: View, gateway: Gateway, kind: Kind, body: bytes, now: int, random: Random, *effects: Effect
 ) -> Outcome[Accepted | RefusedFrame]:
     """One envelope of the gateway's own in the control channel, with what else happens at the same moment."""
-    charter = gateway.charter
-    device, channel = charter.gateway_device, charter.control_channel
+    stream, chain = _place(view, gateway)
+    said = _sealed(gateway, kind, body, chain.number, chain.link, now)
+    return append(view, 0, [said], [body], stream, effects, gateway, now, random)
+
+
+def _place(view: View, gateway: Gateway) -> tuple[Stream, Chain]:
+    """The control channel, and the gateway's own chain there."""
+    channel = gateway.charter.control_channel
     stream = view.stream(channel) or Stream(channel, StreamKind.CONTROL, 0, NOTHING)
-    chain = view.chain(channel, device)
+    return stream, view.chain(channel, gateway.charter.gateway_device)
+
+
+def _sealed(gateway: Gateway, kind: Kind, body: bytes, number: int, link: bytes, now: int) -> Verified:
+    """The envelope of the gateway's that follows number `number`, whose link is given."""
     context = Context(
         version=1,
         kind=kind,
-        device=device,
-        channel=channel,
+        device=gateway.charter.gateway_device,
+        channel=gateway.charter.control_channel,
         epoch=0,
-        number=chain.number + 1,
+        number=number + 1,
         attempt=0,
-        previous=chain.link,
+        previous=link,
         heard=Heard(0, NOTHING),
         time=now,
         precedence=Precedence.ROUTINE,
@@ -43,8 +53,7 @@ def say(
         franking=b"",
         alert=None,
     )
-    run: tuple[Verified, ...] = verify_run([read(seal(context, body, gateway.key))], gateway.key.public)
-    return append(view, 0, run, [body], stream, effects, gateway, now, random)
+    return verify_run([read(seal(context, body, gateway.key))], gateway.key.public)[0]
 
 
 def act(
@@ -57,6 +66,23 @@ def act(
 def filler(view: View, gateway: Gateway, now: int, random: Random) -> Outcome[Accepted | RefusedFrame]:
     """An entry that says nothing, so that the log's size tells no tempo."""
     return say(view, gateway, Kind.FILLER, b"", now, random)
+
+
+def pad(view: View, gateway: Gateway, step: int, now: int, random: Random) -> Outcome[int]:
+    """Fillers up to the log's next multiple of `step`, one at least; the answer is the log's size then.
+
+    At a multiple already, a whole step is filled: on the outside an hour in which nothing was said looks like any other.
+    """
+    stream, chain = _place(view, gateway)
+    size = view.log_end().size
+    count = step - size % step
+    fillers: list[Verified] = []
+    number, link = chain.number, chain.link
+    for _ in range(count):
+        fillers.append(_sealed(gateway, Kind.FILLER, b"", number, link, now))
+        number, link = number + 1, fillers[-1].envelope.link
+    done = append(view, 0, fillers, [b""] * count, stream, (), gateway, now, random)
+    return Outcome(size + count, done.effects)
 
 
 def next_charter(view: View, note: bytes) -> Charter:

@@ -211,7 +211,10 @@ class SqliteStore:
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteView]:
-        db = self._readers.pop() if self._readers else self._open_reader()
+        try:
+            db = self._readers.pop()  # also in other threads than the loop's
+        except IndexError:
+            db = self._open_reader()
         try:
             with db:  # a read transaction: one state from the first look-up to the last
                 yield SqliteView(db, self._parsed)

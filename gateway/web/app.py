@@ -124,7 +124,8 @@ class App:
             return web.Response(text="ok\n")
         if request.method in ("GET", "HEAD") and request.raw_path == "/readyz":
             wrong = self.not_ready()
-            return web.Response(status=503 if wrong else 200, text="".join(f"{w}\n" for w in wrong) or "ok\n")
+            lines = wrong or ["ok", *self._service.remarks()]
+            return web.Response(status=503 if wrong else 200, text="".join(f"{line}\n" for line in lines))
         return web.Response(status=404)
 
     def not_ready(self) -> list[str]:

@@ -1,7 +1,8 @@
 """The log's read path over HTTP (c2sp.org/tlog-tiles) for who holds a token: /log/ and what lies below it.
 
-    checkpoint                        auditors and witnesses
-    tile/<L>/<N>[.p/<W>]              auditors and witnesses
+    checkpoint                        auditors: the newest; witnesses: the newest that is shown outside and cosigned
+    witnessed                         auditors: that one
+    tile/<L>/<N>[.p/<W>]              auditors and witnesses; these only of trees that were shown outside
     tile/entries/<N>[.p/<W>]          auditors
     body/<hex SHA-256>                auditors; bodies of published kinds only
     receipts/<N>[.p/<W>]              auditors; bodies of receipts (keys.receipts)
@@ -25,12 +26,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.tiles import LogFolder
+from gateway.audit.tiles import CHECKPOINT, WITNESSED, LogFolder
 from keys.charter import Charter
 from keys.identity import Random
 from keys.receipts import parse_receipts_path
+from keys.tlog.checkpoint import TreeHead
 from keys.tlog.errors import Malformed
-from keys.tlog.tile import WIDTH, Bundle, Resource, parse_path
+from keys.tlog.note import Note
+from keys.tlog.tile import WIDTH, Bundle, Resource, Tile, parse_path
 
 _BODY: Final = re.compile(r"body/([0-9a-f]{64})", re.ASCII)
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,100}", re.ASCII)
@@ -93,6 +96,13 @@ class Tokens:
             return None
         return self._fresh().get(_hash(token))
 
+    def any(self, role: Role) -> bool:
+        """Whether anybody holds a token of this role; also where the file can't be read, which is somebody's mistake."""
+        try:
+            return any(reader.role is role for reader in self._fresh().values())
+        except (TokensRefused, OSError):
+            return True
+
     def check(self) -> None:
         """Raises TokensRefused, OSError unless the file reads."""
         self._fresh()
@@ -147,30 +157,33 @@ class LogReadPath:
         charter: Callable[[], Charter | None],
         size: Callable[[], int],
         body: Callable[[bytes], bytes | None],
+        step: int = 1,
     ) -> None:
         self._folder = folder
         self._tokens = tokens
         self._charter = charter
         self._size = size
         self._body = body
+        self._step = step
 
     async def get(self, path: str, authorization: str) -> Found | None:
         """The resource at `path`, or None: not there, or not for this reader."""
         reader = self._tokens.reader(authorization)
         if reader is None or not self._named(reader):
             return None
-        if path == "checkpoint":
-            note = self._folder.checkpoint()
+        if path == CHECKPOINT or (path == WITNESSED and reader.role is Role.AUDITOR):
+            outside = path == WITNESSED or reader.role is Role.WITNESS
+            note = self._folder.witnessed() if outside else self._folder.checkpoint()
             return None if note is None else Found(note, "text/plain; charset=utf-8", FRESH)
         if match := _BODY.fullmatch(path):
-            data = self._body(bytes.fromhex(match[1])) if reader.role is Role.AUDITOR else None
-            return None if data is None else Found(data, "application/octet-stream", IMMUTABLE)
+            body = self._body(bytes.fromhex(match[1])) if reader.role is Role.AUDITOR else None
+            return None if body is None else Found(body, "application/octet-stream", IMMUTABLE)
         try:
             of_receipts = path.startswith("receipts/")
             resource = parse_receipts_path(path) if of_receipts else parse_path(path)
         except Malformed:
             return None
-        if _end(resource) > self._size() or (isinstance(resource, Bundle) and reader.role is not Role.AUDITOR):
+        if _end(resource) > self._size() or (reader.role is not Role.AUDITOR and not self._is_outside(resource)):
             return None
         try:
             read = self._folder.receipts if of_receipts else self._folder.read
@@ -178,6 +191,14 @@ class LogReadPath:
         except (FileNotFoundError, NotADirectoryError):  # a partial one that its full one has replaced
             return None
         return Found(data, "application/octet-stream", IMMUTABLE)
+
+    def _is_outside(self, resource: Resource) -> bool:
+        """Whether it is hashes of a tree that was shown outside: by asking for others, one would learn the sizes between."""
+        if not isinstance(resource, Tile) or (note := self._folder.witnessed()) is None:
+            return False
+        end = _end(resource)
+        between = resource.level == 0 and resource.width < WIDTH and end % self._step
+        return end <= TreeHead.decode(Note.decode(note).text).size and not between
 
     def _named(self, reader: Reader) -> bool:
         charter = self._charter()

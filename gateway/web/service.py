@@ -32,6 +32,8 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     charter: Charter | None = None
     draining: bool = False
+    remarks: Callable[[], list[str]] = list
+    """What does not keep the gateway from its work, and should be looked at."""
 
     def take_charter(self) -> None:
         """Read the charter in force from the store."""
