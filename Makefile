@@ -7,7 +7,7 @@ BASE   ?= HEAD~1
 # Tests that cross real processes and sockets.
 PROCESSES := tests/e2e tests/bench tests/links tests/gateway/web tests/gateway/test_process.py tests/clients/demo tests/clients/officer/test_issuing.py
 
-.PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls clean
+.PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls bench-audit flips clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,12 @@ bench: $(VENV)/test         ## the workloads, with server CPU per message, by ha
 
 bench-mls: $(VENV)/test     ## MLS in groups of 10, 100 and 1000; PEERS=--peers for ts-mls and OpenMLS beside it (node)
 	$(BIN)/python -m tests.bench.mls $(PEERS)
+
+bench-audit: $(VENV)/test   ## a log of 1,000,000 entries, made and verified, with CPU time and memory
+	$(BIN)/python -m tests.bench.auditlog
+
+flips: $(VENV)/test         ## 10,000 random bits of logs and archives flipped, each found, by hand
+	$(BIN)/python -m tests.clients.auditor.flips
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Final
 
@@ -10,7 +11,8 @@ from clients.auditor.verify import Claim, Outcome, Verdict, Verified
 from clients.core.text import visible
 
 SCHEMA: Final = 1
-WIDTH: Final = 100
+WIDEST: Final = 100  # columns; a narrower terminal has fewer
+NARROWEST: Final = 60
 
 SAYS: Final = {
     Verdict.WHOLE: "The log is whole: nothing that the head kept outside covers was changed, moved or taken away.",
@@ -49,24 +51,31 @@ def json_lines(verified: Verified) -> Iterator[str]:
 def page(verified: Verified, source: str) -> Iterator[str]:
     """The same for somebody who has never seen one."""
     checkpoint = verified.checkpoint
-    yield f"Log in {visible(source)}"
+    width = columns()
+    yield from wrap(f"Log in {visible(source)}", width)
     if checkpoint is not None:
-        yield f"{visible(checkpoint.origin)}, {checkpoint.size} entries, root {b64encode(checkpoint.root).decode()}"
+        head = f"{visible(checkpoint.origin)}, {checkpoint.size} entries, root {b64encode(checkpoint.root).decode()}"
+        yield from wrap(head, width)
     yield ""
     for claim in verified.claims:
-        yield from _lines(claim)
+        yield from _lines(claim, width)
     yield ""
-    yield from wrap(f"{verified.verdict}  {SAYS[verified.verdict]}", WIDTH)
+    yield from wrap(f"{verified.verdict}  {SAYS[verified.verdict]}", width)
 
 
-def _lines(claim: Claim) -> Iterator[str]:
-    head = f"{claim.outcome:<9}  {claim.claim:<12}  "
+def columns() -> int:
+    """How wide lines may be here."""
+    return max(NARROWEST, min(WIDEST, get_terminal_size((80, 24)).columns))
+
+
+def _lines(claim: Claim, width: int) -> Iterator[str]:
+    head = f"{claim.outcome:<9}  {claim.claim:<13}  "
     text = visible(claim.rule)
     if claim.outcome is Outcome.FAIL and claim.cause is not None:
         text = f"{claim.cause}: {text}"
     if place := _place(claim):
         text = f"{place}: {text}"
-    first, *rest = wrap(text, WIDTH - len(head)) or [""]
+    first, *rest = wrap(text, width - len(head)) or [""]
     yield head + first
     yield from (" " * len(head) + line for line in rest)
 

@@ -20,24 +20,37 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clients.auditor.verify.claims import OF_THE_ENTRIES, OF_THE_TREE, Cause, Claim, Findings, Outcome, Topic
-from clients.auditor.verify.heads import Fetch, OutsideHead, Tree, check_checkpoint, log_keys, open_head
+from clients.auditor.verify.export import Export, Part, check_form, check_openings
+from clients.auditor.verify.heads import (
+    Fetch,
+    OutsideHead,
+    Tree,
+    check_checkpoint,
+    check_witnesses,
+    log_keys,
+    open_checkpoint_of,
+    open_head,
+)
 from clients.auditor.verify.reading import Reading
 from clients.auditor.verify.state import State, read_state, restore, state_of
 from clients.auditor.verify.watching import Watch
 from keys.charter import Charter
 from keys.tlog.checkpoint import Checkpoint
 from keys.tlog.note import NoteVerifier
+from keys.tlog.policy import TrustPolicy
 
 __all__ = [
     "Asked",
     "Cause",
     "Claim",
+    "Export",
     "Outcome",
     "OutsideHead",
     "Topic",
     "Verdict",
     "Verified",
     "log_keys",
+    "open_checkpoint_of",
     "open_head",
     "read_state",
     "verify_log",
@@ -63,6 +76,14 @@ class Asked:
     log_only: bool = False
     every_signature: bool = False
     watch: Watch | None = None
+    policy: TrustPolicy | None = None
+    export: Export | None = None
+
+    @property
+    def trusted(self) -> TrustPolicy | None:
+        """Which witnesses are to have cosigned: as asked, else as the charter has it; None where nobody names any."""
+        policy = self.policy if self.policy is not None or self.charter is None else self.charter.witness_policy
+        return policy if policy is not None and policy.witnesses else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +115,24 @@ def verify_log(fetch: Fetch, paths: Iterable[str], asked: Asked, progress: Progr
         keys.errors.Malformed: `asked.since` is no state that was saved here.
     """
     findings = Findings()
-    topics = list(OF_THE_TREE)
-    if asked.head is not None:
-        topics.append(Topic.HEAD)
-    if asked.since is not None:
-        topics.append(Topic.SINCE)
-    if not asked.log_only:
-        topics += OF_THE_ENTRIES
+    topics = _topics(asked)
     checkpoint, reading = None, None
     if asked.keys:
         checkpoint = check_checkpoint(fetch, asked.keys, findings)
     else:
         findings.unchecked(Topic.CHECKPOINT, "the log's key was not given: --key, or a charter that names it")
     if checkpoint is None:
-        for topic in topics[1:]:
-            findings.unchecked(topic, "there is no signed checkpoint to check it against")
+        for topic in topics:
+            if topic is not Topic.CHECKPOINT:
+                findings.unchecked(topic, "there is no signed checkpoint to check it against")
     else:
         tree = Tree(fetch, checkpoint, findings)
         reading = _read(tree, fetch, paths, asked, findings, progress)
     claims = findings.claims(topics)
     verdict = _verdict(claims, asked)
     state = None
-    if reading is not None and verdict in (Verdict.WHOLE, Verdict.CONSISTENT):
+    part = asked.export is not None and not asked.export.whole
+    if reading is not None and verdict in (Verdict.WHOLE, Verdict.CONSISTENT) and not part:
         state = state_of(reading, tree.checkpoint.origin, tree.reader.frontier(tree.checkpoint.size))
     return Verified(verdict, tuple(claims), checkpoint, state)
 
@@ -126,6 +143,10 @@ def _read(
     """Read what is to be read; gives the reading of the content, where that was asked for and could begin."""
     if asked.head is not None:
         tree.check_head(asked.head)
+    if asked.export is not None:
+        check_form(asked.export, tree.checkpoint.head, findings)
+    if asked.trusted is not None:
+        check_witnesses(tree.checkpoint, asked.trusted, findings)
     reading, expected = None, 0
     if asked.since is None or _grown(tree, asked.since, findings):
         expected = 0 if asked.since is None else asked.since.frontier.size
@@ -134,15 +155,41 @@ def _read(
         for topic in OF_THE_ENTRIES:
             findings.unchecked(topic, "the log has not grown from the one verified earlier")
     start, size = expected, tree.checkpoint.size
-    for run in tree.reader.entries(start):
+    if asked.export is not None and not asked.export.whole:
         if reading is not None:
-            reading.take(run.first, run.entries, expected)
-        expected = run.first + len(run.entries)
-        progress(expected, size)
+            reading.in_part = True
+        Part(fetch, tree, asked.export, findings).read(reading, progress)
+    else:
+        for run in tree.reader.entries(start):
+            if reading is not None:
+                reading.take(run.first, run.entries, expected)
+            expected = run.first + len(run.entries)
+            progress(expected, size)
     tree.check_rest(paths)
     if reading is not None:
-        reading.end(size, tree.root_at)
+        reading.end(size, tree.root_at, tree.entry_at)
+    if asked.export is not None:
+        check_openings(fetch, tree, asked.export, reading.charters.current if reading else asked.charter, findings)
     return reading
+
+
+def _topics(asked: Asked) -> list[Topic]:
+    """The claims that are made, in their order."""
+    entries = () if asked.log_only else OF_THE_ENTRIES
+    export = asked.export
+    made = {*OF_THE_TREE, *entries}
+    made |= {
+        topic
+        for topic, there in (
+            (Topic.ARCHIVE, export is not None),
+            (Topic.COSIGNATURES, asked.trusted is not None),
+            (Topic.HEAD, asked.head is not None),
+            (Topic.SINCE, asked.since is not None),
+            (Topic.OPENINGS, export is not None and bool(export.openings)),
+        )
+        if there
+    }
+    return [topic for topic in Topic if topic in made]
 
 
 def _begin(fetch: Fetch, asked: Asked, findings: Findings) -> Reading:
@@ -173,4 +220,5 @@ def _verdict(claims: Sequence[Claim], asked: Asked) -> Verdict:
         return Verdict.FAIL
     if Outcome.UNCHECKED in outcomes:
         return Verdict.UNCHECKED
-    return Verdict.CONSISTENT if asked.head is None else Verdict.WHOLE
+    part = asked.export is not None and not asked.export.whole
+    return Verdict.CONSISTENT if asked.head is None or part else Verdict.WHOLE

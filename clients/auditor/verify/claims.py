@@ -40,7 +40,9 @@ class Cause(StrEnum):
 class Topic(StrEnum):
     """The claims, in the order in which they are listed."""
 
+    ARCHIVE = "archive"
     CHECKPOINT = "checkpoint"
+    COSIGNATURES = "cosignatures"
     TREE = "tree"
     HEAD = "head"
     SINCE = "since"
@@ -62,13 +64,19 @@ class Topic(StrEnum):
     ROLES = "roles"
     REMOVALS = "removals"
     ALERTS = "alerts"
+    DISCLOSURES = "disclosures"
+    OPENINGS = "openings"
 
 
 OF_THE_TREE: Final = (Topic.CHECKPOINT, Topic.TREE)
-OF_THE_ENTRIES: Final = tuple(t for t in Topic if t not in (*OF_THE_TREE, Topic.HEAD, Topic.SINCE))
+WHERE_THERE_IS_ONE: Final = (Topic.ARCHIVE, Topic.COSIGNATURES, Topic.HEAD, Topic.SINCE, Topic.OPENINGS)
+"""Claims that are made only where there is what they are about."""
+OF_THE_ENTRIES: Final = tuple(t for t in Topic if t not in (*OF_THE_TREE, *WHERE_THERE_IS_ONE))
 
 MEANING: Final = {
+    Topic.ARCHIVE: "the archive is whole, and what it says it is",
     Topic.CHECKPOINT: "the checkpoint is signed by the log's key",
+    Topic.COSIGNATURES: "as many witnesses as the policy asks for have cosigned this checkpoint",
     Topic.TREE: "every tile and every entry leads to the checkpoint's root",
     Topic.HEAD: "the head kept outside is this log's: nothing it covers was cut off or rewritten",
     Topic.SINCE: "the log has grown from the one verified earlier",
@@ -90,6 +98,8 @@ MEANING: Final = {
     Topic.ROLES: "each author had a role that the charter lets do this, within class and marking",
     Topic.REMOVALS: "nothing was said in an epoch that still held a revoked or expired device",
     Topic.ALERTS: "each alert was signed by those whom the charter asks for, for that channel and content, and came there once",
+    Topic.DISCLOSURES: "each message was disclosed to an auditor only as enough others had agreed",
+    Topic.OPENINGS: "each message that is opened is the one that its author sent, at that place of the log",
 }
 """Each claim in a sentence."""
 

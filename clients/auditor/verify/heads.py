@@ -10,12 +10,15 @@ from functools import lru_cache
 from typing import Final
 
 from clients.auditor.verify.claims import Cause, Findings, Topic
+from keys.envelope import Entry, read_entry
+from keys.errors import Malformed
 from keys.tlog import errors
 from keys.tlog.checkpoint import Checkpoint, TreeHead, absent_keys, open_checkpoint
 from keys.tlog.cosignature import verifier_of
 from keys.tlog.errors import Damaged, Fault, NotFound, TlogError
 from keys.tlog.merkle import Frontier, frontier_of
 from keys.tlog.note import Note, NoteVerifier
+from keys.tlog.policy import TrustPolicy
 from keys.tlog.reader import LogReader
 
 CHECKPOINT_PATH: Final = "checkpoint"
@@ -71,6 +74,26 @@ def check_checkpoint(fetch: Fetch, keys: Sequence[NoteVerifier], findings: Findi
 def _lines(checkpoint: Checkpoint) -> str:
     passed_over = len(checkpoint.note.signatures) - len(checkpoint.verified)
     return f"{checkpoint.size} entries" + (f"; {passed_over} lines by keys not given" if passed_over else "")
+
+
+def open_checkpoint_of(fetch: Fetch, keys: Sequence[NoteVerifier]) -> Checkpoint:
+    """The checkpoint that a log shows, signed by a key of the log. Raises TlogError, OSError."""
+    return open_checkpoint(fetch(CHECKPOINT_PATH), keys, keys[0].name)
+
+
+def check_witnesses(checkpoint: Checkpoint, policy: TrustPolicy, findings: Findings) -> None:
+    """Whether this policy's witnesses have cosigned the checkpoint. A newer head than they have seen yet is nobody's fault."""
+    topic = Topic.COSIGNATURES
+    try:
+        given = policy.witnessed(checkpoint)
+    except TlogError as error:
+        findings.fail(topic, Cause.BAD_SIGNATURE, f"a witness's line does not hold: {error}", tile=CHECKPOINT_PATH)
+        return
+    names = ", ".join(given.names) or "nobody"
+    if given.reached:
+        findings.note(topic, f"by {names}")
+    else:
+        findings.unchecked(topic, f"cosigned by {names}; the policy asks for {policy.quorum}")
 
 
 class Tree:
@@ -133,6 +156,16 @@ class Tree:
             return False
         self._findings.note(Topic.SINCE, f"{earlier.size} entries were verified then")
         return True
+
+    def entry_at(self, index: int) -> Entry | None:
+        """The entry at an index, as the checkpoint says; None where it is not to be had."""
+        if not 0 <= index < self.checkpoint.size:
+            return None
+        run = next(self.reader.entries(index), None)
+        try:
+            return read_entry(run.entries[0]) if run is not None and run.first == index else None
+        except Malformed:
+            return None
 
     def root_at(self, size: int) -> bytes | None:
         """The root of the first `size` entries; None where it can't be told. For many sizes in rising order."""

@@ -17,6 +17,7 @@ from clients.auditor.verify.chains import Chains
 from clients.auditor.verify.charters import Charters
 from clients.auditor.verify.claims import OF_THE_ENTRIES, Cause, Findings, Topic
 from clients.auditor.verify.columns import columns
+from clients.auditor.verify.disclosures import Disclosures, EntryAt
 from clients.auditor.verify.entries import Placed, Stream, Streams, Times, read_leaf
 from clients.auditor.verify.heads import Fetch
 from clients.auditor.verify.plain import Plain
@@ -28,6 +29,7 @@ from clients.auditor.verify.speech import Speech
 from clients.auditor.verify.watching import Watch
 from keys.body import Receipt, read_gateway_act
 from keys.charter import Charter
+from keys.disclosure import KINDS as DISCLOSURES
 from keys.envelope import Context, Kind
 from keys.errors import Malformed
 from keys.tlog.note import NoteVerifier
@@ -53,6 +55,7 @@ class Reading:
     ) -> None:
         self.start = 0  # the first entry of this reading
         self.read = 0
+        self.in_part = False  # only some streams are here, and nothing else is missed
         self.stopped: int | None = None  # where entries are missing, so that nothing after them can be judged
         self._unjudged: int | None = None  # the first receipt of a channel whose members are not known
         self._findings = findings
@@ -70,6 +73,7 @@ class Reading:
         self.speech = Speech(self.registry, findings, self._bodies)
         self.plain = Plain(self.chains, self.times, self.registry, self._said)
         self.receipts = Receipts(fetch, findings)
+        self.disclosures = Disclosures(self.registry, findings)
         self._watch = watch
 
     # ------------------------------------------------------------------ entry by entry
@@ -134,6 +138,8 @@ class Reading:
             self.speech.alerts.reviewed(self._bodies.get(placed))
         elif kind is Kind.WITHHELD:
             self.speech.alerts.withheld(self._bodies.get(placed))
+        elif kind in DISCLOSURES:
+            self.disclosures.take(placed, self._bodies.get(placed), self.start)
         elif kind not in (Kind.APPROVAL, Kind.JUMP):  # an alert is judged by what its channels were sent
             self._out_of_place(placed, f"no {kind.name} stands in the control channel")
 
@@ -235,11 +241,11 @@ class Reading:
 
     # ------------------------------------------------------------------ the end
 
-    def end(self, size: int, root_at: Roots | None = None) -> None:
+    def end(self, size: int, root_at: Roots | None = None, entry_at: EntryAt = lambda _: None) -> None:
         """What holds only once everything was read, and what could not be read."""
         if size == 0:
             return
-        if self.start + self.read < size and self.stopped is None:
+        if self.start + self.read < size and self.stopped is None and not self.in_part:
             self.stopped = self.start + self.read
         self.streams.end()
         self.receipts.end(root_at)
@@ -250,6 +256,7 @@ class Reading:
         self._signatures.end()
         self.speech.said += self.plain.said
         self.speech.end()
+        self.disclosures.end(entry_at)
         self._bodies.end()
         self._findings.note(Topic.ENTRIES, f"{self.read} read")
         self._findings.note(Topic.SIGNATURES, f"{self._signatures.checked} signatures checked")
