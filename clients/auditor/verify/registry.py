@@ -11,6 +11,7 @@ from keys.authority import RevocationList
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.errors import KeysError
+from keys.identity import PersonId
 from keys.mls import Credential
 from keys.mls.errors import InvalidCredential
 from keys.mls.nodes import X509
@@ -70,6 +71,11 @@ class Registry:
         """A registrar's certificate, or those that count of a device, the newest first."""
         registrar = self.registrars.get(device)
         return [registrar] if registrar is not None else self.devices.get(device, [])[::-1]
+
+    def person_of(self, device: bytes) -> PersonId | None:
+        """Whose device it is, as far as is known."""
+        held = self.devices.get(device)
+        return held[-1].person if held else None
 
     def keys_of(self, device: bytes) -> tuple[bytes, ...]:
         """The keys of all its certificates that count, alive or not, the newest first."""
