@@ -37,6 +37,8 @@ def in_order(s: Session, turn: Turn) -> list[bytes]:
 
 def drain(s: Session, turn: Turn, stream: bytes) -> None:
     inbox = s.inboxes[stream]
+    if not inbox.waiting and records.CHANNELS.get(turn.draft, stream) is None:
+        return  # sparse, and nothing has come
     if stream == turn.charter.control_channel:
         _drain_sparse(s, turn, stream, inbox, _take_control)
     elif stream == turn.charter.unlock_stream:
