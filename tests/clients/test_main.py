@@ -67,6 +67,15 @@ def test_the_version_loads_next_to_nothing() -> None:
     assert not {"click", "keys", "clients.vault", "asyncio", "ssl"} & set(loaded.split())
 
 
+def test_a_verb_reads_no_certificate_authorities_and_hides_them_from_nobody_else() -> None:
+    code = (
+        "import ssl, os; before = dict(os.environ); import clients.link;"
+        " from aiohttp.connector import _SSL_CONTEXT_VERIFIED as theirs; print(len(theirs.get_ca_certs()), os.environ == before)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert loaded.split() == ["0", "True"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
