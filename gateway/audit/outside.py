@@ -46,6 +46,7 @@ class Outside:
         watched: Callable[[], bool],
         now: Callable[[], int],
         random: Random,
+        look: float = LOOK,
     ) -> None:
         self._store = store
         self._sequencer = sequencer
@@ -54,6 +55,7 @@ class Outside:
         self._watched = watched
         self._now = now
         self._random = random
+        self._look = look
         sequencer.pad = self.pad
 
     async def run(self) -> None:
@@ -68,7 +70,7 @@ class Outside:
             if loop.time() >= due:
                 self._sequencer.mark()
                 due = max(due + self._pace.beat, loop.time())
-            await asyncio.sleep(max(0.0, min(due - loop.time(), LOOK)))
+            await asyncio.sleep(max(0.0, min(due - loop.time(), self._look)))
 
     async def pad(self) -> int | None:
         """Fill the log up; gives the size to be shown, or None where this beat shows nothing.

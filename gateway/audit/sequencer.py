@@ -141,6 +141,8 @@ class Sequencer:
         self.head = head
         """What was signed for last, recorded and published."""
         self.signed_at = now()
+        self.retry = RETRY
+        """Seconds between two tries while the disk is full."""
         self.listeners: list[Callable[[SignedHead], None]] = []
         """Called in the event loop with each checkpoint, once it is published."""
         self.pad: Callable[[], Awaitable[int | None]] | None = None
@@ -222,7 +224,7 @@ class Sequencer:
                     raise
                 _log.error("the disk is full: the log waits")
                 self._new.set()
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(self.retry)
             await asyncio.sleep(max(0.0, begun + BEAT - loop.time()))
 
     def finish(self) -> None:

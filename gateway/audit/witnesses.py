@@ -135,6 +135,7 @@ class Witnesses:
         alarm: Callable[[str], Awaitable[None]],
         contradicted: Callable[[Contradicted], None],
         fault: Callable[[BaseException], None],
+        tick: float = TICK,
     ) -> None:
         self._keys = keys
         self._folder = folder
@@ -146,6 +147,7 @@ class Witnesses:
         self._alarm = alarm
         self._contradicted = contradicted
         self.fault = fault
+        self._tick = tick
         self._policy = TrustPolicy()
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
         self._collected: OrderedDict[int, Collected] = OrderedDict()
@@ -181,7 +183,7 @@ class Witnesses:
                     await self._begin_newest()
                 await self._look_at_clock()
                 try:
-                    async with asyncio.timeout(TICK):
+                    async with asyncio.timeout(self._tick):
                         await self._news.wait()
                 except TimeoutError:
                     pass
