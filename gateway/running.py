@@ -28,6 +28,7 @@ from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.append import Gateway
 from gateway.core.errors import Refused
+from gateway.ending import NEWEST, earlier_charters
 from gateway.escalating import Escalating
 from gateway.home import Keys, check_private, open_keys, tls_keys
 from gateway.roads.base import RoadRefused
@@ -54,10 +55,6 @@ VERSION: Final = version("outrider")
 def clock() -> int:
     """Now, in ms since the epoch, UTC."""
     return time.time_ns() // 1_000_000
-
-
-NEWEST_NAME: Final = "newest-known.note"
-"""Beside the database: the checkpoint by which somebody outside showed that this log was rolled back or forked."""
 
 
 class Stopped(Exception):
@@ -129,7 +126,7 @@ async def hear_witnesses(held: Opened) -> None:
 
 def keep_proof(config: Config, found: Contradicted) -> None:
     """Put the checkpoint that contradicts this log beside the database: whoever takes over cites it."""
-    (config.database.parent / NEWEST_NAME).write_bytes(found.note)
+    (config.database.parent / NEWEST).write_bytes(found.note)
 
 
 def witness_context(config: Config) -> ssl.SSLContext:
@@ -177,13 +174,13 @@ async def install(held: Opened, note: bytes, random: Random) -> str:
         ConfigRefused: it names other keys.
         Refused: it may not be installed.
     """
-    keys, key_seen = held.keys, tls_keys(held.config)
+    keys, key_seen, earlier = held.keys, tls_keys(held.config), earlier_charters(held.config)
     with held.store.snapshot() as view:
-        charter = acts.next_charter(view, note)
+        charter = acts.next_charter(view, note, earlier)
     check_named(charter, keys, key_seen)
     log_key = keys.log.ed25519.verifier_key.encode()
     done = await held.store.decide(
-        lambda view: acts.install_charter(view, note, keys.gateway, log_key, clock(), random)
+        lambda view: acts.install_charter(view, note, keys.gateway, log_key, clock(), random, earlier)
     )
     state = "is in force already" if done is None else "is in force"
     return f"version {charter.policy.version} of the charter of {charter.policy.mission} {state}"

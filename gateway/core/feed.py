@@ -115,7 +115,7 @@ class _Lane:
 class Feed:
     """One session's deliveries: a machine without I/O. Not shared between threads."""
 
-    __slots__ = ("_active", "_bytes", "_count", "_lanes", "_road", "recipient")
+    __slots__ = ("_active", "_bytes", "_carried", "_count", "_lanes", "_narrow", "_recipient", "_road", "_window")
 
     def __init__(self, recipient: Recipient) -> None:
         self.recipient = recipient
@@ -126,6 +126,17 @@ class Feed:
         self._road: deque[int] = deque()  # of a narrow link: the sizes of what is on it, in the order of sending
 
     @property
+    def recipient(self) -> Recipient:
+        """Who is at the other end."""
+        return self._recipient
+
+    @recipient.setter
+    def recipient(self, recipient: Recipient) -> None:
+        self._recipient = recipient
+        self._narrow, self._window = recipient.narrow, recipient.window
+        self._carried = min(CHUNK, recipient.window)  # the longest body that is sent along
+
+    @property
     def channels(self) -> Sequence[bytes]:
         """Everything followed."""
         return tuple(self._lanes)
@@ -133,7 +144,7 @@ class Feed:
     @property
     def open(self) -> bool:
         """Whether the window lets one more delivery go."""
-        return not self._count or (self._count < WINDOW and self._bytes < self.recipient.window)
+        return not self._count or (self._count < WINDOW and self._bytes < self._window)
 
     @property
     def waiting(self) -> bool:
@@ -179,22 +190,22 @@ class Feed:
         self._active[stored.channel] = lane
         return True
 
-    def pass_on(self, stored: Stored) -> bool:
-        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent. The live case,
-        `arrived` and `next` in one."""
+    def pass_on(self, stored: Stored) -> bool | None:
+        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent, and the answer is whether
+        its body goes along; None: it may not. The live case, `arrived` and `next` in one."""
         lane = self._lanes.get(stored.channel)
-        if lane is None or self._active or not self.open or lane.loaded != lane.head or stored.seq <= lane.head:
-            return False
-        if lane.page or lane.until:
-            return False
-        lane.sent = lane.loaded = lane.head = stored.seq
-        self._count_flight(lane, stored)
-        return True
+        seq = stored.seq
+        if lane is None or self._active or lane.loaded != lane.head or seq <= lane.head or lane.page or lane.until:
+            return None
+        if not self.open:
+            return None
+        lane.sent = lane.loaded = lane.head = seq
+        return self._count_flight(lane, stored)
 
     def stored(self, channel: bytes, seq: int) -> None:
         """The device's cursor: it has stored everything of this stream up to `seq`."""
         lane = self._lanes.get(channel)
-        if lane is None or self.recipient.narrow:
+        if lane is None or self._narrow:
             return
         flight = lane.flight
         if lane.ahead:  # overtakers stand among the rest in the order of sending
@@ -233,15 +244,17 @@ class Feed:
         self._count_flight(lane, stored)
         return stored
 
-    def _count_flight(self, lane: _Lane, stored: Stored) -> None:
-        size = len(stored.header) + len(stored.signature)
-        size += stored.body_length if with_body(stored, self.recipient) else 0
-        if self.recipient.narrow:
+    def _count_flight(self, lane: _Lane, stored: Stored) -> bool:
+        """Whether the body goes along."""
+        whole = stored.body_length <= self._carried and stored.device != self._recipient.device
+        size = len(stored.header) + len(stored.signature) + (stored.body_length if whole else 0)
+        if self._narrow:
             self._road.append(size)
         else:
             lane.flight.append((stored.seq, size))
         self._count += 1
         self._bytes += size
+        return whole
 
     def _landed(self, size: int) -> None:
         self._count -= 1

@@ -4,7 +4,7 @@ Ten thousand answers to an alert go to the officers of a stream that five thousa
 and a few ten thousand in the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from gateway import wire
@@ -23,14 +23,18 @@ class Peer(Protocol):
     joined: dict[bytes, int]
     """Channels it follows, and the seq from which it is in."""
 
+    writable: bool
+    """Whether it takes more: it is not about to end, and its buffer has room."""
+    push: Callable[[bytes], object]
+    """Put a whole WebSocket frame on the wire, or into the buffer; only while `writable`."""
+
     @property
     def who(self) -> Identity: ...
-    @property
-    def writable(self) -> bool: ...
-    def write(self, framed: bytes) -> None: ...
     def say(self, frame: wire.FromGateway) -> None: ...
     def cut(self, reason: str) -> None: ...
     def replace(self) -> None: ...
+    @property
+    def restless(self) -> bool: ...
     def sweep(self, now: float) -> None: ...
 
 

@@ -83,6 +83,11 @@ class Guard:
                 self.on_fault(self.fault)
         return True, b""
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins a message, and all is well so far."""
+        return self.begun is None and self.fault is None
+
     def feed_eof(self) -> None:
         """The connection has ended."""
         self._reader.feed_eof()

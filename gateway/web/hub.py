@@ -33,8 +33,11 @@ from keys.identity import ChannelId, receipt_stream
 K = TypeVar("K")
 V = TypeVar("V")
 
-SLICE: Final = 0.004  # s that the task holds the loop at once
-AT_ONCE: Final = 16  # sessions between two looks at the clock
+SLICE: Final = 0.003  # s that the task holds the loop at once
+WRITES: Final = (
+    256  # frames written in a slice: the loop hands them to the system when the slice is over, some 8 us each
+)
+AT_ONCE: Final = 32  # sessions between two looks at the clock
 BURST: Final = 32  # deliveries to one session before the next one has its turn
 FRAMES: Final = 4_096  # encoded deliveries kept
 FRAMES_BYTES: Final = 32 * 1024 * 1024
@@ -43,6 +46,7 @@ LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
 STREAMS: Final = 16_384
 SWEEP: Final = 1.0  # s
+TURNS: Final = 5  # sweeps in which every session has been looked at
 
 _log = logging.getLogger(__name__)
 _ROSTER: Final = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
@@ -65,6 +69,9 @@ class Hub:
         self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
         self._streams: OrderedDict[bytes, StreamKind] = OrderedDict()
         self._head: SignedHead | None = None
+        self._newest_head: SignedHead | None = None
+        self._submitters: dict[Peer, None] = {}
+        self._written = 0
         self._wake = asyncio.Event()
         self._slice_ends = 0.0
         self.on_begin: Callable[[Peer], None] = lambda _: None
@@ -109,6 +116,7 @@ class Hub:
 
     def _forget(self, peer: Peer) -> None:
         self._due.pop(peer, None)
+        self._submitters.pop(peer, None)
         for channel in peer.feed.channels if peer.feed else ():
             self._followers.remove(channel, peer)
 
@@ -135,9 +143,14 @@ class Hub:
         self._service.metrics.accepted.inc(len(batch))
         self._wake.set()
 
+    def submitted(self, peer: Peer) -> None:
+        """Something of this session's is accepted: it is told of the next checkpoint at once."""
+        if self._peers.get(peer.who.device) is peer:
+            self._submitters[peer] = None
+
     def signed(self, head: SignedHead) -> None:
         """The sequencer's listener."""
-        self._head = head
+        self._head = self._newest_head = head
         self._wake.set()
 
     async def run(self) -> None:
@@ -146,7 +159,7 @@ class Hub:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            self._slice_ends = loop.time() + SLICE
+            self._begin_slice(loop)
             while self._batches or self._due or self._head:
                 if self._batches:
                     await self._spread(self._batches.popleft())
@@ -161,9 +174,13 @@ class Hub:
     async def _breathe(self) -> None:
         """Let the loop go when the slice is over."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._slice_ends:
+        if self._written >= WRITES or loop.time() >= self._slice_ends:
             await asyncio.sleep(0)
-            self._slice_ends = loop.time() + SLICE
+            self._begin_slice(loop)
+
+    def _begin_slice(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._slice_ends = loop.time() + SLICE
+        self._written = 0
 
     async def _spread(self, stored: Stored) -> None:
         """One new envelope: to whom it goes, and what it changes for who is connected."""
@@ -177,16 +194,17 @@ class Hub:
             return
         followers = self._followed(stored)
         framed, bare = self.frame(stored, body=stored.body_length <= CHUNK), b""
-        sent = 0
+        sent, index = 0, stored.index
         for n, peer in enumerate(followers):
             feed = peer.feed
             if feed is None:
                 continue
-            if peer.writable and feed.pass_on(stored):
-                whole = with_body(stored, feed.recipient)
+            whole = feed.pass_on(stored) if peer.writable else None
+            if whole is not None:
                 bare = bare if whole else bare or self.frame(stored, body=False)
-                peer.write(framed if whole else bare)
-                peer.newest = stored.index
+                peer.push(framed if whole else bare)
+                peer.newest = index
+                self._written += 1
                 sent += 1
             elif feed.arrived(stored) and peer.writable:
                 self._guarded(peer, self._pump)
@@ -219,25 +237,33 @@ class Hub:
             stored = feed.next(self)
             if stored is None:
                 break
-            peer.write(self.frame(stored, body=with_body(stored, feed.recipient)))
+            peer.push(self.frame(stored, body=with_body(stored, feed.recipient)))
             peer.newest = max(peer.newest, stored.index)
             sent += 1
         if sent:
+            self._written += sent
             self._service.metrics.delivered.inc(sent)
         if feed.waiting and feed.open and peer.writable:
             self._due[peer] = None
 
     async def _tell(self, head: SignedHead) -> None:
-        """The checkpoint to those who wait for entries that it covers."""
+        """The checkpoint to those whose own entries it covers. Who was delivered something has its turn in a sweep: after a
+        broadcast that is everybody."""
         framed = server_frame(encode(wire.Logged(head.bare)))
-        for n, peer in enumerate(self.peers()):
-            if peer.feed is not None and peer.feed.recipient.narrow:
-                continue  # it asks for proofs when its link has room for them
-            if peer.logged <= peer.newest and peer.writable:
-                peer.write(framed)
-                peer.logged = head.size
+        for n, peer in enumerate(tuple(self._submitters)):
+            if peer.newest < head.size:
+                self._submitters.pop(peer, None)
+            self._tell_one(peer, head, framed)
             if n % AT_ONCE == AT_ONCE - 1:
                 await self._breathe()
+
+    def _tell_one(self, peer: Peer, head: SignedHead, framed: bytes) -> None:
+        if peer.feed is not None and peer.feed.recipient.narrow:
+            return  # it asks for proofs when its link has room for them
+        if peer.logged <= peer.newest and peer.logged < head.size and peer.writable:
+            peer.push(framed)
+            peer.logged = head.size
+            self._written += 1
 
     # ------------------------------------------------------------------ what changes for who is connected
 
@@ -312,17 +338,24 @@ class Hub:
             await self._breathe()
 
     async def sweep(self) -> None:
-        """Every second: certificates that have ended, and connections that stall."""
+        """Every second a fifth of the sessions: whether its certificate has ended, whether its connection stalls; and it is told of
+        the newest checkpoint, if it was delivered something since the one before."""
         loop = asyncio.get_running_loop()
+        turn = 0
         while True:
             await asyncio.sleep(SWEEP)
-            self._slice_ends = loop.time() + SLICE
-            now = self._service.now()
-            for peer in self.peers():
+            turn += 1
+            now, head = self._service.now(), self._newest_head
+            framed = server_frame(encode(wire.Logged(head.bare))) if head else b""
+            for n, peer in enumerate(self.peers()[turn % TURNS :: TURNS]):
                 if now > peer.who.not_after:
                     peer.cut("expired")
-                peer.sweep(loop.time())
-                await self._breathe()
+                if peer.restless:
+                    peer.sweep(loop.time())
+                if head:
+                    self._tell_one(peer, head, framed)
+                if n % AT_ONCE == AT_ONCE - 1:
+                    await self._breathe()
 
     # ------------------------------------------------------------------ what feeds read (`core.feed.Backlog`)
 

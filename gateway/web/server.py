@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
+from gateway.web.frames import short_messages
 from gateway.web.guard import Guard, Reader
 
 HANDSHAKE_SECONDS: Final = 15.0  # TLS handshake, and the headers of a request: what 2 kbit/s take for some 3 kB
@@ -27,33 +28,61 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection. `guard` is there once it has become a WebSocket."""
 
-    __slots__ = ("guard", "on_writable")
+    __slots__ = ("counted", "guard", "on_room", "on_short")
 
     def __init__(self, manager: "Server", **options: Any) -> None:
         super().__init__(manager, **options)
+        self.counted = False  # among the open ones
         self.guard: Guard | None = None
-        self.on_writable: Callable[[], None] | None = None
+        self.on_room: Callable[[bool], None] | None = None
+        """Told when the buffer is full, and when it has room again; when the connection is gone there is none any more."""
+
+        self.on_short: Callable[[list[bytes]], bool] | None = None
+        """Offered short messages before anybody else is; True: they were taken."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = cast(Server, self._manager)
-        if len(server.connections) >= server.limit:
+        if server.open >= server.limit:
             cast(asyncio.Transport, transport).abort()
             return
+        server.open += 1
+        self.counted = True
         super().connection_made(transport)
         cast(asyncio.Transport, transport).set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         if (raw := transport.get_extra_info("socket")) is not None and sys.platform == "linux":
             with suppress(OSError):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.counted:
+            self.counted = False
+            cast(Server, self._manager).open -= 1
+        super().connection_lost(exc)
+        if self.on_room is not None:
+            self.on_room(False)
+
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """From here on the bytes are WebSocket frames: the guard sees them first."""
         self.guard = Guard(cast(Reader, parser), self._loop.time)
         super().set_parser(cast(Any, self.guard), data_received_cb)
 
+    def data_received(self, data: bytes) -> None:
+        """What calls for no answer goes by the library's reader, its queue and a task that has to wake."""
+        if self.on_short is not None and self.guard is not None and self.guard.between:
+            messages = short_messages(data)
+            if messages is not None and self.on_short(messages):
+                return
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_room is not None:
+            self.on_room(False)
+
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self.on_writable is not None:
-            self.on_writable()
+        if self.on_room is not None:
+            self.on_room(True)
 
 
 class Server(web.Server):
@@ -62,6 +91,7 @@ class Server(web.Server):
     def __init__(self, handler: Handler, limit: int) -> None:
         super().__init__(cast(Any, handler), handler_cancellation=False)
         self.limit = limit
+        self.open = 0
 
     def __call__(self) -> web.RequestHandler:
         return Connection(

@@ -42,7 +42,6 @@ FRAME_SECONDS: Final = 30.0
 HEARTBEAT: Final = 60.0  # s of silence until a ping; half of it until its pong
 SLOW_SECONDS: Final = 20.0
 BUFFER_LIMIT: Final = 1024 * 1024
-CURSOR_SECONDS: Final = 10.0  # until a cursor is durable; one that is lost only makes the gateway send again
 DRAIN_RETRY: Final = 5_000  # ms
 
 GOING_AWAY: Final = 1001
@@ -69,13 +68,13 @@ class Conversation:
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._heard = 0
-        self._cursors: dict[bytes, int] = {}
-        self._flushed = 0.0
         self._stalled: tuple[float, int] | None = None
         self._ending = False
         self._again = asyncio.Event()
         self.proved: Callable[[], None] = lambda: None
         """Called once, when the device has proved who it is."""
+        self.writable = not connection.writing_paused
+        self.push = transport.write
         self.feed: Feed | None = None
         self.newest = -1
         self.logged = 0
@@ -91,21 +90,21 @@ class Conversation:
         guard = self._connection.guard
         assert guard is not None  # the handshake is done
         guard.on_fault = self._on_fault
-        self._connection.on_writable = self._on_writable
+        self._connection.on_room = self._on_room
         try:
             if guard.fault is not None:
                 self._on_fault(guard.fault)
             while await self._hear():
                 pass
         finally:
-            self._connection.on_writable = None
+            self._connection.on_room = self._connection.on_short = None
+            self.writable = False
             if self._session.identity is not None:
                 self._hub.leave(self)
             await self._finish()
 
     async def _finish(self) -> None:
         """What was asked is still decided; only the answers have nobody to go to."""
-        self._flush_cursors()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -140,13 +139,8 @@ class Conversation:
             self._refuse(refusal(0, error))
             await self.end(POLICY_VIOLATION, "frame")
             return False
-        if type(frame) is wire.Cursor and self._session.identity is not None:
-            self._cursor(frame)
-            return True
-        if type(frame) is wire.Taken and self._session.identity is not None:
-            if self.feed is not None:
-                self.feed.taken(frame.count)
-                self._hub.ready(self)
+        if isinstance(frame, (wire.Cursor, wire.Taken)) and self._session.identity is not None:
+            self._note(frame)
             return True
         self._heard += 1
         if self._session.state is not State.READY and self._heard > STRANGER_FRAMES:
@@ -162,10 +156,12 @@ class Conversation:
             with suppress(TimeoutError):  # nobody says so when the connection dies meanwhile
                 await asyncio.wait_for(self._again.wait(), 1.0)
 
-    def _on_writable(self) -> None:
-        self._again.set()
-        if self._session.identity is not None:
-            self._hub.ready(self)
+    def _on_room(self, room: bool) -> None:
+        self.writable = room and not self._ending
+        if room:
+            self._again.set()
+            if self._session.identity is not None:
+                self._hub.ready(self)
 
     async def _guarded(self, frame: wire.FromDevice) -> bool:
         request = getattr(frame, "id", 0)
@@ -217,6 +213,7 @@ class Conversation:
             self._session, ready = self._session.prove(frame, view, charter, service.key, service.now())
         self.proved()
         self._hub.enter(self)
+        self._connection.on_short = self._on_short
         self.say(ready)
 
     # ------------------------------------------------------------------ delivery
@@ -255,18 +252,29 @@ class Conversation:
             answer = answers.reach(view, self.who, frame, self._hub, self._service.now())
         self.say(answer)
 
-    def _cursor(self, frame: wire.Cursor) -> None:
-        """Opens the window at once; becomes durable after a while, since the device keeps the truth of it."""
-        position = frame.position
-        self._cursors[position.channel] = max(position.seq, self._cursors.get(position.channel, 0))
-        if self.feed is not None:
-            self.feed.stored(position.channel, position.seq)
-            self._hub.ready(self)
+    def _on_short(self, messages: list[bytes]) -> bool:
+        """Cursors, past the reader; whatever else it is takes the common way."""
+        if any(message[:2] not in _NOTES for message in messages):
+            return False
+        try:
+            frames = [wire.read_from_device(message) for message in messages]
+        except Malformed:
+            return False
+        for frame in frames:
+            self._note(cast(wire.Cursor | wire.Taken, frame))
+        return True
 
-    def _flush_cursors(self) -> None:
-        cursors, self._cursors = self._cursors, {}
-        for channel, seq in cursors.items():
-            self._spawn(self._decide(self._session.identity, wire.Cursor(wire.Position(channel, seq))))
+    def _note(self, frame: wire.Cursor | wire.Taken) -> None:
+        """Opens the window. Nothing of it is kept: the device knows where it stands, and says so in Follow."""
+        feed = self.feed
+        if feed is None:
+            return
+        if isinstance(frame, wire.Cursor):
+            feed.stored(frame.position.channel, frame.position.seq)
+        else:
+            feed.taken(frame.count)
+        if feed.waiting:
+            self._hub.ready(self)
 
     # ------------------------------------------------------------------ requests
 
@@ -306,8 +314,7 @@ class Conversation:
             service.stop(error)
             return
         except ANSWERED as error:
-            if not isinstance(frame, wire.Cursor):
-                self._refuse(refusal(getattr(frame, "id", 0), error))
+            self._refuse(refusal(getattr(frame, "id", 0), error))
             return
         service.metrics.decided.observe(asyncio.get_running_loop().time() - begun)
         if answer is not None:
@@ -316,6 +323,7 @@ class Conversation:
     def _answered(self, answer: wire.FromGateway) -> None:
         if isinstance(answer, wire.Accepted):
             self.newest = max(self.newest, answer.places[-1].index)
+            self._hub.submitted(self)
         if isinstance(answer, wire.Refused):
             self._refuse(answer)
         else:
@@ -337,10 +345,6 @@ class Conversation:
             self.cut("fault")
 
     # ------------------------------------------------------------------ saying and ending
-
-    @property
-    def writable(self) -> bool:
-        return not (self._connection.writing_paused or self._ending or self._transport.is_closing())
 
     def write(self, framed: bytes) -> None:
         """Put a whole WebSocket frame on the wire, or into the buffer."""
@@ -364,7 +368,7 @@ class Conversation:
     async def end(self, code: int, reason: str) -> None:
         """Close, with a code of RFC 6455 section 7.4 or of PROTOCOL.md."""
         if not self._ending:
-            self._ending = True
+            self._ending, self.writable = True, False
             self._service.metrics.cut.labels(reason).inc()
         await self._socket.close(code=code, message=reason.encode())
 
@@ -395,14 +399,21 @@ class Conversation:
         """The gateway is about to stop."""
         self.say(wire.Notice(Alarm.DRAINING, "the gateway is about to stop: come again in a moment"))
 
+    @property
+    def restless(self) -> bool:
+        """Whether something is on its way that may take too long."""
+        guard = self._connection.guard
+        return (
+            self._connection.writing_paused
+            or self._stalled is not None
+            or (guard is not None and guard.begun is not None)
+        )
+
     def sweep(self, now: float) -> None:
-        """Once a second: what takes too long. `now` is the loop's time."""
+        """Once a second while `restless`: what takes too long. `now` is the loop's time."""
         guard = self._connection.guard
         if guard is not None and guard.begun is not None and now - guard.begun > FRAME_SECONDS:
             self._end_soon(POLICY_VIOLATION, "frame too slow")
-        if self._cursors and now - self._flushed > CURSOR_SECONDS:
-            self._flushed = now
-            self._flush_cursors()
         if not self._connection.writing_paused:
             self._stalled = None
             return
@@ -411,7 +422,7 @@ class Conversation:
             self._stalled = now, waiting  # it still moves
         elif now - self._stalled[0] > SLOW_SECONDS:
             self._service.metrics.cut.labels("slow").inc()
-            self._ending = True
+            self._ending, self.writable = True, False
             self._transport.abort()  # its mail stays in the store
 
 
@@ -422,6 +433,9 @@ def _patient(frame: wire.FromDevice) -> bool:
     kind, epoch = peek(frame.run[0].header)
     return kind == Kind.RECEIPT or (kind == Kind.ACK and not epoch)
 
+
+_NOTES: Final = frozenset(encode(note)[:2] for note in (wire.Cursor(wire.Position(bytes(16), 0)), wire.Taken(1)))
+"""How the frames begin that call for no answer."""
 
 SPECIAL: Final[Mapping[type, Any]] = {
     wire.Follow: Conversation._follow,
