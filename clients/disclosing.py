@@ -1,6 +1,6 @@
 """The part of a station for disclosure: asking to see one message, agreeing to it, opening it, and proving one of one's own.
 
-item = station.request_disclosure(channel, seq, header_hash, Why("CMP-44", "a complaint"))     # an auditor's device
+item = station.request_disclosure(index, entry, Why("CMP-44", "a complaint"))                   # an auditor's device
 item = station.vote(request, agrees=True)                                                      # somebody who may
 item = await station.disclose(request)                                                         # a participant
 package = station.disclosed(request)                                                           # the auditor again
@@ -16,6 +16,7 @@ from clients.core.errors import NotNow, Untrusted
 from gateway import wire
 from keys.canonical import encode
 from keys.disclosure import Package, Why
+from keys.envelope import Entry
 from keys.policy import Verb
 from keys.sealing import READERS
 from keys.tlog.errors import TlogError
@@ -35,14 +36,14 @@ class Discloser(Caller):
         """The one whose hash begins so. Raises Unknown."""
         return self.act(lambda work: disclosures.find(work, wanted))
 
-    def request_disclosure(self, channel: bytes, seq: int, header_hash: bytes, why: Why) -> bytes:
-        """Ask for one message; gives the item. Raises NotAllowed, NotNow."""
+    def request_disclosure(self, index: int, entry: Entry, why: Why) -> bytes:
+        """Ask for the message of a log entry; gives the item. Raises NotAllowed, NotNow."""
 
         def ask(work: Work) -> bytes:
             voters = _voters(work)
             if not voters:
                 raise NotNow("nobody is known here who could agree: sync first")
-            return disclosures.request(work, channel, seq, header_hash, why, voters[:READERS])
+            return disclosures.request(work, index, entry, why, voters[:READERS])
 
         return self.act(ask)
 

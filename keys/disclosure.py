@@ -19,7 +19,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 from msgspec.structs import replace
 
-from keys.canonical import Hash, Id, Key, Positive, Record, encode, reader
+from keys.canonical import Hash, Id, Key, Positive, Record, Uint, encode, reader
 from keys.charter import Charter
 from keys.credential import Certified
 from keys.envelope import (
@@ -57,7 +57,7 @@ class Why(Record, frozen=True, array_like=True):
 
 
 class Request(Record, frozen=True, array_like=True):
-    """An auditor asks for the envelope at `seq` of `channel`, by the hash of its header.
+    """An auditor asks for the envelope at `seq` of `channel`, log entry `index`, by the hash of its header.
 
     `key` is an Ed25519 key made for this request: whoever discloses seals to it. `why` is sealed to those who vote.
     """
@@ -65,6 +65,7 @@ class Request(Record, frozen=True, array_like=True):
     certificate: Hash
     channel: Id
     seq: Positive
+    index: Uint
     header_hash: Hash
     key: Key
     why: Sealed
@@ -72,7 +73,7 @@ class Request(Record, frozen=True, array_like=True):
     @property
     def subject(self) -> bytes:
         """What `why` is bound to."""
-        return self.channel + self.seq.to_bytes(8, "big") + self.header_hash + self.key
+        return self.channel + self.seq.to_bytes(8, "big") + self.index.to_bytes(8, "big") + self.header_hash + self.key
 
 
 class Vote(Record, frozen=True, array_like=True):

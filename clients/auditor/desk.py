@@ -65,7 +65,7 @@ def request(
         entry = _entry(source_of(log, station.charter, token_file, ca), station.charter, number)
         _check_content(entry, number)
         header_hash = sha256(entry.header).digest()
-        item = station.request_disclosure(entry.channel, entry.seq, header_hash, Why(case, reason))
+        item = station.request_disclosure(number, entry, Why(case, reason))
         report = run(station.sync(timeout))
         delivery = station.delivery(item)
         if delivery.refused:

@@ -16,6 +16,7 @@ from clients.core import (
     commits,
     deliveries,
     emergencies,
+    gossip,
     joining,
     outbox,
     packages,
@@ -175,7 +176,14 @@ def _certificates_came(s: Session, turn: Turn, frame: wire.Certificates) -> None
 
 def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
     errand = s.errands.close(frame.id)
-    if errand is None:
+    if errand is None or errand.kind == "shell":
+        _to_shell(s, turn, errand, frame.id, frame)
+        return
+    if errand.kind == "gossip":
+        gossip.answered(turn, errand, frame)
+        return
+    if errand.kind == "charge":
+        proof.charged(turn, errand.key, frame, errand.number)
         return
     asked = [int.from_bytes(errand.key[n : n + 8], "big") for n in range(0, len(errand.key), 8)]
     proved = proof.prove(turn, frame, asked, errand.number)
@@ -330,6 +338,14 @@ def _charter_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused
     s.newest_charter = 0
 
 
+def _gossip_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    gossip.refused(turn, errand, frame)
+
+
+def _nothing(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """Asked again by the next turn that may."""
+
+
 def _to_shell_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
     _to_shell(s, turn, errand, frame.id, frame)
 
@@ -344,6 +360,8 @@ _REFUSED: Final[dict[str, Callable[[Session, Turn, Errand, wire.Refused], None]]
     "fetch": _fetch_refused,
     "packages": _packages_refused,
     "charter": _charter_refused,
+    "gossip": _gossip_refused,
+    "charge": _nothing,
 }
 
 TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {

@@ -198,15 +198,17 @@ def own(work: Work, kind: Kind, header: bytes, body: bytes, place: Place) -> Non
 # --- what people do ---
 
 
-def request(work: Work, channel: bytes, seq: int, header_hash: bytes, why: Why, voters: Sequence[bytes]) -> bytes:
-    """Ask for one message; `voters` are the keys of those who may vote. Gives the item. Raises NotAllowed, Malformed."""
+def request(work: Work, index: int, entry: Entry, why: Why, voters: Sequence[bytes]) -> bytes:
+    """Ask for the message of a log entry; `voters` are the keys of those who may vote. Gives the item. Raises NotAllowed, Malformed."""
     turn = work.turn
     if not turn.charter.policy.audits(turn.me.roles):
         raise NotAllowed("auditors ask for a disclosure; you can prove a message of your own: outrider disclose prove")
     if work.trust.certified(turn.me.certificate_hash) is None:
         raise NotNow("this device's certificate is not proved yet: sync first")
     key = SigningKey.generate(turn.random)
-    bare = Request(turn.me.certificate_hash, channel, seq, header_hash, key.public, Sealed([], b""))
+    header_hash = sha256(entry.header).digest()
+    nothing = Sealed([], b"")
+    bare = Request(turn.me.certificate_hash, entry.channel, entry.seq, index, header_hash, key.public, nothing)
     records.REQUEST_KEYS.put(turn.draft, key.public, records.Seed(key.seed))
     return _say(turn, Kind.DISCLOSURE_REQUEST, encode(ask(bare, why, voters, turn.random)))
 

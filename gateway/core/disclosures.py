@@ -67,7 +67,8 @@ def _check_quota(view: View, run: Run) -> None:
 def _author_of(view: View, asked: Request) -> CertificateRow:
     """Who wrote what is asked for: an envelope with content at that very place."""
     stored = view.envelope(asked.channel, asked.seq)
-    if stored is None or stored.kind not in ENCRYPTED or sha256(stored.header).digest() != asked.header_hash:
+    named = (asked.index, asked.header_hash)
+    if stored is None or stored.kind not in ENCRYPTED or (stored.index, sha256(stored.header).digest()) != named:
         raise Refused(Refusal.SCHEMA, "this request names no message at that place")
     author = view.certificates(stored.device)
     assert author  # what was accepted has an author whose certificate counts

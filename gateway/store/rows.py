@@ -23,7 +23,7 @@ from gateway.store.disclosures import DisclosureRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.charter import Charter, reopen
-from keys.envelope import NOTHING, Kind
+from keys.envelope import NOTHING, PUBLISHED, Kind
 from keys.identity import ChannelId, DeviceId, PersonId
 
 _STORED = (
@@ -40,6 +40,8 @@ _CERTIFICATE = (
     "SELECT hash, der, device, person, organisation, roles, public_key, serial, not_before, not_after, revoked, idx, seq"
     " FROM certificates "
 )
+_PUBLISHED = f"({', '.join(str(int(kind)) for kind in sorted(PUBLISHED))})"
+"""As the partial index of published bodies has it, so that SQLite takes that index."""
 _INVITATION = "SELECT id, organisation, role, expires, request, certificate, answer, seq FROM invitations "
 
 
@@ -365,7 +367,7 @@ class SqliteView(BroadcastRows, DisclosureRows):
     def published(self, body_hash: bytes) -> Stored | None:
         sql = (
             _WITH_BODY
-            + "WHERE e.body_hash = ? AND e.kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32, 34) LIMIT 1"
+            + "WHERE e.body_hash = ? AND e.kind IN " + _PUBLISHED + " LIMIT 1"
         )
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
@@ -389,7 +391,7 @@ class SqliteView(BroadcastRows, DisclosureRows):
     def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
         rows = self._rows(
             "SELECT idx, body_hash, body_length FROM envelopes WHERE idx >= ? AND idx < ?"
-            " AND kind IN (1, 3, 4, 9, 10, 15, 17, 18, 22, 23, 26, 30, 31, 32, 34) ORDER BY idx",
+            " AND kind IN " + _PUBLISHED + " ORDER BY idx",
             first,
             first + limit,
         )

@@ -70,6 +70,9 @@ def steps(mission: RealMission, folder: Path, entry: int) -> None:
     assert (opened["text"], opened["entry"], opened["matches"]) == ("two: the ambassador's car", entry, True)
     alone(mission, folder, package, entry)
     proved(folder, ben, entry)
+    verified = gita.do("audit", "verify", log, "--charter", folder / "charter-2.note")
+    (claim,) = [c for c in verified if c.get("claim") == "disclosures"]
+    assert (claim["outcome"], claim["rule"]) == ("PASS", "1 asked for, 1 given")
     for party in (chen, dara, ana, ben, gita):
         (status,) = party.do("status")
         assert not status["alarms"], status
@@ -77,7 +80,7 @@ def steps(mission: RealMission, folder: Path, entry: int) -> None:
 
 def alone(mission: RealMission, folder: Path, package: Path, entry: int) -> None:
     """Anybody checks the package, with no gateway, no profile and no log."""
-    anybody = Party(folder / "nobody", folder / "nothing")
+    anybody = Party(folder / "nobody", folder / "passphrase")
     charter = folder / "charter-2.note"
 
     def check(file: Path, *more: object) -> Ended:
@@ -105,7 +108,7 @@ def proved(folder: Path, ben: Party, entry: int) -> None:
     opened = read_entry(read_package((folder / "disclosed").read_bytes()).entry)
     file = folder / "proved"
     ben.do("disclose", "prove", f"{channel}#{opened.seq}", "--out", file)
-    ended = Party(folder / "nobody", folder / "nothing").run(
+    ended = Party(folder / "nobody", folder / "passphrase").run(
         "audit", "open", file, "--charter", folder / "charter-2.note"
     )
     assert (ended.object["entry"], ended.object["text"]) == (entry, "two: the ambassador's car")

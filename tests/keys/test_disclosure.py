@@ -169,7 +169,7 @@ def test_another_log_signs_nothing_here() -> None:
 # --- sealed ---
 
 AUDITOR, OFFICER = SigningKey(bytes(32)), MISSION.device("officer")
-BARE = Request(bytes(32), CHANNEL, 1, bytes(32), AUDITOR.public, Sealed([], b""))
+BARE = Request(bytes(32), CHANNEL, 1, 7, bytes(32), AUDITOR.public, Sealed([], b""))
 
 
 def test_the_reason_is_for_voters_alone() -> None:

@@ -10,9 +10,9 @@ CREATE TABLE resyncs (
 
 ALTER TABLE streams ADD COLUMN beside BLOB NOT NULL DEFAULT x'';
 
--- Bodies that the log publishes: approvals, stand-downs, refused attempts, escalations and jumps too.
+-- Bodies that the log publishes: approvals, stand-downs, refused attempts, escalations and jumps too; what is said of disclosures.
 DROP INDEX envelopes_published;
-CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 26, 30, 31, 32, 34);
+CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 30, 31, 32, 34);
 
 CREATE TABLE alerts (
     root       BLOB PRIMARY KEY,

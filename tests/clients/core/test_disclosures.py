@@ -16,7 +16,7 @@ from clients.core.records import AlarmKind, Message
 from gateway.core.append import append
 from keys.canonical import encode
 from keys.disclosure import Disclosure, Opened, Vote, Why, check_package, read_request
-from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, read, seal, verify_run
+from keys.envelope import NOTHING, Context, Entry, Heard, Kind, Marking, Precedence, read, seal, verify_run
 from keys.sealing import Sealed
 from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.proof import prove
@@ -46,12 +46,18 @@ class Scene:
         assert found is not None
         return found
 
+    @property
+    def index(self) -> int:
+        return disclosures.index_of(self.ben.ledger, self.channel, self.seq)
+
+    @property
+    def entry(self) -> Entry:
+        return disclosures.entry_of(self.ben.ledger, self.channel, self.seq)
+
     def ask(self) -> bytes:
         """Gita asks for the second message; the hash of her request."""
         voters = [party.enrolled.key.public for party in (self.chen, self.dara)]
-        self.gita.act(
-            lambda work: disclosures.request(work, self.channel, self.seq, self.message.header_hash, WHY, voters)
-        )
+        self.gita.act(lambda work: disclosures.request(work, self.index, self.entry, WHY, voters))
         self.world.run()
         return self.case(self.gita).hash
 
@@ -67,8 +73,7 @@ class Scene:
     def proof(self) -> bytes:
         relay, charter = self.world.relay, self.world.relay.gateway.charter
         checkpoint = open_checkpoint(relay.checkpoint(), [charter.log_verifier()], charter.policy.log_origin)
-        index = disclosures.index_of(self.ben.ledger, self.channel, self.seq)
-        return prove(index, checkpoint, relay._hash_at).encode()
+        return prove(self.index, checkpoint, relay._hash_at).encode()
 
     def disclose(self, party: Party, request: bytes) -> None:
         party.act(lambda work: disclosures.disclose(work, request, self.proof()))
@@ -167,7 +172,7 @@ def test_only_an_auditor_asks(name: str) -> None:
     s = scene()
     party: Party = getattr(s, name)
     with pytest.raises(NotAllowed):
-        party.act(lambda work: disclosures.request(work, s.channel, s.seq, s.message.header_hash, WHY, []))
+        party.act(lambda work: disclosures.request(work, s.index, s.entry, WHY, []))
 
 
 @pytest.mark.parametrize("name", ["gita", "ana"], ids=["who asked", "an agent"])

@@ -41,6 +41,7 @@ class Case:
     channel: ChannelId
     message: Envelope
     seq: int
+    index: int
 
     @property
     def control(self) -> bytes:
@@ -51,6 +52,7 @@ class Case:
             "certificate": self.auditor.identity.certificate,
             "channel": self.channel,
             "seq": self.seq,
+            "index": self.index,
             "header_hash": sha256(self.message.header).digest(),
             "key": bytes(32),
             "why": NOTHING,
@@ -98,7 +100,8 @@ def case() -> Case:
     auditor, second = s.world.enrolled("auditor"), s.world.enrolled("officer")
     message, body = s.agent.message(s.channel, b"east gate")
     answer = accepted(s.agent.hand_in([(message, body)], s.channel))
-    return Case(s.world, s.agent, s.officer, second, auditor, s.channel, message, answer.places[0].seq)
+    place = answer.places[0]
+    return Case(s.world, s.agent, s.officer, second, auditor, s.channel, message, place.seq, place.index)
 
 
 def not_taken(c: Case, refusal: Refusal, act: Callable[[], Any]) -> None:
@@ -136,6 +139,7 @@ def test_only_an_auditor_asks(role: str) -> None:
         pytest.param({"seq": 99}, id="a place that nothing stands at"),
         pytest.param({"channel": bytes(16)}, id="a channel that is not there"),
         pytest.param({"header_hash": bytes(32)}, id="another header"),
+        pytest.param({"index": 3}, id="another entry of the log"),
         pytest.param({"certificate": bytes(32)}, id="by another certificate"),
     ],
 )
@@ -179,7 +183,8 @@ def test_an_auditor_sits_in_no_channel() -> None:
 def test_the_author_has_no_vote() -> None:
     c = case()
     message, body = c.officer.message(c.channel, b"mine")
-    c.message, c.seq = message, accepted(c.officer.hand_in([(message, body)], c.channel)).places[0].seq
+    place = accepted(c.officer.hand_in([(message, body)], c.channel)).places[0]
+    c.message, c.seq, c.index = message, place.seq, place.index
     request = c.requested()
     not_taken(c, Refusal.ROLE, lambda: c.vote(c.officer, request))
     accepted(c.vote(c.second, request))
