@@ -3,7 +3,7 @@
     gateway.toml        gateway.request     log.vkey     log-mldsa44.vkey
     gateway.db          log.floor           tokens       log/
     secrets/gateway.key secrets/log.key     secrets/log-mldsa44.key
-    tls/certificate.pem tls/key.pem
+    tls/certificate.pem tls/key.pem predecessor/ (gateway.ending)
 
 Secrets are files of their own, mode 0600, so that they can be kept elsewhere (gateway.toml names them). A secret that others
 can read is refused: who has the log's key can fork the log, and nobody would know since when.
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from gateway.audit.sequencer import LogKeys, found_log
 from gateway.config import CONFIG_NAME, PATHS, Address, Config, ConfigRefused, Tls, parse, render
+from gateway.ending import Ending, put
 from gateway.store import sqlite
 from gateway.web.tls import key_hash, make_certificate
 from keys.identity import Random, SigningKey
@@ -44,6 +45,9 @@ class Wish:
     metrics: Address
     proxy_certificates: tuple[Path, ...] = ()
     """Certificates of a proxy that ends TLS; none: the gateway does it itself."""
+
+    succeeds: Ending | None = None
+    """The log that this gateway's takes the place of, where one can't go on."""
 
     @property
     def tls(self) -> Tls:
@@ -129,6 +133,8 @@ async def found(wish: Wish, random: Random, now: int) -> GatewayRequest:
     text = render(wish.url, wish.origin, wish.listen, wish.metrics, wish.tls)
     config = parse(text.encode(), folder)
     _check_origin(wish.origin)
+    if wish.succeeds is not None and wish.succeeds.head.origin == wish.origin:
+        raise ConfigRefused("a log that takes another's place has an origin of its own")
     hashes = [certificate_hash(path) for path in wish.proxy_certificates]
     _make_folder(folder)
     for secret in ("gateway_key", "log_key", "log_key_pq"):
@@ -144,9 +150,13 @@ async def found(wish: Wish, random: Random, now: int) -> GatewayRequest:
         keys.log.ed25519.verifier_key.encode(),
         keys.gateway.public,
         hashes or [key_hash(certificate)],
+        keys.log.ml_dsa.verifier_key.encode(),
+        None if wish.succeeds is None else wish.succeeds.request,
     )
     _write(folder / VKEY_NAME, f"{request.log_key}\n".encode(), 0o644)
     _write(folder / ML_DSA_VKEY_NAME, f"{keys.log.ml_dsa.verifier_key.encode()}\n".encode(), 0o644)
+    if wish.succeeds is not None:
+        put(folder, wish.succeeds)
     sqlite.create(config.database)
     store = sqlite.SqliteStore(config.database)
     try:

@@ -21,6 +21,7 @@ import click
 from gateway.audit.sequencer import LogRefused
 from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
 from gateway.core.errors import Refused
+from gateway.ending import Ending, ending, lost
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.roads.base import RoadRefused
 from gateway.running import VERSION, Opened, Running, Stopped, clock, hear_witnesses, install, opened
@@ -129,9 +130,38 @@ def main() -> None:
     multiple=True,
     help="Certificate (PEM) of a proxy on this machine that ends TLS; may be given again.",
 )
+@click.option(
+    "--succeeds",
+    "old",
+    type=click.Path(path_type=Path),
+    help="The folder of a gateway whose log can't go on: this one's takes its place.",
+)
+@click.option(
+    "--old-charter",
+    "old_charters",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Where that folder is gone: the mission's charters, from the first on; may be given again.",
+)
+@click.option(
+    "--head",
+    "heads",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A checkpoint of that log which somebody kept; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def init(
-    folder: Path, url: str | None, listen: str, metrics: str, origin: str | None, proxy: tuple[Path, ...], as_json: bool
+    folder: Path,
+    url: str | None,
+    listen: str,
+    metrics: str,
+    origin: str | None,
+    proxy: tuple[Path, ...],
+    old: Path | None,
+    old_charters: tuple[Path, ...],
+    heads: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Make a gateway: keys, database, log, gateway.toml and gateway.request. The only command that creates a log.
 
@@ -143,19 +173,43 @@ def init(
     def work() -> None:
         address = Address.parse(listen)
         where = url or f"https://{address}"
-        wish = Wish(folder, where, origin or default_origin(where, os.urandom), address, Address.parse(metrics), proxy)
+        succeeds = _ending(old, old_charters, heads)
+        wish = Wish(
+            folder,
+            where,
+            origin or default_origin(where, os.urandom),
+            address,
+            Address.parse(metrics),
+            proxy,
+            succeeds,
+        )
         request = run_loop(found(wish, os.urandom, clock()))
         if as_json:
             say = {"dir": str(folder), "url": request.url, "origin": request.origin, "words": request.words}
             click.echo(json.dumps({"schema": 1, **say}))
             return
         click.echo(f"made {folder}: log {request.origin}")
+        if succeeds is not None:
+            missing = succeeds.head.size - succeeds.kept
+            click.echo(
+                f"in the place of {succeeds.head.origin}: {succeeds.head.size} entries signed for, {missing} of them lost"
+            )
         click.echo(f"words of gateway.request: {request.words}")
-        click.echo(
-            f"next: carry {folder / 'gateway.request'} to `outrider mission init`, and bring its charter back", err=True
-        )
+        verb = "`outrider mission init`" if succeeds is None else "`outrider mission charter propose --gateway`"
+        click.echo(f"next: carry {folder / 'gateway.request'} to {verb}, and bring its charter back", err=True)
 
     attempt(work)
+
+
+def _ending(old: Path | None, charters: tuple[Path, ...], heads: tuple[Path, ...]) -> Ending | None:
+    """The log that a new one takes the place of, as far as anything is said of it."""
+    if old is not None and charters:
+        raise ConfigRefused("--succeeds has the charters itself: give --old-charter only where that folder is gone")
+    if old is not None:
+        return run_loop(ending(old, heads))
+    if heads and not charters:
+        raise ConfigRefused("--head belongs to --succeeds or --old-charter")
+    return lost(charters, heads) if charters else None
 
 
 @main.command()

@@ -19,6 +19,7 @@ from keys.tlog.note import MAX_NOTE
 from keys.tlog.tile import parse_path
 
 CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "witnessed"  # the newest one that witnesses' quorum has cosigned
 _BODY: Final = re.compile(r"body/[0-9a-f]{64}", re.ASCII)
 
 
@@ -39,7 +40,7 @@ class LogSource(Protocol):
 
 def limit_of(path: str) -> int:
     """How many bytes the resource at this path can have; raises NotFound for what is no path of a log."""
-    if path == CHECKPOINT:
+    if path in (CHECKPOINT, WITNESSED):
         return MAX_NOTE
     if _BODY.fullmatch(path):
         return BODY_LIMIT

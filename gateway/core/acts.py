@@ -4,6 +4,8 @@ It is a device like any other there: its numbers rise by one and its headers are
 either.
 """
 
+from collections.abc import Sequence
+
 from gateway.core.append import Gateway, append
 from gateway.core.effects import Effect, Outcome, PutCharter
 from gateway.core.errors import Refused
@@ -12,7 +14,7 @@ from gateway.wire import Accepted, Refusal
 from gateway.wire import Refused as RefusedFrame
 from keys.body import Act, GatewayAct
 from keys.canonical import encode
-from keys.charter import Charter, found, succeed
+from keys.charter import Charter, found, succeed, succession
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, Verified, read, seal, verify_run
 from keys.errors import CharterRefused
 from keys.identity import Random, SigningKey
@@ -85,8 +87,9 @@ def pad(view: View, gateway: Gateway, step: int, now: int, random: Random) -> Ou
     return Outcome(size + count, done.effects)
 
 
-def next_charter(view: View, note: bytes) -> Charter:
-    """The charter that `note` may install: the mission's first, or the successor of the one in force.
+def next_charter(view: View, note: bytes, earlier: Sequence[bytes] = ()) -> Charter:
+    """The charter that `note` may install: the mission's first, or the successor of the one in force. In a log that takes the
+    place of another there is none in force, and it follows the last of the `earlier` ones.
 
     Raises:
         Refused: CHARTER, with what is wrong.
@@ -95,23 +98,32 @@ def next_charter(view: View, note: bytes) -> Charter:
     try:
         if held is not None and held.note == note:
             return held
+        if held is None and earlier:
+            return succeed(succession(earlier)[-1], note)
         return found(note) if held is None else succeed(held, note)
     except CharterRefused as error:
         raise Refused(Refusal.CHARTER, str(error)) from None
 
 
 def install_charter(
-    view: View, note: bytes, key: SigningKey, log_key: str, now: int, random: Random
+    view: View,
+    note: bytes,
+    key: SigningKey,
+    log_key: str,
+    now: int,
+    random: Random,
+    earlier: Sequence[bytes] = (),
 ) -> Outcome[Accepted | RefusedFrame | None]:
     """Put a charter in force and into the log. The same one again changes nothing (the answer is None).
 
-    `key` is the gateway's signing key, `log_key` the verifier key of its log.
+    `key` is the gateway's signing key, `log_key` the verifier key of its log. `earlier` are the mission's charters where this
+    log takes the place of one that could not go on: they are kept for whoever asks for the succession, and are in the old log.
 
     Raises:
         Refused: CHARTER: it may not follow the one in force, or names another gateway or log than this.
     """
-    charter = next_charter(view, note)
     held = view.charter()
+    charter = next_charter(view, note, earlier)
     if held is not None and held.note == note:
         return Outcome(None)
     policy = charter.policy
@@ -119,5 +131,7 @@ def install_charter(
         raise Refused(
             Refusal.CHARTER, "this charter names another gateway: give the mission this one's gateway.request"
         )
-    done = say(view, Gateway(charter, key), Kind.CHARTER, note, now, random, PutCharter(policy.version, note))
+    before = enumerate(earlier, 1) if held is None else ()
+    kept = [PutCharter(version, old) for version, old in before]
+    done = say(view, Gateway(charter, key), Kind.CHARTER, note, now, random, *kept, PutCharter(policy.version, note))
     return Outcome(done.answer, done.effects)

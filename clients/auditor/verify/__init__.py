@@ -146,7 +146,7 @@ def _read(
     if asked.export is not None:
         check_form(asked.export, tree.checkpoint.head, findings)
     if asked.trusted is not None:
-        check_witnesses(tree.checkpoint, asked.trusted, findings)
+        check_witnesses(fetch, asked.keys, tree, asked.trusted, findings)
     reading, expected = None, 0
     if asked.since is None or _grown(tree, asked.since, findings):
         expected = 0 if asked.since is None else asked.since.frontier.size
@@ -178,6 +178,8 @@ def _topics(asked: Asked) -> list[Topic]:
     entries = () if asked.log_only else OF_THE_ENTRIES
     export = asked.export
     made = {*OF_THE_TREE, *entries}
+    if export is not None and not export.whole:
+        made.discard(Topic.ESCALATION)  # answers and ends may stand in channels that are not here
     made |= {
         topic
         for topic, there in (

@@ -64,6 +64,7 @@ class Topic(StrEnum):
     ROLES = "roles"
     REMOVALS = "removals"
     ALERTS = "alerts"
+    ESCALATION = "escalation"
     DISCLOSURES = "disclosures"
     OPENINGS = "openings"
 
@@ -76,7 +77,7 @@ OF_THE_ENTRIES: Final = tuple(t for t in Topic if t not in (*OF_THE_TREE, *WHERE
 MEANING: Final = {
     Topic.ARCHIVE: "the archive is whole, and what it says it is",
     Topic.CHECKPOINT: "the checkpoint is signed by the log's key",
-    Topic.COSIGNATURES: "as many witnesses as the policy asks for have cosigned this checkpoint",
+    Topic.COSIGNATURES: "as many witnesses as the policy asks for have cosigned this log",
     Topic.TREE: "every tile and every entry leads to the checkpoint's root",
     Topic.HEAD: "the head kept outside is this log's: nothing it covers was cut off or rewritten",
     Topic.SINCE: "the log has grown from the one verified earlier",
@@ -99,6 +100,7 @@ MEANING: Final = {
     Topic.REMOVALS: "nothing was said in an epoch that still held a revoked or expired device",
     Topic.ALERTS: "each alert was signed by those whom the charter asks for, for that channel and content, and came there once",
     Topic.DISCLOSURES: "each message was disclosed to an auditor only as enough others had agreed",
+    Topic.ESCALATION: "whoever was to be woken while an alert was not answered was woken, in the order of its ladder",
     Topic.OPENINGS: "each message that is opened is the one that its author sent, at that place of the log",
 }
 """Each claim in a sentence."""

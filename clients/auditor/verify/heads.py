@@ -22,6 +22,7 @@ from keys.tlog.policy import TrustPolicy
 from keys.tlog.reader import LogReader
 
 CHECKPOINT_PATH: Final = "checkpoint"
+WITNESSED_PATH: Final = "witnessed"
 Fetch = Callable[[str], bytes]
 """Bytes by path: `checkpoint`, tiles, bundles and `body/<hex>`; raises NotFound. What it gives is checked, so it may lie."""
 
@@ -81,19 +82,44 @@ def open_checkpoint_of(fetch: Fetch, keys: Sequence[NoteVerifier]) -> Checkpoint
     return open_checkpoint(fetch(CHECKPOINT_PATH), keys, keys[0].name)
 
 
-def check_witnesses(checkpoint: Checkpoint, policy: TrustPolicy, findings: Findings) -> None:
-    """Whether this policy's witnesses have cosigned the checkpoint. A newer head than they have seen yet is nobody's fault."""
-    topic = Topic.COSIGNATURES
+def check_witnesses(
+    fetch: Fetch, keys: Sequence[NoteVerifier], tree: "Tree", policy: TrustPolicy, findings: Findings
+) -> None:
+    """Whether this policy's witnesses have cosigned the log: its checkpoint, or the newest that was shown to them.
+
+    Witnesses are shown a checkpoint a minute, so a newer head than they have seen is nobody's fault. What they have seen has to
+    be a beginning of this tree; what they have seen and is not here was cut off.
+    """
+    topic, newest = Topic.COSIGNATURES, tree.checkpoint
     try:
-        given = policy.witnessed(checkpoint)
+        given, path, size = policy.witnessed(newest), CHECKPOINT_PATH, newest.size
+        if not given.reached and (shown := _witnessed(fetch, keys)) is not None:
+            given, path, size = policy.witnessed(shown), WITNESSED_PATH, shown.size
+            if size > newest.size:
+                rule = f"witnesses have cosigned {size} entries, and only {newest.size} are left"
+                findings.fail(topic, Cause.CUT, rule, newest.size, path)
+                return
+            if tree.root_at(size) != shown.root:
+                rule = f"the first {size} entries are not those that witnesses have cosigned"
+                findings.fail(topic, Cause.FORKED, rule, tile=path)
+                return
     except TlogError as error:
-        findings.fail(topic, Cause.BAD_SIGNATURE, f"a witness's line does not hold: {error}", tile=CHECKPOINT_PATH)
+        rule = f"a cosigned checkpoint does not hold: {error}"
+        findings.fail(topic, Cause.BAD_SIGNATURE, rule, tile=WITNESSED_PATH)
         return
     names = ", ".join(given.names) or "nobody"
     if given.reached:
-        findings.note(topic, f"by {names}")
+        findings.note(topic, f"{size} of {newest.size} entries, by {names}")
     else:
         findings.unchecked(topic, f"cosigned by {names}; the policy asks for {policy.quorum}")
+
+
+def _witnessed(fetch: Fetch, keys: Sequence[NoteVerifier]) -> Checkpoint | None:
+    """The newest checkpoint that was shown to witnesses, with their lines; None where none is stored."""
+    try:
+        return open_checkpoint(fetch(WITNESSED_PATH), keys, keys[0].name)
+    except NotFound:
+        return None
 
 
 class Tree:
