@@ -162,6 +162,8 @@ def begin(work: Work, channel: bytes, group: Group, place: Place, *, removed: bo
     epoch_key = channel + group.epoch.to_bytes(8, "big")
     records.EPOCHS.put(turn.draft, epoch_key, Epoch(place.seq, place.time, removed))
     note_roster(turn, channel, group.epoch, seats(group, work.trust))
+    mine = bodies.confirmation(channel, group.epoch, group.epoch_authenticator)
+    records.CONFIRMED.put(turn.draft, epoch_key, Note(mine))
     state = records.CHANNELS.get(turn.draft, channel)
     assert state is not None
     records.CHANNELS.put(turn.draft, channel, replace(state, epoch=group.epoch))

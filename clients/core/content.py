@@ -5,6 +5,7 @@
     Purpose       what a channel is for
     AlertContent  a CAP document in its original bytes, what its answers mean, and what opens it under its root
     AckText       free words to an answer
+    SeenLog       the log's checkpoint that its author holds, where one member was shown another log than the next
 
 and in the desk channel, among officers:
 
@@ -38,6 +39,7 @@ PADDING: Final = 128
 TEXT_LIMIT: Final = 16_000  # characters
 CAP_LIMIT: Final = 1024 * 1024  # bytes, as `alert check` takes
 TEMPLATE_LIMIT: Final = 16 * 1024
+NOTE_LIMIT: Final = 64 * 1024
 CONTENT_LIMIT: Final = 2 * 1024 * 1024
 Options = Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(max_length=OPTIONS)]
 Reason = Annotated[str, Meta(max_length=400)]
@@ -176,6 +178,12 @@ class NoDuress(Form, frozen=True, tag=13):
     digest: Hash
 
 
+class SeenLog(Form, frozen=True, tag=14):
+    """A checkpoint as the log's key has signed it: two that contradict each other convict it."""
+
+    note: Annotated[bytes, Meta(max_length=NOTE_LIMIT)]
+
+
 Content = (
     Text
     | Cards
@@ -190,6 +198,7 @@ Content = (
     | CheckIn
     | PlanPage
     | NoDuress
+    | SeenLog
 )
 
 read_content: Callable[[bytes], Content] = reader(Content, limit=CONTENT_LIMIT)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from clients.core import alerts, beside, changes, emergencies, outbox, receipts, records
+from clients.core import alerts, beside, changes, emergencies, evidence, outbox, receipts, records
 from clients.core import trust as trusted
 from clients.core.commits import Work
 from clients.core.content import AckText, Text, encode_content
@@ -41,6 +41,12 @@ def channel_of(work: Work, channel: bytes) -> Channel:
     return state
 
 
+def _in_good_faith(work: Work) -> None:
+    """Raises NotNow under a log that was proved to lie: only what can't wait goes out."""
+    if why := evidence.forked(work.turn.draft, work.turn.charter):
+        raise NotNow(f"every channel is halted: {why}. Alerts, SOS and check-ins go out")
+
+
 def need(work: Work, verb: Verb) -> None:
     """Raises NotAllowed unless a role of this device may do that."""
     if not work.turn.charter.policy.permits(work.turn.me.roles, verb):
@@ -59,6 +65,7 @@ def create_channel(work: Work, channel_class: str, marking: Marking, purpose: st
     """Found a channel. Raises NotAllowed, Unknown, NotNow."""
     turn = work.turn
     need(work, Verb.CREATE_CHANNEL)
+    _in_good_faith(work)
     kind = _class_of(work, channel_class)
     if marking > kind.ceiling or not turn.charter.policy.may_see(turn.me.organisation, marking, turn.now):
         raise NotAllowed(
@@ -89,6 +96,7 @@ def change(
     """Want members added or removed, or fresh keys; gives the intent."""
     turn = work.turn
     state = channel_of(work, channel)
+    _in_good_faith(work)
     if add:
         need(work, Verb.ADD)
     present = roster_at(turn.draft, channel, state.epoch)
@@ -131,6 +139,7 @@ def send_text(
     """Keep a message; gives its item. `expires` is when its body may be destroyed (ms), 0: as the class says."""
     turn, state = work.turn, channel_of(work, channel)
     need(work, Verb.SEND)
+    _in_good_faith(work)
     kind = _class_of(work, state.channel_class)
     if kind.alerts:
         raise NotAllowed("a channel for alerts carries no talk")

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import deliveries, outbox, packages, receipts, records, roster
+from clients.core import deliveries, evidence, gossip, outbox, packages, receipts, records, roster
 from clients.core import trust as trusted
 from clients.core.errands import Errand
 from clients.core.outbox import stream_of_receipts
@@ -149,6 +149,8 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
         return False
     if state.halted:
         return item.kind in (Kind.COMMIT_REFUSED, Kind.RECEIPT)
+    if evidence.forked(turn.draft, turn.charter) and item.kind not in evidence.STILL and not gossip.is_shown(item):
+        return False
     if item.kind is Kind.RECEIPT:
         return True
     if records.PENDING.get(turn.draft, channel) is not None or s.newest_charter > turn.charter.policy.version:

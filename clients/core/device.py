@@ -21,7 +21,7 @@ of answers will do, and none may be lost for good.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from clients.core import answers, beside, deliveries, departures, membership, proof, records
+from clients.core import answers, beside, deliveries, departures, gossip, membership, proof, records
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -140,6 +140,7 @@ class Device:
         membership.join_channels(session, turn)
         membership.fetch_certificates(session, turn)
         membership.ask_for_proofs(session, turn)
+        gossip.ask(session, turn)
         departures.put_uploads(session, turn)
         if session.listed:
             membership.remove_the_unfit(session, turn)

@@ -142,7 +142,14 @@ def _check_adder(work: Work, group: Group, welcome: bytes, package: Package) -> 
 def forget(work: Work, channel: bytes) -> None:
     """What was known of an earlier stay: others' chains went on meanwhile."""
     draft = work.turn.draft
-    for shelf in (records.CHAINS, records.CLAIMS, records.AHEAD, records.ROSTERS, records.EPOCHS):
+    for shelf in (
+        records.CHAINS,
+        records.CLAIMS,
+        records.AHEAD,
+        records.ROSTERS,
+        records.EPOCHS,
+        records.CONFIRMED,
+    ):
         for key, _ in list(shelf.scan(draft, channel)):
             shelf.delete(draft, key)
     records.GIVEN.delete(draft, channel)

@@ -7,7 +7,7 @@ on by whoever was waiting for it.
 from collections.abc import Sequence
 from typing import Final
 
-from clients.core import changes, commits, deliveries, groups, joining, outbox, proof, records, resync, roster
+from clients.core import changes, commits, deliveries, evidence, groups, joining, outbox, proof, records, resync, roster
 from clients.core.commits import CommitBroken, Wanting, Work
 from clients.core.errands import Errand
 from clients.core.records import Channel, Intent
@@ -133,6 +133,8 @@ def _turn_to_remove(turn: Turn, channel: bytes, state: Channel) -> int:
 
 
 def pursue_intents(s: Session, turn: Turn) -> None:
+    if evidence.forked(turn.draft, turn.charter):
+        return
     busy: set[bytes] = set()
     for key, intent in list(records.INTENTS.scan(turn.draft)):
         channel = intent.channel

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, emergencies, freezing, issuing, outbox, playbook, records
+from clients.core import alerts, announcements, emergencies, freezing, gossip, issuing, outbox, playbook, records
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
@@ -26,6 +26,7 @@ from clients.core.content import (
     NoDuress,
     PlanPage,
     Purpose,
+    SeenLog,
     SosContent,
     TemplatePage,
     Text,
@@ -268,6 +269,8 @@ class Opener:
                     emergencies.take_word(self.turn, case.author, content)
                 except NotPermitted as error:
                     raise Rejected(AlarmKind.NOT_PERMITTED, str(error), Fate.HIDDEN) from None
+            case SeenLog(note):
+                gossip.shown(self.turn, case.channel, case.author.device, note)
             case AckText(root, text):
                 alerts.words(self.turn, root, case.author.device, text, case.channel, case.placed.place.time)
 

@@ -303,6 +303,7 @@ def promised(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepte
     except KeysError as error:
         turn.alarm(AlarmKind.GATEWAY, f"a promise that does not hold: {error}", channel=item.stream, seq=place.seq)
         return 0
+    records.PROMISES.put(turn.draft, place.index.to_bytes(8, "big"), Note(data))
     return promise.latest
 
 

@@ -7,10 +7,9 @@ to show it another log, and then its receipts (`seen`) disagree with everybody's
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Final
 
-from clients.core import records
+from clients.core import evidence, records
 from clients.core.ledger import View
 from clients.core.records import AlarmKind, Counter, Note, Unproven
 from clients.core.turn import Turn
@@ -29,11 +28,15 @@ LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not und
 ANSWERED_WITHIN: Final = 15_000  # ms that the gateway has to answer for what is overdue
 
 
-def leaf_of(placed: Placed) -> bytes:
-    """The leaf hash that the log must hold for an envelope delivered so."""
+def entry_of(placed: Placed) -> bytes:
+    """The entry that the log must hold for an envelope delivered so."""
     place = placed.place
-    entry = Entry(1, place.time, place.nonce, placed.channel, place.seq, placed.header, placed.signature)
-    return leaf_hash(encode(entry))
+    return encode(Entry(1, place.time, place.nonce, placed.channel, place.seq, placed.header, placed.signature))
+
+
+def leaf_of(placed: Placed) -> bytes:
+    """Its leaf hash."""
+    return leaf_hash(entry_of(placed))
 
 
 def _key(index: int) -> bytes:
@@ -93,28 +96,26 @@ def look_at(turn: Turn, note: bytes) -> bool:
     before = held(turn.draft, turn.charter)
     if before is None:
         return True
-    if offered.size < before.size:
-        _contradiction(
-            turn, AlarmKind.SHRUNK, before, offered, f"the log shrank from {before.size} to {offered.size} entries"
-        )
-        return False
+    return not _contradicts(turn, before, offered, note) and offered.size > before.size
+
+
+def _contradicts(turn: Turn, before: Checkpoint, offered: Checkpoint, note: bytes) -> bool:
+    """Whether a checkpoint that is signed can't be one of the log that this device has seen.
+
+    A smaller one alone is no proof: it may be an old one shown again. Once the log has grown past the one held it has to prove
+    that it did, and then it either has or convicts itself.
+    """
+    known = evidence.head_at(turn.draft, offered.size)
+    if known is not None and known.root != offered.root and evidence.convict(turn, known.note, note):
+        return True
     try:
         check_same_log(before, offered)
-    except Inconsistent as error:
-        _contradiction(turn, AlarmKind.FORKED, before, offered, str(error))
-        return False
-    return offered.size > before.size
-
-
-def _contradiction(turn: Turn, kind: AlarmKind, one: Checkpoint, other: Checkpoint, detail: str) -> None:
-    """Two notes signed by the log's key that can't both be true: kept as evidence, and nothing goes on."""
-    _keep_notes(turn, one, other)
-    turn.alarm(kind, detail, halts=True)
-
-
-def _keep_notes(turn: Turn, one: Checkpoint, other: Checkpoint) -> None:
-    for note in (one.encode(), other.encode()):
-        records.EVIDENCE.put(turn.draft, sha256(note).digest(), Note(note))
+    except Inconsistent:
+        return evidence.convict(turn, before.encode(), note)
+    if offered.size < before.size:
+        turn.alarm(AlarmKind.SHRUNK, f"the log shrank from {before.size} to {offered.size} entries", seq=offered.size)
+        return True
+    return False
 
 
 def prove(turn: Turn, answer: Proven, asked: Sequence[int], base: int) -> list[tuple[int, Unproven]]:
@@ -128,31 +129,28 @@ def prove(turn: Turn, answer: Proven, asked: Sequence[int], base: int) -> list[t
         return []
     if before is not None and before.size != base:
         return []  # asked before a newer one was taken: the question is asked again
-    if before is not None and not _consistent(turn, before, offered, answer.consistency):
+    if before is not None and not _consistent(turn, before, offered, answer):
         return []
     if before is None or offered.size > before.size:
         records.CHECKPOINT.put(turn.draft, b"", Note(answer.checkpoint))
+        evidence.remember(turn, offered.size, offered.root, answer.checkpoint)
     records.COUNTERS.put(turn.draft, b"proved", Counter(turn.now))
     paths = {path.index: path.hashes for path in answer.paths}
     found = ((index, _included(turn, index, paths.get(index), offered)) for index in asked)
     return [(index, record) for index, record in found if record is not None]
 
 
-def _consistent(turn: Turn, before: Checkpoint, offered: Checkpoint, path: list[bytes]) -> bool:
-    try:
-        check_same_log(before, offered)
-        if offered.size < before.size:
-            raise Inconsistent(f"the log shrank from {before.size} to {offered.size} entries")
-        if offered.size > before.size:
-            check_consistency(before.size, before.root, offered.size, offered.root, path)
-    except Inconsistent as error:
-        kind = AlarmKind.SHRUNK if offered.size < before.size else AlarmKind.FORKED
-        _contradiction(turn, kind, before, offered, str(error))
+def _consistent(turn: Turn, before: Checkpoint, offered: Checkpoint, answer: Proven) -> bool:
+    if _contradicts(turn, before, offered, answer.checkpoint):
         return False
+    if offered.size == before.size:
+        return True
+    try:
+        check_consistency(before.size, before.root, offered.size, offered.root, answer.consistency)
     except TlogError as error:
-        # The note is signed and so is the one held; that the proof fails may still be the carrier's fault.
-        _keep_notes(turn, before, offered)
-        turn.alarm(AlarmKind.FORKED, f"a checkpoint of {offered.size} entries is not proved to follow on: {error}")
+        # Where the proof holds for the new checkpoint it names the old root itself, and convicts. Else it may be the carrier's fault.
+        if not evidence.convict(turn, before.encode(), answer.checkpoint, answer.consistency):
+            turn.alarm(AlarmKind.FORKED, f"a checkpoint of {offered.size} entries is not proved to follow on: {error}")
         return False
     return True
 
@@ -171,10 +169,29 @@ def _included(turn: Turn, index: int, path: list[bytes] | None, checkpoint: Chec
             seq=record.seq,
             device=record.device,
         )
-        records.UNPROVEN.delete(turn.draft, _key(index))
+        if (promise := records.PROMISES.get(turn.draft, _key(index))) is not None:
+            evidence.charge(turn, index, promise.data)
+        _settle(turn, index)
         return None
-    records.UNPROVEN.delete(turn.draft, _key(index))
+    _settle(turn, index)
     return record
+
+
+def _settle(turn: Turn, index: int) -> None:
+    records.UNPROVEN.delete(turn.draft, _key(index))
+    records.PROMISES.delete(turn.draft, _key(index))
+
+
+def charged(turn: Turn, key: bytes, answer: Proven, base: int) -> None:
+    """The answer to what `clients.core.evidence.pursue` has asked."""
+    before = held(turn.draft, turn.charter)
+    try:
+        offered = _open(answer.checkpoint, turn.charter)
+    except TlogError as error:
+        turn.alarm(AlarmKind.FORGED, f"a checkpoint that the log's key did not sign: {error}")
+        return
+    if before is not None and before.size == base and _consistent(turn, before, offered, answer):
+        evidence.charged(turn, key, answer, offered)
 
 
 def overdue(turn: Turn, since: int, asked: Mapping[int, int]) -> None:

@@ -3,9 +3,11 @@
 Given: coalesced ranges of a channel since the last receipt, each with the rolling hash at its end, and the newest checkpoint
 seen. "Shown" only where the channel's class asks for it, and only to senders of one's own organisation.
 
-Taken: the rolling hashes are held against this device's own history, and a checkpoint of the same size against its own. What
-disagrees is a suspicion with the other device's name: one of the two was shown another order of things. The same goes for the
-`heard` in every envelope.
+The first receipt of each epoch confirms it, so that nobody can be led into another group unseen.
+
+Taken: the rolling hashes are held against this device's own history, the checkpoint against its own log (`clients.core.gossip`), the epoch
+against its own. What disagrees is a suspicion with the other device's name: one of the two was shown another order of things. The same goes
+for the `heard` in every envelope.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +16,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, outbox, proof, records
+from clients.core import alerts, gossip, outbox, proof, records
 from clients.core.ledger import View, at, seq_of
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.records import AlarmKind, Channel, Claim, Fate, Given, Received
@@ -22,7 +24,7 @@ from clients.core.timeline import claim
 from clients.core.trust import Trust, revoked
 from clients.core.turn import Moved, Turn
 from gateway.wire import Placed
-from keys.body import RANGE_LIMIT, Range, Receipt, Seen, read_ack, read_receipt
+from keys.body import RANGE_LIMIT, Confirmed, Range, Receipt, Seen, read_ack, read_receipt
 from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
@@ -61,8 +63,10 @@ def covers(ranges: Sequence[tuple[int, int]], seq: int) -> bool:
 
 
 def due(view: View, channel: bytes, state: Channel) -> bool:
-    """Whether there is anything of others to give a receipt for."""
+    """Whether there is anything of others to give a receipt for, or an epoch to confirm."""
     given = records.GIVEN.get(view, channel) or Given(state.since, [])
+    if _unconfirmed(view, channel, state, given) is not None:
+        return True
     if any(seq <= state.seq for seq in given.shown):
         return True
     for key, line in records.LINES.scan(view, channel, at(channel, given.upto)):
@@ -86,16 +90,27 @@ def give(turn: Turn, known: Trust, channel: bytes, state: Channel) -> bytes | No
             decrypted.append(seq)
     if turn.charter.policy.channel_class(state.channel_class).receipts == "shown":
         shown = [s for s in sorted(set(given.shown)) if s <= state.seq and _ours(turn, known, channel, s)]
-    if not received and not shown:
-        records.GIVEN.put(turn.draft, channel, Given(given.upto, [s for s in given.shown if s > state.seq]))
+    confirmed = _unconfirmed(turn.draft, channel, state, given)
+    later = [s for s in given.shown if s > state.seq]
+    if not received and not shown and confirmed is None:
+        records.GIVEN.put(turn.draft, channel, replace(given, shown=later))
         return None
     checkpoint = proof.held(turn.draft, turn.charter)
     seen = Seen(checkpoint.size, checkpoint.root) if checkpoint else None
     ranges = [_ranges(turn, channel, seqs) for seqs in (received, decrypted, shown)]
-    body = encode(Receipt(channel, ranges[0], ranges[1], ranges[2], seen))
+    body = encode(Receipt(channel, ranges[0], ranges[1], ranges[2], seen, confirmed))
     upto = received[-1] if received else given.upto
-    records.GIVEN.put(turn.draft, channel, Given(upto, [s for s in given.shown if s > state.seq]))
+    said = given.confirmed if confirmed is None else confirmed.epoch
+    records.GIVEN.put(turn.draft, channel, Given(upto, later, said))
     return outbox.keep(turn, Kept(stream_of_receipts(channel), Kind.RECEIPT, body))
+
+
+def _unconfirmed(view: View, channel: bytes, state: Channel, given: Given) -> Confirmed | None:
+    """The present epoch, where this device has not confirmed it yet. Nobody confirms one in which he is alone."""
+    if state.halted or state.left or state.epoch <= given.confirmed:
+        return None
+    mine = records.CONFIRMED.get(view, channel + state.epoch.to_bytes(8, "big"))
+    return None if mine is None else Confirmed(state.epoch, mine.data)
 
 
 def _ranges(turn: Turn, channel: bytes, seqs: Sequence[int]) -> list[Range]:
@@ -121,7 +136,7 @@ def shown(turn: Turn, channel: bytes, seq: int) -> None:
     if state is not None:
         given = records.GIVEN.get(turn.draft, channel) or Given(state.since, [])
         if seq not in given.shown:
-            records.GIVEN.put(turn.draft, channel, Given(given.upto, [*given.shown, seq]))
+            records.GIVEN.put(turn.draft, channel, replace(given, shown=[*given.shown, seq]))
 
 
 # --- taken ---
@@ -135,7 +150,9 @@ def take(turn: Turn, receipt: Receipt, device: bytes, time: int) -> None:
     for part in (*receipt.received, *receipt.decrypted, *receipt.shown):
         compare(turn, receipt.channel, state, Heard(part.last, part.rolling), device, part.last)
     if receipt.seen is not None:
-        _compare_checkpoint(turn, receipt.seen, device)
+        gossip.compare(turn, receipt.channel, device, receipt.seen.size, receipt.seen.root)
+    if receipt.confirmed is not None:
+        _compare_epoch(turn, receipt.channel, receipt.confirmed, device)
     key = receipt.channel + device
     before = records.RECEIVED.get(turn.draft, key) or Received([], [], 0)
     delivered = merged(before.delivered, [(r.first, r.last) for r in receipt.decrypted])
@@ -161,13 +178,7 @@ def compare(turn: Turn, channel: bytes, state: Channel, heard: Heard, device: by
 
 def suspicion(turn: Turn, channel: bytes, seq: int, device: bytes, said: int) -> None:
     """Another device saw another history. Traffic goes on; people are told whose."""
-    turn.alarm(
-        AlarmKind.SUSPICION,
-        f"device {device.hex()[:8]} was shown another history up to seq {seq} (it says so at {said})",
-        channel=channel,
-        seq=seq,
-        device=device,
-    )
+    gossip.suspicion(turn, channel, device, seq, f"was shown another history up to seq {seq} (it says so at {said})")
 
 
 def settle_claims(turn: Turn, channel: bytes, state: Channel) -> None:
@@ -196,15 +207,11 @@ def withheld(turn: Turn, channel: bytes, state: Channel, patience: int) -> None:
             )
 
 
-def _compare_checkpoint(turn: Turn, seen: Seen, device: bytes) -> None:
-    mine = proof.held(turn.draft, turn.charter)
-    if mine is not None and mine.size == seen.size and mine.root != seen.root:
-        turn.alarm(
-            AlarmKind.SUSPICION,
-            f"device {device.hex()[:8]} was shown another log of {seen.size} entries",
-            device=device,
-            seq=seen.size,
-        )
+def _compare_epoch(turn: Turn, channel: bytes, said: Confirmed, device: bytes) -> None:
+    """All who share an epoch confirm the same (RFC 9420 section 8.7); of one that this device was not in it knows nothing."""
+    mine = records.CONFIRMED.get(turn.draft, channel + said.epoch.to_bytes(8, "big"))
+    if mine is not None and mine.data != said.digest:
+        gossip.suspicion(turn, channel, device, said.epoch, f"is in another epoch {said.epoch} than this device")
 
 
 def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body: bytes) -> None:

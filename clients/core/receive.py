@@ -23,12 +23,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, changes, commits, emergencies, outbox, proof, receipts, records, resync
+from clients.core import alerts, changes, commits, emergencies, evidence, outbox, proof, receipts, records, resync
 from clients.core import trust as trusted
 from clients.core.groups import Groups
 from clients.core.ledger import at
 from clients.core.opening import Arrived, Case, Opener, Rejected
-from clients.core.records import AlarmKind, Chain, Channel, Epoch, Fate, Line, Note
+from clients.core.records import AlarmKind, Chain, Channel, Epoch, Fate, Line
 from clients.core.roster import author_in
 from clients.core.timeline import claim
 from clients.core.trust import Trust
@@ -334,7 +334,7 @@ class Receiver:
         kind = AlarmKind.FORGED if refused is None else AlarmKind.FALSE_REFUSAL
         why = "this device did not send this" if refused is None else "the gateway signed that it would never take this"
         if refused is not None:
-            records.EVIDENCE.put(self.turn.draft, header_hash, Note(refused.data))
+            evidence.charge(self.turn, arrived.placed.place.index, refused.data, proof.entry_of(arrived.placed))
         self.turn.alarm(
             kind, why, channel=channel, seq=arrived.placed.place.seq, device=self.turn.me.device, halts=True
         )

@@ -309,6 +309,32 @@ class Given(Record, frozen=True, array_like=True):
 
     upto: Uint
     shown: list[Positive]
+    confirmed: Uint = 0  # the newest epoch that it has confirmed
+
+
+class Head(Record, frozen=True, array_like=True):
+    """The log at a size, as proved to this device. `note` is the signed checkpoint, empty where another device had it."""
+
+    root: Hash
+    note: bytes
+
+
+class SeenBy(Record, frozen=True, array_like=True):
+    """What another device has seen of the log and this one could not compare yet. `note` as it was handed on, or empty; `tries` are
+    the answers that settled nothing."""
+
+    size: Uint
+    root: Hash
+    channel: Id
+    note: bytes
+    tries: Uint
+
+
+class Charge(Record, frozen=True, array_like=True):
+    """A statement that the gateway signed and the log gives the lie to. `entry` is what it was about, empty for a promise."""
+
+    statement: bytes
+    entry: bytes
 
 
 class Alert(Record, frozen=True, array_like=True):
@@ -569,7 +595,13 @@ PENDING: Final = Shelf("pending", Pending)  # channel
 BLOBS: Final = Shelf("blob", Note)  # hash: to be put in chunks
 OWNED: Final = Shelf("owned", Counter)  # header hash: the seq it got, 0 before
 OUTCOMES: Final = Shelf("outcome", Note)  # intent id: why it came to nothing, UTF-8; empty where it was done
-EVIDENCE: Final = Shelf("evidence", Note)  # SHA-256: signed notes that contradict each other
+EVIDENCE: Final = Shelf("evidence", Note)  # SHA-256: a file of keys.evidence
+FORKED: Final = Shelf("forked", Note)  # origin of a log that has signed two trees: the evidence's name
+HEADS: Final = Shelf("head", Head)  # size, 8 bytes
+SEEN: Final = Shelf("seen", SeenBy)  # device
+CONFIRMED: Final = Shelf("confirmed", Note)  # channel ‖ epoch: what this device confirms of it
+PROMISES: Final = Shelf("promise", Note)  # log index, 8 bytes: the gateway's statement
+CHARGES: Final = Shelf("charge", Charge)  # log index, 8 bytes
 REFUSED: Final = Shelf("refused", Note)  # header hash: the gateway's signed refusal
 PACKAGES: Final = Shelf("package", Package)  # KeyPackageRef
 CERTIFICATES: Final = Shelf("certificate", Certificate)  # hash

@@ -40,6 +40,9 @@ class Session:
     listed: bool = False  # the gateway has named this device's channels
     newest_charter: int = 0
     prove_after: int = 0  # ms: no proofs are asked for before
+    gossip_at: int = 0  # ms: nothing that others have seen is asked about before
+    gossip_asked: int = 0  # ms: when it was asked last
+    gossip_last: bytes = b""  # about which device
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
     proofs_asked: dict[int, int] = field(default_factory=dict)  # ms when this session first asked about a log index
     errands: Errands = field(default_factory=Errands)
@@ -80,7 +83,7 @@ class Session:
         """The session is over."""
         self.ready = self.listed = False
         self.taken = 0
-        self.prove_after, self.prove_most = 0, ASKED_AT_ONCE
+        self.prove_after, self.prove_most, self.gossip_at = 0, ASKED_AT_ONCE, 0
         self.errands = Errands()
         self.given_up.clear()
         self.unsubmitted.clear()

@@ -246,6 +246,8 @@ class Relay:
 
     def prove(self, frame: wire.Prove) -> wire.Proven:
         size = len(self.leaves)
+        if frame.held > size:
+            raise Refused(wire.Refusal.DENIED, "")
         if any(index >= size for index in frame.indices):
             raise Refused(wire.Refusal.BUSY, "not under a checkpoint yet")
         consistency = list(consistency_proof(frame.held, size, self._hash_at))

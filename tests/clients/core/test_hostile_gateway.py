@@ -13,9 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from clients.core import commits, conversation, proof, receipts, records
+from clients.core.errors import NotNow
 from clients.core.records import AlarmKind
 from gateway import wire
-from keys.body import Ack, Receipt, Seen
+from keys import evidence
+from keys.body import Ack, Confirmed, Receipt, Seen, confirmation, read_receipt
 from keys.canonical import encode
 from keys.envelope import (
     NOTHING,
@@ -30,9 +32,11 @@ from keys.envelope import (
     read,
     seal,
 )
+from keys.evidence import check_fork, check_refusal
 from keys.identity import receipt_stream
 from keys.statement import GatewayRefusal, sign_refusal
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
+from keys.tlog.edge import Edge
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see, texts
 from tests.keys.alerts import made
@@ -140,7 +144,7 @@ def test_the_newest_is_dropped_and_the_next_takes_its_number() -> None:
     scene.world.run()
     scene.world.later(2_000)
     scene.world.run()
-    assert [a.device for a in scene.alarms(AlarmKind.NOT_LOGGED)] == [scene.ana.id]
+    assert scene.ana.id in {a.device for a in scene.alarms(AlarmKind.NOT_LOGGED)}
     assert scene.ana.id in {a.device for a in scene.alarms(AlarmKind.SUSPICION)}, "Ana has heard what Ben was not given"
 
 
@@ -220,8 +224,7 @@ def test_an_old_message_in_another_channel() -> None:
     scene.lie(misdirect)
     say(scene.ana, other, "new")
     scene.world.run()
-    (alarm,) = scene.alarms(AlarmKind.MISDIRECTED)
-    assert alarm.channel == other
+    assert {alarm.channel for alarm in scene.alarms(AlarmKind.MISDIRECTED)} == {other}
     assert texts(scene.ben, other) == []
 
 
@@ -240,7 +243,7 @@ def test_an_old_message_again_in_its_own_channel() -> None:
     scene.lie(replay)
     say(scene.ana, scene.channel, "new")
     scene.world.run()
-    assert [a.device for a in scene.alarms(AlarmKind.CHAIN)] == [scene.mso.id]
+    assert {a.device for a in scene.alarms(AlarmKind.CHAIN)} == {scene.mso.id}
     assert texts(scene.ben, scene.channel) == ["first"]
 
 
@@ -266,8 +269,10 @@ def test_a_refusal_that_was_none() -> None:
     scene.world.run()
     (alarm,) = scene.alarms(AlarmKind.FALSE_REFUSAL, scene.ana)
     assert (alarm.channel, alarm.device, alarm.halts) == (scene.channel, scene.ana.id, True)
-    header_hash = sha256(first[0].run[-1].header).digest()
-    assert records.EVIDENCE.get(scene.ana.ledger, header_hash), "the signed refusal is kept as evidence"
+    scene.world.later(11_000)
+    scene.world.run()
+    (found,) = kept(scene.ana)
+    assert "never take" in check_refusal(found, scene.world.mission.charter), "and anybody can see it"
 
 
 def read_first(frame: wire.Submit) -> Context:
@@ -301,6 +306,28 @@ def test_a_refusal_without_a_signature_spends_no_number() -> None:
     assert texts(scene.mso, scene.channel) == ["first", "same bytes"]
 
 
+def kept(party: Party) -> list[evidence.Evidence]:
+    """The files of evidence that a device has."""
+    return [evidence.read(note.data) for _, note in records.EVIDENCE.scan(party.ledger)]
+
+
+def test_an_old_checkpoint_is_shown_again() -> None:
+    """It is signed, and once was true: an alarm, no proof, and talk goes on."""
+    scene = opened()
+    old = scene.relay.checkpoint()
+    say(scene.ana, scene.channel, "more")
+    scene.world.run()
+    assert scene.ben.line is not None
+    scene.ben.line.inbound.append(wire.Logged(old))
+    scene.ben.step()
+    (alarm,) = scene.alarms(AlarmKind.SHRUNK)
+    assert not alarm.halts
+    assert not kept(scene.ben)
+    say(scene.ben, scene.channel, "still here")
+    scene.world.run()
+    assert texts(scene.ana, scene.channel)[-1] == "still here"
+
+
 def test_a_log_that_shrinks() -> None:
     scene = opened()
     size = proof.held(scene.ben.ledger, scene.ben.device.charter).size
@@ -315,9 +342,7 @@ def test_a_log_that_shrinks() -> None:
     scene.lie(shrink)
     say(scene.ana, scene.channel, "x")
     _a_while(scene.world)
-    (alarm,) = scene.alarms(AlarmKind.SHRUNK)
-    assert alarm.halts
-    assert len(list(records.EVIDENCE.scan(scene.ben.ledger))) == 2, "both notes are kept"
+    assert scene.alarms(AlarmKind.SHRUNK) or scene.alarms(AlarmKind.FORKED), "another tree, where its size was seen"
 
 
 def test_another_tree_of_the_same_log() -> None:
@@ -333,8 +358,8 @@ def test_another_tree_of_the_same_log() -> None:
     scene.lie(fork)
     say(scene.ana, scene.channel, "x")
     _a_while(scene.world)
-    assert scene.alarms(AlarmKind.FORKED)
-    assert len(list(records.EVIDENCE.scan(scene.ben.ledger))) == 2, "both notes are kept"
+    (alarm,) = scene.alarms(AlarmKind.FORKED)
+    assert not alarm.halts, "that no proof came may be the carrier's fault"
     assert proof.held(scene.ben.ledger, scene.ben.device.charter).size < 10_000, "it is not taken"
 
 
@@ -349,7 +374,15 @@ def test_two_roots_for_one_size() -> None:
     scene.ben.step()
     (alarm,) = scene.alarms(AlarmKind.FORKED)
     assert alarm.halts
-    assert len(list(records.EVIDENCE.scan(scene.ben.ledger))) == 2, "both notes are kept"
+    (found,) = kept(scene.ben)
+    assert "two trees" in check_fork(found, scene.world.mission.charter)
+    with pytest.raises(NotNow, match="halted"):
+        say(scene.ben, scene.channel, "anybody?")
+    with pytest.raises(NotNow, match="halted"):
+        scene.ben.act(lambda work: conversation.change(work, scene.channel, rekey=True))
+    say(scene.ana, scene.channel, "can you hear me?")
+    scene.world.run()
+    assert texts(scene.ben, scene.channel)[-1] == "can you hear me?", "what comes is read"
 
 
 def test_an_entry_that_is_never_logged() -> None:
@@ -639,7 +672,65 @@ def test_another_device_sees_another_log() -> None:
 
     scene.ben.act(suspect)
     (alarm,) = scene.alarms(AlarmKind.SUSPICION)
-    assert alarm.device == scene.ana.id
+    assert (alarm.device, alarm.channel, alarm.halts) == (scene.ana.id, scene.channel, False)
+
+
+@pytest.mark.parametrize(
+    ("size", "sound"),
+    [
+        pytest.param(-3, True, id="of an earlier size, and of this log"),
+        pytest.param(-3, False, id="of an earlier size, and of another log"),
+        pytest.param(0, False, id="of this size, and of another log"),
+        pytest.param(50, False, id="larger than the gateway's"),
+    ],
+)
+def test_what_another_device_has_seen_of_the_log(size: int, sound: bool) -> None:
+    """The gateway is asked to prove that its log has grown from there."""
+    scene = opened()
+    size += len(scene.relay.leaves)
+    edge, _ = Edge().extend(b"".join(scene.relay.leaves[:size]))
+    root = edge.root if sound else bytes(32)
+    seen = Receipt(scene.channel, [], [], [], Seen(size, root))
+    scene.ben.act(lambda work: receipts.take(work.turn, seen, scene.ana.id, scene.world.now))
+    scene.world.later(11_000)
+    scene.world.run()
+    assert not list(records.SEEN.scan(scene.ben.ledger)), "it was settled"
+    assert [a.device for a in scene.alarms(AlarmKind.SUSPICION)] == ([] if sound else [scene.ana.id])
+    assert not kept(scene.ben), "a word is no proof"
+
+
+def test_another_epoch_than_the_others() -> None:
+    """A device that was led into another group confirms another epoch: it is named."""
+    scene = opened()
+    epoch = scene.ben.channel(scene.channel).epoch
+    told = [
+        Receipt(scene.channel, [], [], [], None, Confirmed(epoch, digest)) for digest in (_confirmed(scene), bytes(32))
+    ]
+    scene.ben.act(lambda work: receipts.take(work.turn, told[0], scene.mso.id, scene.world.now))
+    assert not scene.alarms(AlarmKind.SUSPICION)
+    scene.ben.act(lambda work: receipts.take(work.turn, told[1], scene.ana.id, scene.world.now))
+    (alarm,) = scene.alarms(AlarmKind.SUSPICION)
+    assert (alarm.device, alarm.halts) == (scene.ana.id, False)
+
+
+def _confirmed(scene: Scene) -> bytes:
+    group = scene.mso.device.session.groups.get(scene.mso.ledger, scene.channel)
+    assert group is not None
+    return confirmation(scene.channel, group.epoch, group.epoch_authenticator)
+
+
+def test_every_member_confirms_each_epoch_once() -> None:
+    scene = opened()
+    said: dict[tuple[bytes, int], set[bytes]] = {}
+    for stored in scene.relay.view.envelopes(receipt_stream(scene.channel), 0, 1_000):  # type: ignore[arg-type]
+        receipt = read_receipt(stored.body or b"")
+        if receipt.confirmed is not None:
+            key = stored.device, receipt.confirmed.epoch
+            assert key not in said, "once"
+            said[key] = {receipt.confirmed.digest}
+    epoch = scene.ben.channel(scene.channel).epoch
+    assert {device for device, number in said if number == epoch} == {p.id for p in (scene.mso, scene.ana, scene.ben)}
+    assert {d for (_, number), digests in said.items() if number == epoch for d in digests} == {_confirmed(scene)}
 
 
 def test_a_channel_that_went_back() -> None:
