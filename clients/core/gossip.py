@@ -116,7 +116,7 @@ def ask(s: Session, turn: Turn) -> None:
     waiting = [one for one in waiting if one[0] > s.gossip_last] or waiting  # in turns
     for device, seen in waiting[:1]:  # both questions at once, so that both answers end at one checkpoint
         if s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, [])):
-            s.send(Errand("gossip", device, seen.size), lambda i: wire.Prove(i, seen.size, []))
+            s.send(Errand("gossip", device, seen.size), lambda i, n=seen.size: wire.Prove(i, n, []))  # type: ignore[misc]
             s.gossip_asked, s.gossip_at, s.gossip_last = turn.now, turn.now + EVERY, device
 
 
