@@ -72,7 +72,8 @@ def steps(mission: RealMission, folder: Path, entry: int) -> None:
     proved(folder, ben, entry)
     verified = gita.do("audit", "verify", log, "--charter", folder / "charter-2.note")
     (claim,) = [c for c in verified if c.get("claim") == "disclosures"]
-    assert (claim["outcome"], claim["rule"]) == ("PASS", "1 asked for, 1 given")
+    assert claim["outcome"] == "PASS"
+    assert "1 asked for, 1 given" in str(claim["rule"])
     for party in (chen, dara, ana, ben, gita):
         (status,) = party.do("status")
         assert not status["alarms"], status

@@ -47,7 +47,9 @@ class Disclosures:
     def take(self, placed: Placed, body: bytes | None, start: int) -> None:
         """An entry about a disclosure. `start` is where this reading began: what lies before is not known."""
         if body is None or self._registry.charter is None:
-            return  # told as a missing body, or as a missing charter
+            rule = "its body is not here" if body is None else "the charter is not known"
+            self._findings.unchecked(Topic.DISCLOSURES, rule, placed.index)
+            return
         try:
             self._judge(placed, body, start)
         except KeysError as error:

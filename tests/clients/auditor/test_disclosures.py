@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clients.auditor.verify import Cause, Topic, Verdict
+from clients.auditor.verify import Cause, Outcome, Topic, Verdict
 from keys.canonical import encode
 from keys.disclosure import Disclosure, Request, Vote
 from keys.envelope import Kind, Marking
@@ -143,6 +143,15 @@ def given_against_votes(s: Scene) -> int:
     s.vote(s.chen, request, agrees=False)
     s.vote(s.dara, request)
     return s.give(s.ayo, request)
+
+
+def test_without_bodies_nothing_is_said_of_them() -> None:
+    s = scene()
+    s.vote(s.chen, s.ask())
+    files = s.book.files()
+    for path in [p for p in files.files if p.startswith("body/")]:
+        files = files.changed(path, None)
+    assert {c.outcome for c in check(s.book, files).claims if c.claim is Topic.DISCLOSURES} == {Outcome.UNCHECKED}
 
 
 @pytest.mark.parametrize(
