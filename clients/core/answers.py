@@ -78,7 +78,15 @@ def _done(s: Session, turn: Turn, frame: wire.Done) -> None:
 
 
 def _deliver(s: Session, turn: Turn, frame: wire.Deliver) -> None:
-    placed = frame.placed
+    _take_placed(s, turn, frame.placed)
+
+
+def _deliveries(s: Session, turn: Turn, frame: wire.Deliveries) -> None:
+    for placed in frame.placed:
+        _take_placed(s, turn, placed)
+
+
+def _take_placed(s: Session, turn: Turn, placed: wire.Placed) -> None:
     inbox = s.inboxes.setdefault(placed.channel, Inbox())
     inbox.add(placed)
     if s.narrow:
@@ -192,7 +200,7 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
             trusted.proven(turn, index)
     if proved:
         s.prove_most = proof.ASKED_AT_ONCE
-    else:
+    elif asked:  # else this device has but moved on (`clients.core.gossip`)
         s.prove_after = turn.now + PROVE_AGAIN
     for certificate in s.wanted:
         kept = records.CERTIFICATES.get(turn.draft, certificate)
@@ -369,6 +377,7 @@ TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {
     wire.Refused: _refused,
     wire.Done: _done,
     wire.Deliver: _deliver,
+    wire.Deliveries: _deliveries,
     wire.Channels: _channels,
     wire.Joined: _joined,
     wire.Named: _named,
