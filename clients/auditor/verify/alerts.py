@@ -29,8 +29,8 @@ class Alerts:
         self._registry = registry
         self._findings = findings
 
-    def take(self, placed: Placed) -> None:
-        """An ALERT of a channel that carries them."""
+    def take(self, placed: Placed) -> Approved | None:
+        """An ALERT of a channel that carries them; gives it where it holds."""
         charter, context = self._registry.charter, placed.claimed.context
         assert charter is not None  # a channel's roster is known under a charter only
         try:
@@ -44,9 +44,10 @@ class Alerts:
             if self._of_his_own(placed, charter):
                 cause = Cause.SELF_APPROVAL
             self._findings.fail(Topic.ALERTS, cause, str(error), placed.index)
-            return
+            return None
         self.sent.setdefault(approved.root, (approved, set()))[1].add(context.channel)
         self._ids[approved.draft.alert] = approved.root
+        return approved
 
     def _approved(self, placed: Placed, charter: Charter) -> Approved:
         context, fields = placed.claimed.context, placed.claimed.context.alert

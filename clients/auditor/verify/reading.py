@@ -70,7 +70,8 @@ class Reading:
         self.certificates = Certificates(self.registry, self._bodies, findings)
         self.rosters = Rosters(self.registry, self.certificates, self._bodies, findings)
         self.chains = Chains(findings, self._signatures)
-        self.speech = Speech(self.registry, findings, self._bodies)
+        self.speech = Speech(self.registry, findings, self._bodies, self.rosters.open)
+        self.escalations = self.speech.escalations
         self.plain = Plain(self.chains, self.times, self.registry, self._said)
         self.receipts = Receipts(fetch, findings)
         self.disclosures = Disclosures(self.registry, findings)
@@ -90,6 +91,7 @@ class Reading:
             for index, leaf in enumerate(leaves, first):
                 self.judge(index, leaf)
             return
+        self.escalations.there([entry.time for entry in rows[0]])
         for index in self.plain.take(first, *rows):
             self.judge(index, leaves[index - first])
 
@@ -104,6 +106,7 @@ class Reading:
         if self._watch is not None:
             self._watch.entry(placed, stream)
         self.times.take(placed)
+        self.escalations.there([placed.entry.time])
         self.plain.fall(placed, everywhere=not stream.dense and stream.parent is None)
         if stream.dense:
             self._in_channel(placed, stream)
@@ -140,7 +143,11 @@ class Reading:
             self.speech.alerts.withheld(self._bodies.get(placed))
         elif kind in DISCLOSURES:
             self.disclosures.take(placed, self._bodies.get(placed), self.start)
-        elif kind not in (Kind.APPROVAL, Kind.JUMP):  # an alert is judged by what its channels were sent
+        elif kind is Kind.APPROVAL:  # an alert is judged by what its channels were sent
+            self.escalations.announced(placed, self._bodies.get(placed))
+        elif kind is Kind.JUMP:
+            self.escalations.jumped(self._bodies.get(placed))
+        else:
             self._out_of_place(placed, f"no {kind.name} stands in the control channel")
 
     def _by_the_gateway(self, placed: Placed) -> None:
@@ -164,6 +171,8 @@ class Reading:
         self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
         if kind is Kind.GATEWAY_ACT:
             self._act(placed)
+        elif kind is Kind.ESCALATION:
+            self.escalations.fired(placed, self._bodies.get(placed))
         elif kind is Kind.FILLER:
             self.plain.filler(placed, self.streams.open[placed.entry.channel], charter.policy.gateway_key)
 
@@ -256,6 +265,7 @@ class Reading:
         self._signatures.end()
         self.speech.said += self.plain.said
         self.speech.end()
+        self.escalations.end(self.times.last)
         self.disclosures.end(entry_at)
         self._bodies.end()
         self._findings.note(Topic.ENTRIES, f"{self.read} read")

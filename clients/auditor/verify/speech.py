@@ -9,6 +9,7 @@
 Receipts and answers to alerts stand beside the channel: a receipt's author is or was in it, an answer's is.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from clients.auditor.verify.alerts import Alerts
@@ -16,6 +17,7 @@ from clients.auditor.verify.bodies import Bodies
 from clients.auditor.verify.claims import Cause, Findings, Topic
 from clients.auditor.verify.emergencies import Emergencies
 from clients.auditor.verify.entries import Placed
+from clients.auditor.verify.escalations import Escalations
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Seat
 from keys.envelope import ENCRYPTED, Context, Kind
@@ -59,8 +61,10 @@ OF_CHANNELS: Final = frozenset(Kind) - {
 class Speech:
     """Checks what members say; `said` counts it."""
 
-    def __init__(self, registry: Registry, findings: Findings, bodies: Bodies) -> None:
+    def __init__(self, registry: Registry, findings: Findings, bodies: Bodies, rooms: Mapping[bytes, Roster]) -> None:
         self.said = 0
+        self.escalations = Escalations(findings)
+        self._rooms = rooms
         self.emergencies = Emergencies(findings)
         self._bodies = bodies
         self.alerts = Alerts(registry, findings)
@@ -89,7 +93,7 @@ class Speech:
             self._member(placed, f"of epoch {context.epoch}, while epoch {roster.epoch} was in force")
         channel_class = roster.channel_class
         if channel_class is not None and (channel_class.alerts or kind in EMERGENCIES):
-            self._alerts(placed, channel_class)
+            self._alerts(placed, channel_class, roster)
         if channel_class is not None and channel_class.alerts and kind in (Kind.SOS, Kind.STAND_DOWN):
             body = self._bodies.get(placed) if kind is Kind.STAND_DOWN else None
             self.emergencies.take(placed, seat, body)
@@ -107,14 +111,16 @@ class Speech:
         if time > seat.until and context.kind not in (Kind.SOS, Kind.CHECK_IN):  # who needs help is heard
             self._role(placed, f"the agreement with {seat.certified.organisation} does not cover this channel")
 
-    def _alerts(self, placed: Placed, channel_class: ChannelClass) -> None:
+    def _alerts(self, placed: Placed, channel_class: ChannelClass, roster: Roster) -> None:
         kind = placed.context.kind
         if kind in EMERGENCIES and not channel_class.alerts:
             self._role(placed, f"{kind.name} in a channel of class {channel_class.name}, which carries none")
         if channel_class.alerts and kind not in IN_ALERT_CHANNELS and kind is not Kind.CHANNEL_CREATED:
             self._role(placed, f"{kind.name} in a channel for alerts and their answers")
         if kind is Kind.ALERT and channel_class.alerts:
-            self.alerts.take(placed)
+            approved = self.alerts.take(placed)
+            if approved is not None:
+                self.escalations.sent(placed, approved, roster, self._rooms.get(roster.terms.beside or b""))
 
     def _check_alive(self, placed: Placed, seat: Seat) -> None:
         """A device with a renewed certificate may still speak with its leaf's old key, to renew the leaf."""
@@ -144,6 +150,7 @@ class Speech:
     def _answer(self, placed: Placed, parent: Roster) -> None:
         """An answer to an alert: its author is in the channel, and the channel carries alerts."""
         seat = parent.seats.get(placed.context.device)
+        self.escalations.answered(placed, parent.group.group_id, None if seat is None else seat.certified.person)
         if seat is None:
             self._stranger(placed, parent)
         elif not seat.certified.not_before <= placed.entry.time <= seat.certified.not_after or parent.blocked:
