@@ -257,12 +257,13 @@ class AlertDesk(Approver):
 
         return self.act(keep_both)
 
-    def jump(self, root: bytes, rung: int, reason: str) -> bytes:
-        """Have a rung of an alert's ladder fired at once (0 is the first); the reason goes to the desk. Gives the item."""
+    def jump(self, root: bytes, rung: int, reason: str, people: Sequence[bytes] = ()) -> bytes:
+        """Have a rung of an alert's ladder fired at once (0 is the first); or (`keys.ladder.RESEND`) the alert brought again to these
+        people, or to everybody silent. The reason goes to the desk. Gives the item."""
 
         def keep_both(work: Work) -> bytes:
             conversation.need(work, Verb.ALERT)
-            body = Jump(root, rung, _told(work, root, reason), work.turn.now)
+            body = Jump(root, rung, _told(work, root, reason), work.turn.now, sorted(set(people)))
             return keep(work.turn, Kept(_control(work), Kind.JUMP, encode(body), Precedence.IMMEDIATE))
 
         return self.act(keep_both)

@@ -27,7 +27,7 @@ from clients.core.reaching import BARS, Lack, Reach, Sighting, reach
 from clients.core.receipts import covers
 from clients.views import AlertView
 from gateway.wire import NoticeState
-from keys.ladder import Escalated, Ladder
+from keys.ladder import Escalated, Jump, Ladder
 
 
 class Reached(IntEnum):
@@ -81,6 +81,7 @@ class Board:
     rows: tuple[Row, ...]
     ladder: Ladder | None
     fired: tuple[tuple[int, Escalated], ...]
+    resent: tuple[tuple[int, bytes, Jump], ...] = ()  # when, by whose device, to whom
 
     @property
     def silent(self) -> list[Row]:
@@ -142,6 +143,7 @@ def board(work: Work, root: bytes, ways: Ways | None = None) -> Board:
         tuple(sorted(rows, key=lambda row: (row.reached, row.outside, row.name.casefold(), row.person))),
         announcements.ladder_of(announced) if announced else None,
         tuple(announcements.escalations(view, root)),
+        tuple(announcements.resent(view, root)),
     )
 
 

@@ -92,6 +92,7 @@ class Timers:
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), self._pause() / 1000)
+                self._fired()  # an officer may have had an alert brought again, which waits for no timer
             except TimeoutError:
                 continue
 

@@ -30,6 +30,8 @@ SHORTEST: Final = 10  # s
 LONGEST: Final = 24 * 3600  # s
 RUNGS: Final = 16
 PEOPLE: Final = 64  # named in one rung
+RESEND: Final = RUNGS + 1
+"""In place of a rung's number: the alert is brought again to devices, by no rung, whether or not it has a ladder."""
 
 After = Annotated[int, Meta(ge=SHORTEST, le=LONGEST)]  # s
 Road = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
@@ -81,6 +83,7 @@ class Why(IntEnum):
     JUMP = 2
     FALLBACK = 3  # no road led to anybody of the rung before, or that was the last
     MISSED = 4  # somebody has not checked in
+    ASKED = 5  # an officer had it brought again: its entry is the officer's own JUMP
 
 
 class Escalated(Record, frozen=True, array_like=True):
@@ -101,19 +104,21 @@ class Escalated(Record, frozen=True, array_like=True):
 
 
 class Jump(Record, frozen=True, array_like=True):
-    """Body of JUMP, an officer's: fire this rung now (again, if it was fired before), and go on from there.
+    """Body of JUMP, an officer's: fire this rung now (again, if it was fired before), and go on from there. Or RESEND: bring the alert
+    again to the devices of these people, as far as they are silent; of none named, to everybody silent.
 
     `reason` is SHA-256("Outrider 1 jump reason" ‖ salt[16] ‖ text): the text goes end to end to the officers.
     """
 
     root: Hash
-    rung: Annotated[int, Meta(ge=0, le=RUNGS)]
+    rung: Annotated[int, Meta(ge=0, le=RESEND)]
     reason: Hash
     time: Millis
+    people: People
 
 
 _read_ladder = reader(Ladder, limit=32 * 1024)
-read_jump = reader(Jump, limit=256)
+_read_jump = reader(Jump, limit=2_048)
 read_escalated = reader(Escalated, limit=4_096)
 
 
@@ -132,6 +137,20 @@ def read_ladder(data: bytes) -> Ladder:
     if ladder.fallback is not None and not ladder.fallback.people:
         raise Malformed("a fallback names its people")
     return ladder
+
+
+def read_jump(data: bytes) -> Jump:
+    """Read a jump.
+
+    Raises:
+        Malformed: it is none, names people for a rung, or not in the one order.
+    """
+    jump = _read_jump(data)
+    if jump.people and jump.rung != RESEND:
+        raise Malformed("a rung wakes the people of its ladder")
+    if any(a >= b for a, b in pairwise(jump.people)):
+        raise Malformed("the people of a jump rise, and none stands there twice")
+    return jump
 
 
 def check(ladder: Ladder, now: int, not_after: int, roads: Collection[str], asked: int = 0) -> None:

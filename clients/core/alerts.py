@@ -342,6 +342,12 @@ def answers(view: View, root: bytes) -> list[tuple[bytes, Answer]]:
     return [(key[32:], answer) for key, answer in records.ANSWERS.scan(view, root) if answer.seq]
 
 
+def is_answered(view: View, root: bytes, device: bytes) -> bool:
+    """Whether a device has answered an alert: with one of the answers that it offers, if it offers any."""
+    answer, alert = records.ANSWERS.get(view, root + device), records.ALERTS.get(view, root)
+    return answer is not None and (bool(answer.option) or alert is None or not alert.options)
+
+
 def option_text(alert: Alert, option: int) -> str:
     """What an option's number means; empty for a plain acknowledgement, and for a number that means nothing."""
     try:

@@ -21,7 +21,7 @@ from keys.approval import check_rule, check_signed
 from keys.body import Approval, read_approval, read_refused_attempt, read_review, read_withheld
 from keys.envelope import Claimed, Kind, check_body, verify_run
 from keys.errors import BadSignature, KeysError, NotPermitted, NotTrusted
-from keys.ladder import Escalated, Ladder, Why, read_escalated, read_jump, read_ladder
+from keys.ladder import RESEND, Escalated, Jump, Ladder, Why, read_escalated, read_jump, read_ladder
 from keys.policy import Verb
 
 KINDS: Final = frozenset({Kind.APPROVAL, Kind.JUMP, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.REVIEW, Kind.WITHHELD})
@@ -182,6 +182,14 @@ def reviewed(view: View, root: bytes) -> tuple[bytes, int] | None:
 def withheld(view: View, since: int) -> list[Announced]:
     """The attempts since then (ms) that devices have refused their own users, the oldest first."""
     return [record for _, record in records.ANNOUNCED.scan(view, ATTEMPTED) if record.time >= since]
+
+
+def resent(view: View, root: bytes) -> list[tuple[int, bytes, Jump]]:
+    """When an officer's device had an alert brought again, and to whom, in order."""
+    jumps = [
+        (r.time, r.device, read_jump(r.body)) for _, r in records.ANNOUNCED.scan(view, root) if r.kind is Kind.JUMP
+    ]
+    return [one for one in jumps if one[2].rung == RESEND]
 
 
 def escalations(view: View, root: bytes) -> list[tuple[int, Escalated]]:

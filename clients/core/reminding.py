@@ -22,7 +22,7 @@ def take(turn: Turn, frame: wire.Remind) -> None:
         return
     if not alerts.standing(turn.draft, frame.root, turn.now).holds:
         return
-    if records.ANSWERS.get(turn.draft, frame.root + turn.me.device) is not None:
+    if alerts.is_answered(turn.draft, frame.root, turn.me.device):
         return
     channel = frame.place.channel if frame.place else b""
     records.REMINDERS.put(turn.draft, frame.root, Reminder(frame.notice, frame.rung, channel, turn.now, shown=False))

@@ -20,7 +20,13 @@ STATES: Final = {
     Reached.DELIVERED: "SILENT, delivered",
     Reached.SHOWN: "SILENT, has seen it",
 }
-WHY: Final = {Why.DUE: "due", Why.JUMP: "an officer jumped", Why.FALLBACK: "the fallback", Why.MISSED: "missed"}
+WHY: Final = {
+    Why.DUE: "due",
+    Why.JUMP: "an officer jumped",
+    Why.FALLBACK: "the fallback",
+    Why.MISSED: "missed",
+    Why.ASKED: "asked for",
+}
 IN_THE_WAY: Final[dict[str, str]] = {
     Lack.REVOKED: "every device revoked",
     Lack.NO_DEVICE: "no device",
@@ -95,6 +101,10 @@ def ladder_lines(station: Station, board: Board) -> list[str]:
         found.append(
             f"  {iso(time)[11:19]} rung {fired.rung + 1} ({WHY[fired.why]}): {people}, {road}; {fired.woken} woken{missed}"
         )
+    for time, by, jump in board.resent:
+        people = ", ".join(person_name(station, p) for p in jump.people) or "everybody silent"
+        who = visible_name(station.name(by)) or short(by)
+        found += wrapped(f"  {iso(time)[11:19]} brought again by ", f"{who}: {people}, on their devices")
     if board.ladder is None or board.alert.how or not board.silent:
         return found
     following = board.fired[-1][1].rung + 1 if board.fired else 0
@@ -127,6 +137,10 @@ def as_object(board: Board) -> dict[str, object]:
         "by_option": [{"text": text, "people": [r.person.hex() for r in rows]} for text, rows in board.by_option()],
         "people": [_person(r) for r in board.rows],
         "ladder": [_fired(time, fired) for time, fired in board.fired],
+        "brought_again": [
+            {"time": iso(time), "by": by.hex(), "people": [person.hex() for person in jump.people]}
+            for time, by, jump in board.resent
+        ],
     }
 
 

@@ -12,14 +12,17 @@ from typing import Final
 import click
 
 from clients import emergencies
-from clients.board import Board, Ways
-from clients.core.errors import Unknown
+from clients.board import Board, Row, Ways
+from clients.core.errors import NotNow, Unknown
+from clients.core.text import visible_name
 from clients.device import SYNC, alert_object, device, not_reached, short
 from clients.officer import screens
 from clients.officer.alert import find
+from clients.officer.preview import wrapped
 from clients.officer.reach import ways
 from clients.shell import Verb, agree, asked, run, show, tell
 from clients.station import Station, Waiting
+from keys.ladder import RESEND
 
 NOT_ALL: Final = 1
 OUT_OF_TIME: Final = 5
@@ -103,41 +106,59 @@ def _print(station: Station, board: Board) -> None:
 
 @click.command(cls=Verb)
 @click.argument("root", metavar="ALERT")
-@click.option("--rung", type=click.IntRange(1, 17), default=1, show_default=True, help="Which rung of its ladder.")
+@click.argument("who", metavar="[WHO]...", nargs=-1)
+@click.option("--rung", type=click.IntRange(1, 17), help="Fire this rung of its ladder instead, and go on from there.")
 @click.option("--reason", required=True, help="Why now: it goes to the officers, end to end; its hash into the log.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
-def remind(root: str, rung: int, reason: str, yes: bool, timeout: float) -> int:
-    """Wake the silent of ALERT again, at once: jump to a rung of its ladder. Who has answered is left in peace.
+def remind(root: str, who: tuple[str, ...], rung: int | None, reason: str, yes: bool, timeout: float) -> int:
+    """Bring ALERT again to the devices of the silent, at once: of everybody silent, or of WHO, by name. With --rung jump to a rung
+    of its ladder. Who has answered is left in peace; once in 30 seconds.
 
-    Example: outrider alert remind 3fa29c01 --rung 2 --reason "convoy leaves in ten minutes"
+    Example: outrider alert remind 3fa29c01 Lena --reason "convoy leaves in ten minutes"
     """
+    if who and rung:
+        raise click.UsageError("a rung wakes the people of its ladder: name people, or a rung")
     with device() as station:
         run(station.sync(timeout))
         found = find(station, root)
         if isinstance(found, Waiting):
             raise Unknown(f"{short(found.root)} is a draft that nobody has been sent")
         board = station.board(found.root)
-        if board.ladder is None or board.ladder.rung(rung - 1) is None:
+        if rung and (board.ladder is None or board.ladder.rung(rung - 1) is None):
             missing = f"has no such rung {rung}" if board.ladder else "has no ladder, so no such rung"
-            raise Unknown(f"that alert {missing}: send an update to reach them again")
-        names = ", ".join(row.name for row in board.silent) or "nobody: everybody has answered"
+            raise Unknown(f"that alert {missing}: without --rung it is brought to the silent again")
+        people = [_silent(board, name) for name in who]
+        woken = people if people or rung else board.silent
+        names = (
+            ", ".join(visible_name(row.name, 30) for row in woken or board.silent) or "nobody: everybody has answered"
+        )
         if not yes:
-            agree(f"Fire rung {rung} now, for {names}?", "--yes")
-        item = station.jump(found.root, rung - 1, reason)
+            agree(f"{f'Fire rung {rung}' if rung else 'Bring it again'} now, for {names}?", "--yes")
+        at = rung - 1 if rung else RESEND
+        item = station.jump(found.root, at, reason, [row.person for row in people])
         report = run(station.sync(timeout))
         delivery = station.delivery(item)
+    kept = "KEPT HERE: " if delivery.state == "kept" else ""
+    done = f"{kept}{f'JUMPED to rung {rung} of' if rung else 'BROUGHT AGAIN'} {short(found.root)}{'' if rung else f': {names}'}"
     show(
-        {"root": found.root.hex(), "rung": rung, "state": delivery.state, "refused": delivery.refused},
-        *(
-            []
-            if delivery.refused
-            else [
-                f"{'KEPT HERE: a jump' if delivery.state == 'kept' else 'JUMPED'} to rung {rung} of {short(found.root)}"
-            ]
-        ),
+        {"root": found.root.hex(), "rung": rung, "people": [row.person.hex() for row in woken]}
+        | {"state": delivery.state, "refused": delivery.refused},
+        *([] if delivery.refused else wrapped("", done)),
     )
     if delivery.refused:
         tell(f"outrider: refused: {delivery.refused}")
         return REFUSED
-    return not_reached(report.error, "the jump is kept, and goes next time") if delivery.state == "kept" else 0
+    return not_reached(report.error, "it is kept, and goes next time") if delivery.state == "kept" else 0
+
+
+def _silent(board: Board, name: str) -> Row:
+    """The one silent person who is called so, or whose id begins so. Raises Unknown, NotNow."""
+    wanted = name.casefold()
+    fits = [row for row in board.rows if row.name.casefold() == wanted or row.person.hex().startswith(wanted)]
+    if len(fits) != 1:
+        silent = ", ".join(visible_name(row.name, 30) for row in board.silent) or "nobody"
+        raise Unknown(f"{len(fits)} people of that alert are called {name!r}; silent: {silent}")
+    if not fits[0].silent:
+        raise NotNow(f"{visible_name(fits[0].name, 30)} has answered, and is left in peace")
+    return fits[0]

@@ -35,7 +35,7 @@ from keys.credential import Certified
 from keys.envelope import Marking
 from keys.errors import BadSignature, CharterRefused, Expired, KeysError, Malformed, NotPermitted
 from keys.identity import ChannelId
-from keys.ladder import read_jump
+from keys.ladder import RESEND, read_jump
 from keys.policy import Policy, Verb
 
 ENDING: Final = {
@@ -308,6 +308,8 @@ def jump(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         body = read_jump(data)
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
+    if body.rung == RESEND:
+        return run.stream, ladder.resend(view, body.root, body.people, run.stream.seq + 1, run.now)
     return run.stream, ladder.jump(view, body.root, body.rung, run.now)
 
 

@@ -5,6 +5,7 @@
     answered   an ACK: nothing more to that person; perhaps the stop rule is met
     ended      an UPDATE, CANCEL or ALL_CLEAR of it is placed
     jump       an officer's JUMP: that rung at once, and on from there
+    resend     an officer's JUMP by no rung: to the devices of the silent again
     tick       the timer: one alert at a time, whichever is due first
 
 Each gives effects for the transaction of the envelope that caused it, so what is logged and what is done are one. A rung is
@@ -53,9 +54,10 @@ from keys.emergency import CaseKind, read_case
 from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.identity import ChannelId, PersonId, Random
-from keys.ladder import APP, Escalated, Ladder, Rung, Why, read_ladder
+from keys.ladder import APP, RESEND, SHORTEST, Escalated, Ladder, Rung, Why, read_ladder
 
 JUMP_RETRY: Final = 1_000  # ms
+RESEND_EVERY: Final = 30_000  # ms
 
 
 def begin(view: View, row: AlertRow, references: Sequence[bytes] = ()) -> tuple[Effect, ...]:
@@ -174,6 +176,32 @@ def jump(view: View, root: bytes, rung: int, now: int) -> tuple[Effect, ...]:
     if row.at.waiting is Waiting.JUMP:
         raise Refused(Refusal.BUSY, "another jump is just being made", JUMP_RETRY)
     return (PutPosition(root, replace(row.at, rung=rung, waiting=Waiting.JUMP, due=0)),)
+
+
+def resend(view: View, root: bytes, people: Sequence[bytes], seq: int, now: int) -> tuple[Effect, ...]:
+    """An officer has an alert brought again to the devices of those of these people (none: of everybody) who are silent. Its ladder,
+    if it has one, goes on as it stands. The JUMP at `seq` of the control channel is its entry.
+
+    Raises:
+        Refused: DENIED, EXPIRED, SCHEMA as `jump`; LIMIT within `RESEND_EVERY` of the last time.
+    """
+    row = view.alert(root)
+    if row is None or row.emergency:
+        raise denied()
+    if row.ended is not Ending.NONE or now > row.not_after:
+        raise Refused(Refusal.EXPIRED, "this alert has ended: it wakes nobody any more")
+    if not row.begun:
+        raise Refused(Refusal.SCHEMA, "this alert is not sent yet")
+    if any(f.why is Why.ASKED and now - f.time < RESEND_EVERY for f in view.firings(root)[-1:]):
+        raise Refused(Refusal.LIMIT, f"it was brought to them again a moment ago: wait {RESEND_EVERY // 1000} s")
+    silent = view.silent(root)
+    woken = [person for person in silent if not people or person in people]
+    if not woken:
+        raise Refused(Refusal.SCHEMA, "nobody of those is silent")
+    number, time = row.at.firings + 1, max(now, view.log_end().time)
+    notices = _notices(view, row, Rung(SHORTEST, APP, []), woken, number, RESEND, time)
+    fired = Firing(number, RESEND, APP, Why.ASKED, time, seq, len(woken), 0)
+    return PutFiring(root, fired, notices), PutPosition(root, replace(row.at, firings=number))
 
 
 # --- the timer ---

@@ -283,7 +283,7 @@ async def answers_and_rungs(b: Broadcast, root: str) -> None:
     rows = [line.strip() for line in screen.splitlines()]
     order = [next(n for n, row in enumerate(rows) if row.startswith(name)) for name in ("Lena", "Ayo", "! Emil")]
     assert order[0] < min(order[1:])
-    assert "2 of 4 answered: 2 silent, 1 CORDON SET, 1 DELAYED" in screen
+    assert "2 of 4 answered: 2 silent (2 kept), 1 CORDON SET, 1 DELAYED" in screen
 
 
 def brevity(b: Broadcast) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keys import ladder
 from keys.canonical import encode
 from keys.errors import LadderRefused, Malformed
-from keys.ladder import APP, Escalated, Jump, Ladder, Rung, Stop, Why, check, duration, read_ladder, words
+from keys.ladder import APP, RESEND, Escalated, Jump, Ladder, Rung, Stop, Why, check, duration, read_ladder, words
 from tests.keys.goldens import check_golden
 from tests.keys.shapes import takes_one_encoding
 
@@ -30,7 +30,8 @@ RECORDS = [
     pytest.param(WHOLE, read_ladder, id="Ladder"),
     pytest.param(PLAIN, read_ladder, id="Ladder plain"),
     pytest.param(Escalated(R, 2, 1, "sms", Why.FALLBACK, [LENA], 1, 0), ladder.read_escalated, id="Escalated"),
-    pytest.param(Jump(R, 16, R, NOW), ladder.read_jump, id="Jump"),
+    pytest.param(Jump(R, 16, R, NOW, []), ladder.read_jump, id="Jump"),
+    pytest.param(Jump(R, RESEND, R, NOW, [RUTH]), ladder.read_jump, id="Jump by no rung"),
 ]
 ROADS = st.from_regex(r"\A[a-z][a-z0-9-]{0,31}\Z")
 PEOPLE = st.lists(st.binary(min_size=16, max_size=16), max_size=4, unique=True).map(sorted)
@@ -52,6 +53,19 @@ def test_one_encoding(value: object, read: Read) -> None:
 @pytest.mark.parametrize(("value", "read"), RECORDS)
 def test_golden(value: object, read: Read, request: pytest.FixtureRequest) -> None:
     check_golden("ladder.json", request.node.callspec.id, encode(value))
+
+
+@pytest.mark.parametrize(
+    "jump",
+    [
+        pytest.param(Jump(R, 0, R, NOW, [RUTH]), id="people for a rung"),
+        pytest.param(Jump(R, RESEND, R, NOW, [RUTH, RUTH]), id="somebody twice"),
+        pytest.param(Jump(R, RESEND + 1, R, NOW, []), id="no such rung"),
+    ],
+)
+def test_jumps_that_are_none(jump: Jump) -> None:
+    with pytest.raises(Malformed):
+        ladder.read_jump(encode(jump))
 
 
 @given(LADDERS)

@@ -80,13 +80,13 @@ def test_a_broadcast_from_first_word_to_all_clear(post: Post, monkeypatch: pytes
     assert post("Ayo", "read").code == 0
     board = post("Chen", "alert", "show", root)
     assert board.code == 1
-    assert "1 of 3 answered: 2 silent, 1 CORDON SET" in board.out
+    assert "1 of 3 answered: 2 silent (1 seen, 1 kept), 1 CORDON SET" in board.out
     rows = [line.strip() for line in board.out.splitlines()]
     ayo, lena, emil = (
         next(n for n, row in enumerate(rows) if row.startswith(name)) for name in ("Ayo", "Lena", "! Emil")
     )
     assert max(ayo, lena) < emil
-    assert "SILENT, not delivered" in rows[lena]
+    assert "SILENT, kept for them" in rows[lena]
     assert "SILENT, has seen it" in rows[ayo]
     assert "two units" in rows[emil]
     watched = post("Chen", "alert", "watch", root, "--once")
@@ -190,8 +190,17 @@ def test_watch_ends_when_the_time_is_over(post: Post) -> None:
     root = approved(post, submitted(post, *CROWD, *RESIDENCE))
     ran = post("Chen", "alert", "watch", root[:8], "--timeout", "2")
     assert (ran.code, "the time is over" in ran.err) == (5, True)
-    none = post("Chen", "alert", "remind", root[:8], "--reason", "x", "--yes")
+    none = post("Chen", "alert", "remind", root[:8], "--rung", "1", "--reason", "x", "--yes")
     assert (none.code, "no such rung" in none.err) == (2, True)
+    unknown = post("Chen", "alert", "remind", root[:8], "Nobody", "--reason", "x", "--yes")
+    assert (unknown.code, "silent: Ayo, Lena" in unknown.err) == (2, True)
+    again = post("Chen", "alert", "remind", root[:8], "Lena", "--reason", "the convoy leaves", "--yes")
+    assert (again.code, again.out) == (0, f"BROUGHT AGAIN {root[:8]}: Lena\n")
+    soon = post("Chen", "alert", "remind", root[:8], "--reason", "x", "--yes")
+    assert (soon.code, "wait 30 s" in soon.err) == (6, True)
+    assert f"REMINDER: alert {root[:8]} waits for your answer" in post("Lena", "read").out
+    board = post("Dara", "alert", "watch", root[:8], "--once").out
+    assert "brought again by Chen: Lena, on their devices" in board
 
 
 def test_a_draft_is_sent_once(post: Post) -> None:

@@ -14,13 +14,14 @@ from gateway import wire
 from gateway.core import limits
 from gateway.core.broadcast import Ending
 from gateway.core.errors import Refused
+from gateway.core.ladder import RESEND_EVERY
 from gateway.wire import Refusal
 from keys.alert import AlertType, ladder_commitment, sign_approval, sign_writer
 from keys.body import Ack, LadderOpening, Review, Withheld, read_refused_attempt
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, read, seal
 from keys.identity import ChannelId, receipt_stream
-from keys.ladder import Jump, Ladder, Rung, Stop
+from keys.ladder import RESEND, Jump, Ladder, Rung, Stop, Why
 from tests.gateway.core.alarm import Alarm, alarm
 from tests.gateway.core.checks import accepted
 from tests.gateway.core.world import Party
@@ -574,7 +575,7 @@ def laddered(a: Alarm) -> Made:
 
 def test_an_officer_jumps(a: Alarm) -> None:
     alert = laddered(a)
-    body = encode(Jump(alert.root, 0, bytes(32), a.world.now))
+    body = encode(Jump(alert.root, 0, bytes(32), a.world.now, []))
     accepted(a.chen.say(Kind.JUMP, a.world.charter.control_channel, body))
 
 
@@ -584,14 +585,36 @@ def test_an_officer_jumps(a: Alarm) -> None:
         pytest.param("agent", None, Refusal.ROLE, id="an agent"),
         pytest.param("guest", None, Refusal.ROLE, id="a guest"),
         pytest.param("chen", b"\x90", Refusal.SCHEMA, id="no jump"),
-        pytest.param("chen", encode(Jump(bytes(32), 0, bytes(32), 1)), Refusal.DENIED, id="of no alert"),
+        pytest.param("chen", encode(Jump(bytes(32), 0, bytes(32), 1, [])), Refusal.DENIED, id="of no alert"),
     ],
 )
 def test_a_jump_that_is_refused(a: Alarm, who: str, body: bytes | None, refusal: Refusal) -> None:
     alert = laddered(a)
-    data = body or encode(Jump(alert.root, 0, bytes(32), a.world.now))
+    data = body or encode(Jump(alert.root, 0, bytes(32), a.world.now, []))
     answer = getattr(a, who).say(Kind.JUMP, a.world.charter.control_channel, data)
     assert answer.refusal is refusal, answer
+
+
+def test_an_officer_has_it_brought_again(a: Alarm) -> None:
+    """Without any ladder, to one of the silent; once in a while; to nobody who has answered."""
+    alert = a.out()
+    control, guest, agent = a.world.charter.control_channel, a.guest.identity.person, a.agent.identity.person
+
+    def again(*people: bytes) -> Any:
+        return a.chen.say(Kind.JUMP, control, encode(Jump(alert.root, RESEND, bytes(32), a.world.now, list(people))))
+
+    answer = accepted(again(guest))
+    (firing,) = a.world.view.firings(alert.root)
+    assert (firing.rung, firing.why, firing.woken, firing.seq) == (RESEND, Why.ASKED, 1, answer.places[0].seq)
+    assert [(n.person, n.road) for n in a.world.view.notices(alert.root, 0, 9)] == [(guest, "app")]
+    late = again()
+    assert (late.refusal, late.statement is not None) == (Refusal.LIMIT, True)
+    a.world.now += RESEND_EVERY
+    accepted(a.chen.say(Kind.JUMP, control, encode(Jump(alert.root, RESEND, bytes(32), a.world.now, [])), attempt=1))
+    assert {n.person for n in a.world.view.notices(alert.root, 0, 9) if n.firing == 2} == {guest, agent}
+    a.world.now += RESEND_EVERY
+    accepted(ack(a, a.guest, alert, 17))
+    assert again(guest).refusal is Refusal.SCHEMA
 
 
 def test_a_partner_s_officer_jumps_on_no_ladder() -> None:
@@ -601,7 +624,7 @@ def test_a_partner_s_officer_jumps_on_no_ladder() -> None:
     a.world.mission.charter = a.world.charter
     theirs = a.world.enrolled("officer", house=a.world.mission.partner)
     alert = laddered(a)
-    body = encode(Jump(alert.root, 0, bytes(32), a.world.now))
+    body = encode(Jump(alert.root, 0, bytes(32), a.world.now, []))
     answer = theirs.say(Kind.JUMP, a.world.charter.control_channel, body)
     assert answer.refusal is Refusal.ROLE
 

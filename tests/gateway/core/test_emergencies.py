@@ -216,7 +216,7 @@ def test_attack_05_no_alert_ends_an_sos_and_nobody_jumps_on_it(a: Alarm) -> None
     root = sos(a)
     ending = a.draft(type=AlertType.CANCEL, references=[root])
     refused(a.announce(ending), Refusal.SCHEMA)
-    body = encode(Jump(root, 0, bytes(32), a.world.now))
+    body = encode(Jump(root, 0, bytes(32), a.world.now, []))
     refused(a.chen.say(Kind.JUMP, a.world.charter.control_channel, body), Refusal.DENIED)
     assert row(a, root).ended is Ending.NONE
 
