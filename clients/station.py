@@ -19,7 +19,7 @@ from clients import views
 from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import alerts, beside, conversation, emergencies, records, reminding, resync
+from clients.core import alerts, beside, conversation, emergencies, proof, records, reminding, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -45,6 +45,7 @@ from keys.envelope import Marking, Precedence
 from keys.errors import KeysError
 from keys.identity import SigningKey
 from keys.policy import DESK
+from keys.tlog.checkpoint import Checkpoint
 
 RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
 ACCEPTED_SECONDS: Final = 20.0
@@ -321,6 +322,10 @@ class Station(Discloser):
 
     def status(self) -> Status:
         return self.act(lambda work: views.status(work, online=self.online, clock_off=self.clock_off))
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint of the log that this device has verified."""
+        return proof.held(self._ledger, self.charter)
 
     def alarms(self) -> list[Alarm]:
         """What was noticed, the oldest first."""

@@ -339,6 +339,13 @@ class GetReach(Frame, frozen=True, tag=22):
     after: Id
 
 
+class GetWitnessed(Frame, frozen=True, tag=26):
+    """The newest checkpoint that the witnesses' quorum has cosigned, and how it stands to the one held (0: none)."""
+
+    id: RequestId
+    held: Uint
+
+
 class GetEscalation(Frame, frozen=True, tag=23):
     """How an alert's ladder stands, and what became of its notices after the number `after` (0: from the first). Officers of home
     who may alert; answered by Escalation."""
@@ -437,6 +444,14 @@ class Proven(Frame, frozen=True, tag=76):
     checkpoint: Note
     consistency: Annotated[list[Hash], Meta(max_length=64)]
     paths: Annotated[list[Path], Meta(max_length=64)]
+
+
+class Witnessed(Frame, frozen=True, tag=88):
+    """Empty where nothing was cosigned yet. `consistency` leads from the smaller of the two checkpoints to the larger."""
+
+    id: RequestId
+    checkpoint: Note
+    consistency: Annotated[list[Hash], Meta(max_length=64)]
 
 
 class Logged(Frame, frozen=True, tag=77):
@@ -589,6 +604,7 @@ FromDevice = (
     | GetEnrolments
     | Grant
     | GetReach
+    | GetWitnessed
     | GetEscalation
 )
 FromGateway = (
@@ -605,6 +621,7 @@ FromGateway = (
     | KeyPackages
     | Certificates
     | Proven
+    | Witnessed
     | Logged
     | CharterNote
     | Directory

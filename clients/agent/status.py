@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 import click
 
+from clients.approving import error_of
+from clients.core.cosigned import Cosigned, judge
 from clients.core.records import Alarm
 from clients.core.text import visible
 from clients.device import SYNC, device, short
 from clients.moments import iso, now
 from clients.shell import Verb, run, show, tell
+from clients.station import Station
 from clients.views import Status
+from gateway import wire
 
 CLOCK_APART = 60_000  # ms between the clocks that are worth a word
 
@@ -26,15 +30,57 @@ def status(offline: bool, timeout: float) -> int:
     with device() as station:
         report = None if offline else run(station.sync(timeout))
         told, alarms = station.status(), station.alarms()
+        asked = report is not None and report.connected and bool(station.charter.policy.witnesses)
+        cosigned = run(_cosigned(station)) if asked else None
     linked = report is not None and report.connected
     show(
-        status_object(told) | {"link": linked, "alarm_list": [alarm_object(a) for a in alarms]},
+        status_object(told)
+        | {
+            "link": linked,
+            "alarm_list": [alarm_object(a) for a in alarms],
+            "witnesses": None if cosigned is None else cosigned_object(cosigned),
+        },
         *status_lines(told, _link(linked, offline)),
+        *([] if cosigned is None else cosigned_lines(cosigned)),
         *(f"ALARM    {iso(a.time)} {a.kind.name}{_where(a)}: {visible(a.detail)}" for a in alarms),
     )
     if report is not None and not linked:
         tell(f"outrider: gateway not reached: {visible(report.error)}")
     return 0 if linked or offline else 3
+
+
+async def _cosigned(station: Station) -> Cosigned:
+    """Ask what the charter's witnesses have seen of the log. Raises NotReached."""
+    charter, held = station.charter, station.checkpoint()
+    async with station.session():
+        frame = await station.ask(lambda i: wire.GetWitnessed(i, 0 if held is None else held.size))
+    if not isinstance(frame, wire.Witnessed):
+        raise error_of(frame)
+    return judge(charter, held, frame)
+
+
+def cosigned_object(found: Cosigned) -> dict[str, object]:
+    """What witnesses have seen, as `--json` prints it; age in seconds, null where nobody has cosigned."""
+    return {
+        "names": list(found.names),
+        "size": found.size,
+        "age": (now() - found.time) / 1000 if found.time else None,
+        "quorum": found.reached,
+        "wrong": found.wrong or None,
+    }
+
+
+def cosigned_lines(found: Cosigned) -> list[str]:
+    """What witnesses have seen, for people."""
+    if found.wrong:
+        return [f"ALARM    what witnesses are said to have seen does not hold: {visible(found.wrong)}"]
+    names = ", ".join(map(visible, found.names)) or "nobody"
+    if not found.reached:
+        return [f"witness  not yet cosigned by the quorum: {names} so far. Nothing waits for it"]
+    lines = [f"witness  {found.size} entries, cosigned by {names}, {_age(max(0, now() - found.time))}"]
+    if found.stale(now()):
+        lines.append("WARNING  no witness has seen the log for over 10 minutes: it may be shown to you alone")
+    return lines
 
 
 def _link(linked: bool, offline: bool) -> str:

@@ -319,6 +319,10 @@ class Sequencer:
         """The hashes of the tree signed for last."""
         return TreeHashes(self.head.edge, self._cache)
 
+    def witnessed(self) -> bytes | None:
+        """The newest checkpoint that was cosigned by the witnesses' quorum; its tree is a beginning of this one."""
+        return self._folder.witnessed()
+
     async def covered(self, size: int) -> None:
         """Return once a published checkpoint covers `size` entries."""
         if self.head.size >= size:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from aiohttp import WSMsgType, web
 
 from gateway import wire
-from gateway.audit.prove import prove
+from gateway.audit.prove import prove, witnessed
 from gateway.core import answers, limits, requests
 from gateway.core.append import Gateway
 from gateway.core.errors import Refused
@@ -247,6 +247,11 @@ class Conversation:
             self.newest = max(self.newest, stored.index)
         self.say(wire.Done(frame.id, len(rows)))
 
+    async def _witnessed(self, frame: wire.GetWitnessed) -> None:
+        charter = self._service.charter
+        assert charter is not None  # there is a session
+        self.say(witnessed(self._service.sequencer, frame, charter.witness_policy))
+
     async def _reach(self, frame: wire.GetReach) -> None:
         with self._service.store.snapshot() as view:
             answer = answers.reach(view, self.who, frame, self._hub, self._service.now())
@@ -442,5 +447,6 @@ SPECIAL: Final[Mapping[type, Any]] = {
     wire.Fetch: Conversation._fetch,
     wire.Prove: Conversation._prove,
     wire.GetReach: Conversation._reach,
+    wire.GetWitnessed: Conversation._witnessed,
 }
 """What only a session may ask, and what is answered here and not by the core's front doors."""
