@@ -18,13 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 import psutil
+from click.testing import CliRunner
 
 from gateway import config, wire
 from gateway.config import Address, Tls, render
+from gateway.main import main
 from keys.charter import Charter
 from keys.envelope import Kind
 from keys.request import read_request
@@ -81,9 +84,11 @@ class Fleet:
         return [sys.executable, *starter, *arguments]
 
     def _run(self, *arguments: str) -> None:
-        done = subprocess.run(self._command(*arguments), cwd=CHECKOUT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise GatewayFailed(f"{arguments[0]}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        """One of the operator's commands, in this process: beside whatever loop runs here."""
+        with ThreadPoolExecutor(1) as beside:
+            done = beside.submit(CliRunner().invoke, main, arguments).result()
+        if done.exit_code:
+            raise GatewayFailed(f"{arguments[0]}: exit {done.exit_code}\n{done.output}")
 
     def found(self) -> None:
         """Make the gateway's folder and install the charter that names it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
 import pytest
@@ -61,8 +62,9 @@ def _sample(info: inspect.Type, none: bool) -> Any:
     raise AssertionError(info)
 
 
-def values(kind: object) -> st.SearchStrategy[Any]:
-    """All values of a type."""
+@cache
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """All values of a type; made once, since a test that draws asks for each example."""
     return _values(inspect.type_info(kind))
 
 
