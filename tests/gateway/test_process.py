@@ -386,7 +386,10 @@ def test_status(live: Live) -> None:
     asked = live.folder / "asked.toml"
     asked.write_text(re.sub("metrics = .*", f'metrics = "127.0.0.1:{live.gateway.metrics}"', text))
     done = command("status", "--config", asked, "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"schema": 1, "ready": True, "wrong": []})
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"schema": 1, "ready": True, "wrong": [], "remarks": []},
+    )
     terminate(live.gateway)
     assert command("status", "--config", asked).returncode == 3
 
