@@ -74,6 +74,7 @@ class Kind(IntEnum):
     REVIEW = 32
     UNLOCK = 33
     WITHHELD = 34
+    DESTRUCTION = 35
 
     @property
     def label(self) -> str:
@@ -99,6 +100,7 @@ PUBLISHED: Final = frozenset(
         Kind.DISCLOSURE,
         Kind.AUDITOR_READ,
         Kind.TOMBSTONE,
+        Kind.DESTRUCTION,
         Kind.CHANNEL_CREATED,
         Kind.GATEWAY_ACT,
         Kind.RESYNC_APPROVAL,

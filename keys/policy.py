@@ -47,6 +47,7 @@ class Verb(StrEnum):
     CHARTER = "charter"
     DIRECTORY = "directory"
     DISCLOSE = "disclose"
+    DESTROY = "destroy"
     AUDIT = "audit"
 
 

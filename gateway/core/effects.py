@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position
-from gateway.core.view import CertificateRow, DisclosureRow, Invitation, Member, Stored, Stream
+from gateway.core.view import CertificateRow, DestructionRow, DisclosureRow, Invitation, Member, Stored, Stream
 from gateway.wire import NoticeState, Refusal
 from keys.authority import RevocationList
 from keys.identity import PersonId
@@ -320,6 +320,38 @@ class PutDisclosed:
     device: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PutExpiry:
+    """The body at this place ends at this moment (ms)."""
+
+    channel: bytes
+    seq: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutSwept:
+    """The channel's content up to this seq was destroyed by its class's rule."""
+
+    channel: bytes
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutDestruction:
+    """An order to destroy bodies, or that it was carried out."""
+
+    row: DestructionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """The bodies at these seqs of a channel are destroyed; their envelopes stay."""
+
+    channel: bytes
+    seqs: tuple[int, ...]
+
+
 Effect = (
     Append
     | PutStream
@@ -358,6 +390,10 @@ Effect = (
     | PutDisclosure
     | PutVote
     | PutDisclosed
+    | PutExpiry
+    | PutSwept
+    | PutDestruction
+    | Destroy
 )
 
 

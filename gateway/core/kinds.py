@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from gateway.core import alerts, attempts, control, disclosures, emergencies, limits, resync, roster
-from gateway.core.effects import Effect
+from gateway.core import alerts, attempts, control, disclosures, emergencies, limits, resync, retention, roster
+from gateway.core.effects import Effect, PutExpiry
 from gateway.core.errors import Refused, denied
 from gateway.core.run import (
     Run,
@@ -54,7 +54,13 @@ def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     _check_epoch(run)
     for verified, body in zip(run.verified, run.bodies, strict=True):
         _check_private_message(body, run, verified.context.epoch, authenticated_data(verified.header.context))
-    return run.stream, effects
+    return run.stream, (*effects, *_ends(run))
+
+
+def _ends(run: Run) -> list[PutExpiry]:
+    """Bodies that end before their class's rule."""
+    contexts = (verified.context for verified in run.verified)
+    return [PutExpiry(run.stream.id, run.stream.seq + n, c.expires) for n, c in enumerate(contexts, 1) if c.expires]
 
 
 def _check_epoch(run: Run) -> None:
@@ -208,6 +214,8 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.DISCLOSURE_REQUEST: disclosures.request,
     Kind.DISCLOSURE_VOTE: disclosures.vote,
     Kind.DISCLOSURE: disclosures.disclosure,
+    Kind.DESTRUCTION: retention.destruction,
+    Kind.TOMBSTONE: retention.tombstone,
     Kind.UNLOCK: unlock,
     Kind.CERTIFICATE: control.certificate,
     Kind.REVOCATION_LIST: control.revocation_list,

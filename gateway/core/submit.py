@@ -53,6 +53,8 @@ ALERTING: Final = frozenset(
         Kind.DISCLOSURE_REQUEST,
         Kind.DISCLOSURE_VOTE,
         Kind.DISCLOSURE,
+        Kind.DESTRUCTION,
+        Kind.TOMBSTONE,
     }
 )
 """Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's

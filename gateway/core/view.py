@@ -217,11 +217,47 @@ class DisclosureRow:
     answered: frozenset[bytes] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An envelope with content whose body is still kept."""
+
+    channel: ChannelId
+    seq: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestructionRow:
+    """An order by one person to destroy bodies, by its header hash; `done` once another has confirmed it."""
+
+    order: bytes
+    person: PersonId
+    body: bytes
+    done: bool
+
+
 class View(Broadcasts, Protocol):
     """Look-ups. None or an empty sequence where there is nothing; never an exception for that."""
 
     def charter(self) -> Charter | None: ...
     def charter_notes(self) -> Sequence[bytes]: ...
+    def expired(self, now: int, limit: int) -> Sequence[Content]:
+        """Content whose own end has passed (ms), by channel and seq."""
+        ...
+
+    def channels_kept(self) -> Sequence[tuple[ChannelId, str, int]]:
+        """All channels: id, class, and the seq up to which their content was destroyed by the class's rule."""
+        ...
+
+    def content(self, channel: bytes, after: int, before: int, limit: int) -> Sequence[Content]:
+        """A channel's content from the seq after `after` on, of entries older than `before` (ms), by seq."""
+        ...
+
+    def content_between(self, channel: bytes, first: int, last: int) -> Sequence[Content]:
+        """A channel's content from seq first to last."""
+        ...
+
+    def destruction(self, order: bytes) -> DestructionRow | None: ...
     def disclosure(self, request: bytes) -> DisclosureRow | None: ...
     def disclosures_since(self, person: bytes, since: int) -> int:
         """How many requests a person has made since then (ms)."""

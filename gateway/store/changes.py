@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.store import broadcasts, disclosures
+from gateway.store import broadcasts, disclosures, retention
 
 Change = Callable[[apsw.Connection, Any], None]
 
@@ -295,6 +295,10 @@ CHANGES: Final[dict[type, Change]] = {
     e.PutDisclosure: disclosures.put_disclosure,
     e.PutVote: disclosures.put_vote,
     e.PutDisclosed: disclosures.put_disclosed,
+    e.PutExpiry: retention.put_expiry,
+    e.PutSwept: retention.put_swept,
+    e.PutDestruction: retention.put_destruction,
+    e.Destroy: retention.destroy,
 }
 
 

@@ -20,6 +20,7 @@ from gateway.core.view import (
 )
 from gateway.store.broadcasts import BroadcastRows
 from gateway.store.disclosures import DisclosureRows
+from gateway.store.retention import RetentionRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.charter import Charter, reopen
@@ -30,6 +31,7 @@ _STORED = (
     "SELECT s.id, e.seq, e.idx, e.time, e.nonce, e.header, e.signature, e.kind, e.device, e.number, e.precedence, e.body_hash,"
     " e.body_length, {body} FROM envelopes e JOIN streams s ON s.n = e.stream "
 )
+_KINDS = {kind.value: kind for kind in Kind}
 _WITH_BODY = _STORED.format(body="e.body")
 _WITHOUT_BODY = _STORED.format(body="NULL")
 _MEMBER = (
@@ -54,7 +56,7 @@ def _stored(row: tuple) -> Stored:  # type: ignore[type-arg]
         row[4],
         row[5],
         row[6],
-        Kind(row[7]),
+        _KINDS[row[7]],
         DeviceId(row[8]),
         row[9],
         row[10],
@@ -98,7 +100,7 @@ class Parsed:
         return self._charters[note]
 
 
-class SqliteView(BroadcastRows, DisclosureRows):
+class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
     """`core.view.View` over one connection."""
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:
@@ -365,10 +367,7 @@ class SqliteView(BroadcastRows, DisclosureRows):
         )
 
     def published(self, body_hash: bytes) -> Stored | None:
-        sql = (
-            _WITH_BODY
-            + "WHERE e.body_hash = ? AND e.kind IN " + _PUBLISHED + " LIMIT 1"
-        )
+        sql = _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN " + _PUBLISHED + " LIMIT 1"
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
 

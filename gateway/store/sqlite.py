@@ -81,6 +81,7 @@ def _existing(path: Path) -> apsw.Connection:
     try:
         db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
         db.execute("PRAGMA synchronous = EXTRA")
+        db.execute("PRAGMA secure_delete = ON")  # what was destroyed is overwritten
         application = db.pragma("application_id")
         db.execute("PRAGMA journal_mode = WAL")
     except apsw.NotADBError:

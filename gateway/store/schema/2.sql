@@ -12,7 +12,7 @@ ALTER TABLE streams ADD COLUMN beside BLOB NOT NULL DEFAULT x'';
 
 -- Bodies that the log publishes: approvals, stand-downs, refused attempts, escalations and jumps too; what is said of disclosures.
 DROP INDEX envelopes_published;
-CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 30, 31, 32, 34);
+CREATE INDEX envelopes_published ON envelopes (body_hash) WHERE kind IN (1, 3, 4, 9, 10, 15, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 30, 31, 32, 34, 35);
 
 CREATE TABLE alerts (
     root       BLOB PRIMARY KEY,
@@ -139,4 +139,26 @@ CREATE TABLE disclosure_answers (
     request BLOB NOT NULL,
     device  BLOB NOT NULL,
     PRIMARY KEY (request, device)
+) WITHOUT ROWID;
+
+-- How far the content of each channel was destroyed by its class's rule.
+CREATE TABLE sweeps (
+    stream BLOB PRIMARY KEY,
+    seq    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Bodies that end by themselves before that.
+CREATE TABLE expiries (
+    at     INTEGER NOT NULL,              -- ms
+    stream BLOB NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (at, stream, seq)
+) WITHOUT ROWID;
+
+-- What one person has ordered to be destroyed, until a second one has confirmed it; by the order's header hash.
+CREATE TABLE destructions (
+    request BLOB PRIMARY KEY,
+    person  BLOB NOT NULL,
+    body    BLOB NOT NULL,
+    done    INTEGER NOT NULL
 ) WITHOUT ROWID;
