@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from clients.auditor.verify.entries import Placed, Stream
-from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Seat
 from keys.body import Confirmed, Range, Receipt
-from keys.envelope import ENCRYPTED, Kind
+from keys.envelope import ENCRYPTED, Kind, Marking
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,8 @@ class Epoch:
     seq: int
     time: int
     author: bytes
+    channel_class: str
+    ceiling: Marking
     seats: dict[bytes, Seat]
 
 
@@ -118,13 +119,12 @@ class PlaceGap:
 
 
 class Accounts:
-    """Watches a reading. `registry` is set once there is one: certificates and revocations as of the end."""
+    """Watches a reading."""
 
     def __init__(self) -> None:
         self.channels: dict[bytes, ChannelAccount] = {}
         self.chain_gaps: list[ChainGap] = []
         self.place_gaps: list[PlaceGap] = []
-        self.registry: Registry | None = None
         self.end = 0  # ms: the time of the last entry
         self._numbers: dict[tuple[bytes, bytes], int] = {}
         self._places: dict[bytes, int] = {}
@@ -155,8 +155,10 @@ class Accounts:
             channel.left |= dict.fromkeys(known.seats.keys() - roster.seats.keys(), placed.entry.seq)
         for device in roster.seats:
             channel.left.pop(device, None)
-        entry = placed.entry
-        epoch = Epoch(roster.epoch, placed.index, entry.seq, entry.time, placed.context.device, dict(roster.seats))
+        entry, terms = placed.entry, (roster.terms.channel_class, roster.terms.ceiling)
+        epoch = Epoch(
+            roster.epoch, placed.index, entry.seq, entry.time, placed.context.device, *terms, dict(roster.seats)
+        )
         channel.epochs.append(epoch)
 
     def receipt(self, placed: Placed, receipt: Receipt | None, channel: bytes) -> None:

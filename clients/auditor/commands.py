@@ -23,6 +23,12 @@ EXITS: Final = {Verdict.WHOLE: 0, Verdict.CONSISTENT: 0, Verdict.FAIL: 1, Verdic
 _FILE: Final = click.Path(path_type=Path)
 
 LOOKING: Final = {
+    "show": Lazy("clients.auditor.looking:show", "Show one entry, and that it is in the log."),
+    "list": Lazy("clients.auditor.looking:list_acts", "List the alerts of a log, without what they say."),
+    "check": Lazy("clients.auditor.checks:check", "Answer one question: two-person, receipts or access."),
+    "gaps": Lazy("clients.auditor.gaps:gaps", "Say what is missing: chains, places, receipts."),
+    "reconcile": Lazy("clients.auditor.reconcile:reconcile", "Hold every envelope against the receipts for it."),
+    "members": Lazy("clients.auditor.members:members", "Say who could read a channel in an epoch."),
     "export": Lazy("clients.auditor.writing:export", "Write a log, or a part of it, as one file."),
 }
 
