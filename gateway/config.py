@@ -217,7 +217,7 @@ _READ: Final[dict[str, Callable[[object, str], object]]] = {
     "max_connections": _number(1, 1_000_000),
     "drain_seconds": _number(1, 600),
     "witnesses": _witnesses,
-    "witness_late_seconds": _number(10, 24 * 3600),
+    "witness_late_seconds": _number(1, 24 * 3600),
     "outside_beat_seconds": _number(1, 3600),
     "outside_step": _number(1, 256),
 }

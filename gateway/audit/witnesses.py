@@ -48,7 +48,7 @@ RETRY_FIRST: Final = 1.0
 RETRY_MOST: Final = 30.0
 CONFLICTS: Final = 3  # answers "not my size" in a row, after which it is tried again later
 KEPT: Final = 4  # heads for which late lines are still taken
-TICK: Final = 5.0  # s between two looks at whether the quorum is late
+TICK: Final = 1.0  # s between two looks at whether the quorum is late
 _TILES: Final = 64
 
 _log = logging.getLogger(__name__)
