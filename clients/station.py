@@ -154,6 +154,14 @@ class Station(Discloser):
         """The alert channel beside a talk channel, if this device is in it."""
         return beside.alert_channel(self._ledger, talk)
 
+    def absent_officers(self, channels: Sequence[bytes]) -> list[bytes]:
+        """The officers' devices that belong in these alert channels and are not in one of them yet."""
+        return self.act(lambda work: sorted({d for c in channels for d in beside.absent(work.turn, c)}))
+
+    def busy(self, channel: bytes) -> bool:
+        """Whether somebody is still to be added to a channel or removed from it by this device."""
+        return self.act(lambda work: any(i.channel == channel for _, i in records.INTENTS.scan(work.turn.draft)))
+
     def add(self, channel: bytes, who: Sequence[bytes | str]) -> bytes:
         """Want devices in a channel, by id, name or call sign; gives the intent (`outcome` says what became of it)."""
         devices = [d for w in who for d in self._devices(w)]

@@ -38,6 +38,23 @@ def follow(turn: Turn, talk: bytes, add: Sequence[bytes], remove: Sequence[bytes
         _want(turn, channel, add, gone)
 
 
+def call_officers(turn: Turn, channel: bytes) -> None:
+    """Want all officers in a new alert channel by one commit, those of whom the directory holds KeyPackages; whoever else may come is
+    brought in as a duty, as soon as that one has put some."""
+    ready = [d for d in absent(turn, channel) if (peer := records.PEERS.get(turn.draft, d)) and peer.packages]
+    if ready:
+        _want(turn, channel, ready, [])
+
+
+def absent(turn: Turn, channel: bytes) -> list[bytes]:
+    """The officers' devices that belong in an alert channel and are not in it yet: an alert that goes there now misses them."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is None or not state.beside:
+        return []
+    inside = _devices(turn, channel, state) | {turn.me.device}
+    return [d for d in sorted(officers(turn) - inside) if _can_come(turn, d, state)]
+
+
 def officers(turn: Turn) -> set[bytes]:
     """The devices of the mission's own who write or approve alerts, as far as this device knows of them."""
     return {device for device, peer in records.PEERS.scan(turn.draft) if _known_officer(turn, peer)}

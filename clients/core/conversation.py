@@ -87,7 +87,9 @@ def create_beside(work: Work, talk: bytes, purpose: str) -> bytes:
     if _class_of(work, state.channel_class).alerts or beside.alert_channel(work.turn.draft, talk) is not None:
         raise NotAllowed("that channel has its alerts already")
     need(work, Verb.CREATE_CHANNEL)
-    return changes.create(work, kind.name, state.ceiling, purpose, talk)[0]
+    channel = changes.create(work, kind.name, state.ceiling, purpose, talk)[0]
+    beside.call_officers(work.turn, channel)
+    return channel
 
 
 def change(

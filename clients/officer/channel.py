@@ -113,7 +113,7 @@ def create(channel_class: str, label: str, purpose: str, who: tuple[str, ...], n
             station.create_alerts(made, f"{purpose}-alerts") if not no_alerts and station.talks(channel_class) else b""
         )
         intents = [station.add(made, added)] if added else []
-        reached, failure = run(_done(station, intents, timeout))
+        reached, failure = run(_done(station, intents, timeout, beside))
         one = next(c for c in station.channels() if c.id == made)
     lines = [f"created  {visible(purpose)}  {made.hex()}"]
     lines += [f"beside   {visible(purpose)}-alerts  {beside.hex()}"] if beside else []
@@ -211,14 +211,14 @@ def _members(station: Station, target: bytes, who: Sequence[str]) -> list[bytes]
     return list(dict.fromkeys(found))
 
 
-async def _done(station: Station, intents: Sequence[bytes], seconds: float) -> tuple[bool, str]:
-    """Whether all of them came to an end, and why one failed."""
+async def _done(station: Station, intents: Sequence[bytes], seconds: float, beside: bytes = b"") -> tuple[bool, str]:
+    """Whether all of them came to an end, and why one failed; the officers who belong in the alert channel `beside` are in it then."""
     end = monotonic() + seconds
     while True:
         report = await station.sync(min(ROUND, max(0.1, end - monotonic())))
         outcomes = [station.outcome(intent) for intent in intents]
         failures = [outcome for outcome in outcomes if outcome]
-        if failures or (report.connected and None not in outcomes):
+        if failures or (report.connected and None not in outcomes and not (beside and station.busy(beside))):
             return True, "; ".join(failures)
         if monotonic() >= end:
             return False, report.error

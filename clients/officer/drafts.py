@@ -68,6 +68,8 @@ def present(station: Station, key: bytes, draft: AlertDraft) -> None:
         *preview.lines(shown),
         *warnings(station, found, roads),
     ]
+    absent = ", ".join(visible_name(station.name(one)) or short(one) for one in station.absent_officers(draft.channels))
+    lines += preview.wrapped("  ! ", f"officers not in every channel of it yet: {absent}") if absent else []
     lines += _ladder_warnings(shown, {one.person: one.roads for one in everybody})
     lines += [f"  ! the document: {warning}" for warning in cap.check(frozen.cap).warnings]
     lines.append(f"next: outrider alert submit {composing.name_of(key)}")

@@ -5,8 +5,9 @@ another draft. The approver compares the words, sees everything that would happe
 sends where the charter allows it, with a reason that everybody reads and that is reviewed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Final
 
 import click
@@ -24,6 +25,9 @@ from clients.station import AlertSent, Station, Waiting
 from keys.alert import AlertType
 
 REFUSED: Final = 6
+COMING: Final = 8.0  # s for which officers are waited for who come into a channel
+ROUND: Final = 2.0
+LOOK: Final = 0.2
 _timeout = click.option(
     "--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait."
 )
@@ -46,7 +50,20 @@ def submit(draft: str, timeout: float) -> int:
     """
     with device() as station, attempted(station, timeout):
         run(station.sync(timeout))
+        _officers_in(station, composing.find(station.vault, draft)[1].channels, timeout)
         return _submit(station, lambda: station.submit_draft(draft), timeout)
+
+
+def _officers_in(station: Station, channels: Sequence[bytes], timeout: float) -> None:
+    """Wait a moment for officers who are just coming into a target channel: what is sent before would miss them."""
+    end = monotonic() + min(timeout, COMING)
+    while (absent := station.absent_officers(channels)) and monotonic() < end:
+        if not run(station.sync(min(ROUND, max(0.1, end - monotonic())))).connected:
+            break
+        sleep(LOOK)
+    if absent:
+        names = ", ".join(visible_name(station.name(one)) or short(one) for one in absent)
+        tell(f"outrider: not in every channel of this alert yet, so it may miss them: {names} (officers)")
 
 
 def _submit(station: Station, freeze: Callable[[], bytes], timeout: float) -> int:

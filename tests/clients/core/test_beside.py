@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from clients.core import beside, changes, conversation, records
+from clients.core.commits import Work
 from clients.core.errors import NotAllowed
 from clients.core.groups import roster_at
 from keys.body import ChannelTerms
@@ -78,6 +80,40 @@ def test_every_officer_is_in_it_and_not_in_the_talk() -> None:
     chen.act(lambda work: conversation.change(work, talk, remove=[ana.id]))
     settle(world)
     assert members(dara, alarm) == {"Chen", "Dara"}
+
+
+def test_all_officers_come_in_by_the_first_commit() -> None:
+    """An alert that is sent as soon as its author's channel stands misses nobody of them."""
+    world = world_of("Chen officer", "Dara officer", "Eve officer", "Ana agent")
+    chen, dara, eve, _ = world.parties
+    again(chen)
+    talk, _ = chen.act(lambda work: changes.create(work, "narrow", Marking.AMBER, "east gate"))
+    alarm = chen.act(lambda work: conversation.create_beside(work, talk, "east gate-alerts"))
+    assert set(chen.act(lambda work: beside.absent(work.turn, alarm))) == {dara.id, eve.id}
+    world.run()  # no time passes: nobody's turn comes
+    assert members(chen, alarm) == {"Chen", "Dara", "Eve"}
+    assert chen.channel(alarm).epoch == 1, "one commit"
+    assert chen.act(lambda work: beside.absent(work.turn, alarm)) == []
+    assert members(dara, alarm) == members(eve, alarm) == {"Chen", "Dara", "Eve"}
+
+
+def test_an_officer_without_key_packages_keeps_nobody_out() -> None:
+    world = world_of("Chen officer", "Dara officer", "Eve officer")
+    chen, dara, eve = world.parties
+    again(chen)
+
+    def none_left(work: Work) -> None:
+        peer = records.PEERS.get(work.turn.draft, eve.id)
+        assert peer is not None
+        records.PEERS.put(work.turn.draft, eve.id, replace(peer, packages=0))
+
+    chen.act(none_left)
+    talk, _ = chen.act(lambda work: changes.create(work, "narrow", Marking.AMBER, "east gate"))
+    alarm = chen.act(lambda work: conversation.create_beside(work, talk, "east gate-alerts"))
+    (first,) = [i for _, i in records.INTENTS.scan(chen.ledger) if i.channel == alarm]
+    assert first.add == [dara.id]
+    settle(world)
+    assert members(chen, alarm) == {"Chen", "Dara", "Eve"}
 
 
 def test_what_another_left_undone_is_a_duty() -> None:
