@@ -27,7 +27,7 @@ from clients.core import (
 )
 from clients.core import trust as trusted
 from clients.core.errands import Errand, fits
-from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
+from clients.core.records import AlarmKind, Fetched, Item, Joining, Note, Peer
 from clients.core.session import Session
 from clients.core.timeline import Inbox
 from clients.core.turn import Answered, Turn
@@ -44,7 +44,7 @@ def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
     if errand is None or errand.kind != "submit":
         _unexpected(s, turn, frame)
         return
-    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
+    run = _run_of(turn, errand)
     if not run:
         return  # its echo came first and settled it
     if not outbox.fits(turn, run, frame):
@@ -52,6 +52,12 @@ def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
         return
     latest = outbox.promised(turn, run, frame)
     changes.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
+
+
+def _run_of(turn: Turn, errand: Errand) -> list[tuple[bytes, Item]]:
+    """The run that was submitted; empty where its echo has settled it. What was sealed since (a commit may be) is not meant."""
+    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
+    return run if run and run[0][1].run == errand.number else []
 
 
 def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:
@@ -98,7 +104,9 @@ def _take_placed(s: Session, turn: Turn, placed: wire.Placed) -> None:
 
 
 def _channels(s: Session, turn: Turn, frame: wire.Channels) -> None:
-    s.errands.close(frame.id)
+    if s.errands.close(frame.id) is None:
+        _unexpected(s, turn, frame)  # told before, and since then more has come
+        return
     s.listed = True
     for listed in frame.channels:
         state = records.CHANNELS.get(turn.draft, listed.channel)
@@ -286,7 +294,7 @@ _NEXT_SESSION: Final = 2**53
 
 
 def _submit_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
+    run = _run_of(turn, errand)
     if not run:
         return
     if frame.refusal is wire.Refusal.CHARTER:

@@ -89,8 +89,10 @@ def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
         run = outbox.sealed_run(items)
         if not run:
             run = _seal(s, turn, stream, channel, state, items)
-        submit = Errand("submit", stream)
-        if run and _uploaded(s, turn, run) and s.send(submit, lambda i, r=run: outbox.frame_of(i, r, s.piece)):  # type: ignore[misc]
+        if not run or not _uploaded(s, turn, run):
+            continue
+        submit = Errand("submit", stream, run[0][1].run)
+        if s.send(submit, lambda i, r=run: outbox.frame_of(i, r, s.piece)):  # type: ignore[misc]
             s.unsubmitted.discard(run[0][1].run)
 
 
