@@ -30,6 +30,8 @@ LOOKING: Final = {
     "reconcile": Lazy("clients.auditor.reconcile:reconcile", "Hold every envelope against the receipts for it."),
     "members": Lazy("clients.auditor.members:members", "Say who could read a channel in an epoch."),
     "export": Lazy("clients.auditor.writing:export", "Write a log, or a part of it, as one file."),
+    "report": Lazy("clients.auditor.writing:report", "Write the findings as a signed page and as JSON."),
+    "signed": Lazy("clients.auditor.writing:signed_report", "Check the signature on a report."),
 }
 
 

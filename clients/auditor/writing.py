@@ -1,7 +1,8 @@
-"""`outrider audit export` and `outrider audit report`: what is handed on to others."""
+"""`outrider audit export`, `report` and `signed`: what is handed on to others, and what others hand on."""
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -9,15 +10,25 @@ from typing import Final
 import click
 
 from clients.auditor.archive import write_archive
+from clients.auditor.commands import EXITS
 from clients.auditor.exporting import Chosen, Exporting
+from clients.auditor.findings import as_json, findings
+from clients.auditor.looking import chronicled
+from clients.auditor.page import page
 from clients.auditor.question import Log, of_a_log
+from clients.auditor.signing import SIGNATURE, check_signed, signed, signer_of, statement
 from clients.auditor.verify import open_checkpoint_of
-from clients.shell import Verb, read_bytes, show, tell
+from clients.shell import Verb, profile, read_bytes, read_text, show, tell
 from keys.disclosure import CONTENT_LIMIT, Package, check_package, read_package
 from keys.errors import KeysError
 from keys.tlog.checkpoint import Checkpoint
+from keys.tlog.cosignature import verifier_of
+from keys.tlog.errors import TlogError
+from keys.tlog.merkle import EMPTY_ROOT
 
-UNCHECKED: Final = 7
+NO: Final = 1
+SIGNER: Final = "auditor.key"  # in the profile
+REPORT_LIMIT: Final = 256 * 1024 * 1024
 _FILE: Final = click.Path(path_type=Path)
 
 
@@ -25,7 +36,9 @@ _FILE: Final = click.Path(path_type=Path)
 @of_a_log
 @click.option("--out", type=_FILE, required=True, metavar="FILE", help="The archive to write.")
 @click.option("--channel", "channels", multiple=True, metavar="ID", help="Only this channel, in hex; may be repeated.")
-@click.option("--entry", "entries", multiple=True, type=click.IntRange(min=0), metavar="N", help="This entry by itself.")
+@click.option(
+    "--entry", "entries", multiple=True, type=click.IntRange(min=0), metavar="N", help="This entry by itself."
+)
 @click.option("--opening", "openings", multiple=True, type=_FILE, metavar="FILE", help="A disclosed message with it.")
 def export(
     log: Log, out: Path, channels: tuple[str, ...], entries: tuple[int, ...], openings: tuple[Path, ...]
@@ -84,3 +97,54 @@ def _opened(log: Log, file: Path) -> tuple[int, Package]:
         return check_package(package, charter, charter.policy.log_verifiers).index, package
     except KeysError as error:
         raise click.UsageError(f"{file} opens no message of this log: {error}") from None
+
+
+# ---------------------------------------------------------------------- report
+
+
+@click.command("report", cls=Verb)
+@of_a_log
+@click.option("--out", type=_FILE, required=True, metavar="DIR", help="Where report.json, .html and .sig are written.")
+@click.option("--signer", type=_FILE, metavar="FILE", help="The key to sign with; made there if there is none.")
+def report(log: Log, out: Path, signer: Path | None) -> None:
+    """Verify the log in SOURCE and write what was found: JSON, the same as a page, and a signature over both.
+
+    Two auditors who check the same log against the same head and charter get the same JSON and page, byte by byte.
+
+    Example: outrider audit report oct.outrider --charter charter --head head --out report
+    """
+    chronicle, verified = chronicled(log)
+    found = findings(chronicle, verified, log.asked)
+    data = as_json(found)
+    files = {"report.json": data, "report.html": page(json.loads(data))}
+    key = signer_of(signer or profile() / SIGNER)
+    head = verified.checkpoint
+    origin, size, root = ("none", 0, EMPTY_ROOT) if head is None else (head.origin, head.size, head.root)
+    files[SIGNATURE] = signed(statement(origin, size, root, verified.verdict, files), key)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, written in files.items():
+        (out / name).write_bytes(written)
+    show(
+        {"verdict": verified.verdict, "files": [str(out / name) for name in files], "key": key.verifier_key.encode()},
+        f"{verified.verdict}  {out / 'report.html'}",
+        f"signed by {key.verifier_key.encode()}",
+    )
+    click.get_current_context().exit(EXITS[verified.verdict])
+
+
+@click.command("signed", cls=Verb)
+@click.argument("folder", type=_FILE)
+@click.option("--by", required=True, metavar="VKEY|FILE", help="The key of the auditor who is to have signed.")
+def signed_report(folder: Path, by: str) -> None:
+    """Check that the report in FOLDER is the one that an auditor has signed, and say what verdict he signed.
+
+    Example: outrider audit signed report --by auditor-1f2e3d4c+11aa22bb+AZ…
+    """
+    files = {name: read_bytes(folder / name, REPORT_LIMIT) for name in ("report.json", "report.html")}
+    try:
+        key = verifier_of((read_text(Path(by)) if Path(by).is_file() else by).strip())
+        verdict = check_signed(read_bytes(folder / SIGNATURE, 64 * 1024), files, key)
+    except TlogError as error:
+        tell(f"not signed by that key: {error}")
+        click.get_current_context().exit(NO)
+    show({"signed": True, "by": key.name, "verdict": verdict}, f"signed by {key.name}: {verdict}")
