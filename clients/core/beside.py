@@ -8,6 +8,8 @@ officer enrolled since, a device that had no KeyPackages) is a duty of those who
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from clients.core import records
 from clients.core.groups import may_join, roster_at
 from clients.core.ledger import View
@@ -34,7 +36,15 @@ def follow(turn: Turn, talk: bytes, add: Sequence[bytes], remove: Sequence[bytes
     if channel is None:
         return
     gone = [d for d in remove if d not in officers(turn)]
-    if add or gone:
+    begun = next(((k, i) for k, i in records.INTENTS.scan(turn.draft) if _founding(turn, channel, i)), None)
+    if (
+        begun is not None and not gone
+    ):  # together with the officers, by one commit: nobody comes in behind another's first words
+        key, intent = begun
+        records.INTENTS.put(
+            turn.draft, key, replace(intent, add=[*intent.add, *(d for d in add if d not in intent.add)])
+        )
+    elif add or gone:
         _want(turn, channel, add, gone)
 
 
@@ -44,6 +54,12 @@ def call_officers(turn: Turn, channel: bytes) -> None:
     ready = [d for d in absent(turn, channel) if (peer := records.PEERS.get(turn.draft, d)) and peer.packages]
     if ready:
         _want(turn, channel, ready, [])
+
+
+def _founding(turn: Turn, channel: bytes, intent: Intent) -> bool:
+    """Whether this is the intent to call the officers into a channel of which nothing has left this device yet."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    return intent.channel == channel and intent.automatic and bool(intent.add) and state is not None and not state.seq
 
 
 def absent(turn: Turn, channel: bytes) -> list[bytes]:
