@@ -9,7 +9,7 @@ tells the conversation; in brief:
     Proof                    →                                     signed over both nonces, gateway key, TLS key as seen
                              ←                Ready                signed back
     Follow(where I stand)    →
-                             ←                Channels, Joined, Deliver, Deliver …, Logged
+                             ←                Channels, Joined, Deliver, Deliveries …, Logged
     Submit(run)              →
                              ←                Accepted | Refused   after fsync
     Cursor                   →                                     processed and stored up to here: also the flow control
@@ -400,6 +400,12 @@ class Deliver(Frame, frozen=True, tag=69):
     placed: Placed
 
 
+class Deliveries(Frame, frozen=True, tag=86):
+    """Several at once, as if each had come alone, in this order."""
+
+    placed: Annotated[list[Placed], Meta(min_length=2, max_length=LIST_LIMIT)]
+
+
 class Channels(Frame, frozen=True, tag=70):
     id: RequestId
     channels: Annotated[list[ChannelState], Meta(max_length=LIST_LIMIT)]
@@ -614,6 +620,7 @@ FromGateway = (
     | Refused
     | Done
     | Deliver
+    | Deliveries
     | Channels
     | Joined
     | BodyChunk

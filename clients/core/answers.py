@@ -95,6 +95,8 @@ def _deliveries(s: Session, turn: Turn, frame: wire.Deliveries) -> None:
 def _take_placed(s: Session, turn: Turn, placed: wire.Placed) -> None:
     inbox = s.inboxes.setdefault(placed.channel, Inbox())
     inbox.add(placed)
+    s.came += 1
+    s.came_bytes += len(placed.header) + len(placed.signature) + len(placed.body or b"")
     if s.narrow:
         s.taken += 1
         inbox.gap_since = 0  # as long as anything comes, what it has overtaken still will

@@ -21,7 +21,7 @@ of answers will do, and none may be lost for good.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from clients.core import answers, beside, deliveries, departures, gossip, membership, proof, records
+from clients.core import answers, beside, deliveries, departures, gossip, membership, proof, records, retention
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -121,11 +121,13 @@ class Device:
     def _follow(self, turn: Turn) -> None:
         positions = [wire.Position(c, state.seq) for c, state in turn.channels() if not state.left and state.seq]
         positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
+        self.session.cursors.update((p.channel, p.seq) for p in positions)
         self.session.send(
             Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT], self.session.window)
         )
         if not turn.me.registrar:
             self.session.wanted[turn.me.certificate_hash] = None
+        retention.let_go(turn)
 
     def _go_on(self, turn: Turn) -> None:
         """Everything that can. Deliveries come first, since all else rests on what is known by them."""

@@ -43,6 +43,7 @@ class Session:
     gossip_at: int = 0  # ms: nothing that others have seen is asked about before
     gossip_asked: int = 0  # ms: when it was asked last
     gossip_last: bytes = b""  # about which device
+    looked: bool = False  # whether the log has grown was asked in this session
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
     proofs_asked: dict[int, int] = field(default_factory=dict)  # ms when this session first asked about a log index
     errands: Errands = field(default_factory=Errands)
@@ -53,7 +54,10 @@ class Session:
     quiet: dict[bytes, int] = field(default_factory=dict)  # streams not to be tried before (ms)
     receipt_at: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
-    cursors: dict[bytes, int] = field(default_factory=dict)
+    cursors: dict[bytes, int] = field(default_factory=dict)  # what the gateway was told last, in Follow or since
+    came: int = 0  # deliveries since then
+    came_bytes: int = 0
+    cursor_at: int = 0  # when cursors go at the latest (ms); 0: nothing has come
     step_at: dict[bytes, int] = field(
         default_factory=dict
     )  # when an alert channel is brought in step with its talk channel
@@ -82,8 +86,8 @@ class Session:
     def forget(self) -> None:
         """The session is over."""
         self.ready = self.listed = False
-        self.taken = 0
-        self.prove_after, self.prove_most, self.gossip_at = 0, ASKED_AT_ONCE, 0
+        self.taken = self.came = self.came_bytes = self.cursor_at = 0
+        self.prove_after, self.prove_most, self.gossip_at, self.looked = 0, ASKED_AT_ONCE, 0, False
         self.errands = Errands()
         self.given_up.clear()
         self.unsubmitted.clear()

@@ -17,13 +17,14 @@ without their body, so that it knows their order.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final, Protocol
 
 from gateway.core.view import Stored
 from gateway.wire import CHUNK, WINDOW_MOST
 from keys.envelope import Kind, Precedence
 
-WINDOW: Final = 256
+WINDOW: Final = 1_024
 PAGE: Final = 64  # envelopes read at once
 MARKS: Final = 256  # landmarks read at once
 COMMITS_BEFORE_FLASH: Final = 3
@@ -83,6 +84,14 @@ class Backlog(Protocol):
     def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
         """What of the next `limit` envelopes of a sparse stream concerns this device, by seq; and the last seq looked at."""
         ...
+
+
+class Going(IntEnum):
+    """How a new envelope goes at once."""
+
+    NOT = 0  # something else waits, or the window is shut
+    BARE = 1  # without its body
+    WHOLE = 2
 
 
 def urgent(stored: Stored) -> bool:
@@ -190,17 +199,17 @@ class Feed:
         self._active[stored.channel] = lane
         return True
 
-    def pass_on(self, stored: Stored) -> bool | None:
-        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent, and the answer is whether
-        its body goes along; None: it may not. The live case, `arrived` and `next` in one."""
+    def pass_on(self, stored: Stored) -> Going:
+        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent. The live case, `arrived`
+        and `next` in one."""
         lane = self._lanes.get(stored.channel)
         seq = stored.seq
         if lane is None or self._active or lane.loaded != lane.head or seq <= lane.head or lane.page or lane.until:
-            return None
+            return Going.NOT
         if not self.open:
-            return None
+            return Going.NOT
         lane.sent = lane.loaded = lane.head = seq
-        return self._count_flight(lane, stored)
+        return Going.WHOLE if self._count_flight(lane, stored) else Going.BARE
 
     def stored(self, channel: bytes, seq: int) -> None:
         """The device's cursor: it has stored everything of this stream up to `seq`."""
@@ -225,24 +234,51 @@ class Feed:
 
     def next(self, backlog: Backlog) -> Stored | None:
         """What to send now, counted as sent; None when the window is shut, or nothing is at hand: while `waiting`, ask again."""
-        if not self.open:
-            return None
-        best: tuple[int, int, Stored, _Lane] | None = None
+        drawn = self.draw(backlog, 1)
+        return drawn[0] if drawn else None
+
+    def draw(self, backlog: Backlog, most: int) -> list[Stored]:
+        """What to send now, in order, up to `most` deliveries; counted as sent. Empty as `next` is None."""
+        drawn: list[Stored] = []
+        while len(drawn) < most and self.open:
+            lane, bound = self._foremost(backlog)
+            if lane is None:
+                break
+            self._run(lane, bound, drawn, most)
+        return drawn
+
+    def _foremost(self, backlog: Backlog) -> tuple[_Lane | None, tuple[int, int]]:
+        """The lane whose turn it is, and the rank and log index from which on it is another one's."""
+        best, foremost, bound = _NOTHING, None, _NOTHING
         for lane in tuple(self._active.values()):
-            found = _candidate(lane, backlog, self.recipient)
+            found = _candidate(lane, backlog, self._recipient)
             if found is None:
                 if lane.loaded >= lane.head:
                     del self._active[lane.channel]
-                continue
-            rank, stored = found
-            if best is None or (rank, stored.index) < best[:2]:
-                best = rank, stored.index, stored, lane
-        if best is None:
-            return None
-        _, _, stored, lane = best
-        _take(lane, stored)
-        self._count_flight(lane, stored)
-        return stored
+            elif found < best:
+                best, foremost, bound = found, lane, best
+            elif found < bound:
+                bound = found
+        return foremost, bound
+
+    def _run(self, lane: _Lane, bound: tuple[int, int], drawn: list[Stored], most: int) -> None:
+        """Draw from one lane: its first, and what follows in its page while its turn lasts."""
+        if lane.plan:
+            stored = lane.plan[0]
+            _take(lane, stored)
+            self._count_flight(lane, stored)
+            drawn.append(stored)
+            return
+        page, look_at, ahead = lane.page, lane.look_at, lane.ahead
+        while True:
+            stored = page.popleft()
+            lane.sent = stored.seq
+            self._count_flight(lane, stored)
+            drawn.append(stored)
+            if not page or ahead or len(drawn) >= most or not self.open:
+                return
+            if (look_at is not None and lane.sent >= look_at) or (_rank(page[0]), page[0].index) >= bound:
+                return
 
     def _count_flight(self, lane: _Lane, stored: Stored) -> bool:
         """Whether the body goes along."""
@@ -267,16 +303,21 @@ class Feed:
                 self._landed(size)
 
 
-def _candidate(lane: _Lane, backlog: Backlog, recipient: Recipient) -> tuple[int, Stored] | None:
-    """The lane's next envelope and how soon it goes; None when all is sent."""
+_NOTHING: Final = (1 << 62, 0)  # behind everything
+
+
+def _rank(stored: Stored) -> int:
+    return Precedence.FLASH if urgent(stored) else stored.precedence
+
+
+def _candidate(lane: _Lane, backlog: Backlog, recipient: Recipient) -> tuple[int, int] | None:
+    """Rank and log index of the lane's next envelope; None when all is sent."""
     if lane.look_at is not None and lane.sent >= lane.look_at and not lane.plan:
         _plan(lane, backlog)
     if lane.plan:
-        return Precedence.FLASH, lane.plan[0]
+        return Precedence.FLASH, lane.plan[0].index
     stored = _in_order(lane, backlog, recipient)
-    if stored is None:
-        return None
-    return Precedence.FLASH if urgent(stored) else stored.precedence, stored
+    return None if stored is None else (_rank(stored), stored.index)
 
 
 def _plan(lane: _Lane, backlog: Backlog) -> None:

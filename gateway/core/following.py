@@ -20,7 +20,7 @@ from typing import Final
 from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused, denied
-from gateway.core.feed import WINDOW, Audience, Feed, Recipient
+from gateway.core.feed import Audience, Feed, Recipient
 from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import read_ack, read_receipt
@@ -109,8 +109,8 @@ def fetch(view: View, who: Identity, charter: Charter, frame: wire.Fetch) -> Seq
     Raises:
         Refused: LIMIT for more than a window at once; DENIED where it follows no such stream.
     """
-    if frame.last - frame.first >= WINDOW:
-        raise Refused(Refusal.LIMIT, f"at most {WINDOW} at once")
+    if frame.last - frame.first >= limits.FETCHED:
+        raise Refused(Refusal.LIMIT, f"at most {limits.FETCHED} at once")
     stream = view.stream(frame.channel)
     if stream is None:
         raise denied()

@@ -25,8 +25,11 @@ class Peer(Protocol):
 
     writable: bool
     """Whether it takes more: it is not about to end, and its buffer has room."""
-    push: Callable[[bytes], object]
-    """Put a whole WebSocket frame on the wire, or into the buffer; only while `writable`."""
+
+    @property
+    def push(self) -> Callable[[bytes], object]:
+        """Puts a whole WebSocket frame on the wire, or into the buffer; only while `writable`."""
+        ...
 
     @property
     def who(self) -> Identity: ...

@@ -11,24 +11,25 @@ The hub decides nothing: `core.feed` says what goes next, `core.following` whom 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
 from gateway.core.answers import placed
-from gateway.core.feed import Audience, Feed, Recipient, with_body
+from gateway.core.feed import Audience, Feed, Going, Recipient, with_body
 from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
 from gateway.core.view import Member, Stored, StreamKind
 from gateway.web.followers import Followers, Peer
 from gateway.web.frames import server_frame
 from gateway.web.service import Service
 from gateway.web.sifted import Sifted
-from gateway.wire import CHUNK
 from keys.canonical import encode
 from keys.envelope import Kind
 from keys.identity import ChannelId, receipt_stream
+
+_PLACING: Final = 80  # bytes of a delivery's channel, place and framing at most
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,9 +39,8 @@ WRITES: Final = (
     256  # frames written in a slice: the loop hands them to the system when the slice is over, some 8 us each
 )
 AT_ONCE: Final = 32  # sessions between two looks at the clock
-BURST: Final = 32  # deliveries to one session before the next one has its turn
-FRAMES: Final = 4_096  # encoded deliveries kept
-FRAMES_BYTES: Final = 32 * 1024 * 1024
+BURST: Final = 64  # deliveries to one session before the next one has its turn
+TOGETHER: Final = 60 * 1024  # bytes of deliveries in one frame
 PAGES: Final = 256
 LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
@@ -62,8 +62,6 @@ class Hub:
         self._followers = Followers(self._peers)
         self._batches: deque[Stored] = deque()
         self._due: OrderedDict[Peer, None] = OrderedDict()
-        self._frames: OrderedDict[tuple[int, bool], bytes] = OrderedDict()
-        self._frames_bytes = 0
         self._audiences: OrderedDict[int | bytes, Audience] = OrderedDict()
         self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
         self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
@@ -98,6 +96,11 @@ class Hub:
     def seen(self, device: bytes) -> int:
         """When its last session ended since the gateway started (ms), 0 for none."""
         return self._left.get(device, 0)
+
+    def forget(self) -> None:
+        """Bodies were destroyed: what was read of the store is read anew."""
+        self._pages.clear()
+        self._sifted.clear()
 
     def enter(self, peer: Peer) -> None:
         """A device has proved who it is. An older session of it ends: that one's line is most likely dead."""
@@ -193,16 +196,18 @@ class Hub:
         if stored.channel not in self._followers:
             return
         followers = self._followed(stored)
-        framed, bare = self.frame(stored, body=stored.body_length <= CHUNK), b""
+        whole = bare = b""
         sent, index = 0, stored.index
         for n, peer in enumerate(followers):
             feed = peer.feed
             if feed is None:
                 continue
-            whole = feed.pass_on(stored) if peer.writable else None
-            if whole is not None:
-                bare = bare if whole else bare or self.frame(stored, body=False)
-                peer.push(framed if whole else bare)
+            going = feed.pass_on(stored) if peer.writable else Going.NOT
+            if going:
+                if going is Going.WHOLE:
+                    peer.push(whole := whole or deliver_frame(stored, body=True))
+                else:
+                    peer.push(bare := bare or deliver_frame(stored, body=False))
                 peer.newest = index
                 self._written += 1
                 sent += 1
@@ -232,17 +237,13 @@ class Hub:
         feed = peer.feed
         if feed is None:
             return
-        sent = 0
-        while sent < BURST and peer.writable:
-            stored = feed.next(self)
-            if stored is None:
-                break
-            peer.push(self.frame(stored, body=with_body(stored, feed.recipient)))
-            peer.newest = max(peer.newest, stored.index)
-            sent += 1
-        if sent:
-            self._written += sent
-            self._service.metrics.delivered.inc(sent)
+        drawn = feed.draw(self, BURST) if peer.writable else []
+        if drawn:
+            for framed in deliver_frames(drawn, feed.recipient):
+                peer.push(framed)
+                self._written += 1
+            peer.newest = max(peer.newest, max(stored.index for stored in drawn))
+            self._service.metrics.delivered.inc(len(drawn))
         if feed.waiting and feed.open and peer.writable:
             self._due[peer] = None
 
@@ -407,17 +408,30 @@ class Hub:
             _keep(self._streams, bytes(stored.channel), kind, STREAMS)
         return kind is StreamKind.CHANNEL
 
-    def frame(self, stored: Stored, *, body: bool) -> bytes:
-        """The encoded Deliver, as WebSocket bytes."""
-        key = (stored.index, body)
-        framed = self._frames.get(key)
-        if framed is None:
-            framed = server_frame(encode(wire.Deliver(placed(stored, body=body))))
-            self._frames[key] = framed
-            self._frames_bytes += len(framed)
-            while len(self._frames) > FRAMES or self._frames_bytes > FRAMES_BYTES:
-                self._frames_bytes -= len(self._frames.popitem(last=False)[1])
-        return framed
+
+def deliver_frame(stored: Stored, *, body: bool) -> bytes:
+    """One delivery as WebSocket bytes."""
+    return server_frame(encode(wire.Deliver(placed(stored, body=body))))
+
+
+def deliver_frames(drawn: Sequence[Stored], recipient: Recipient) -> Iterator[bytes]:
+    """Deliveries to one device in as few frames as hold them; on a narrow link each in its own, so that what is urgent waits for one."""
+    together: list[wire.Placed] = []
+    room = TOGETHER
+    for stored in drawn:
+        body = with_body(stored, recipient)
+        size = len(stored.header) + len(stored.signature) + _PLACING + (stored.body_length if body else 0)
+        if together and (size > room or recipient.narrow):
+            yield _together(together)
+            together, room = [], TOGETHER
+        together.append(placed(stored, body=body))
+        room -= size
+    if together:
+        yield _together(together)
+
+
+def _together(some: list[wire.Placed]) -> bytes:
+    return server_frame(encode(wire.Deliver(some[0]) if len(some) == 1 else wire.Deliveries(some)))
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:

@@ -18,14 +18,14 @@ from gateway.audit.prove import prove, witnessed
 from gateway.core import answers, limits, requests
 from gateway.core.append import Gateway
 from gateway.core.errors import Refused
-from gateway.core.feed import Feed, with_body
+from gateway.core.feed import Feed
 from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.session import Session, State
 from gateway.core.view import Identity, View
 from gateway.store.base import Broken
 from gateway.web.frames import server_frame
 from gateway.web.guard import POLICY_VIOLATION, Fault
-from gateway.web.hub import Hub
+from gateway.web.hub import Hub, deliver_frames
 from gateway.web.refusals import ANSWERED, refusal
 from gateway.web.server import Connection
 from gateway.web.service import Service
@@ -74,7 +74,7 @@ class Conversation:
         self.proved: Callable[[], None] = lambda: None
         """Called once, when the device has proved who it is."""
         self.writable = not connection.writing_paused
-        self.push = transport.write
+        self.push: Callable[[bytes], object] = transport.write
         self.feed: Feed | None = None
         self.newest = -1
         self.logged = 0
@@ -240,11 +240,11 @@ class Conversation:
         assert charter is not None  # there is a session
         with self._service.store.snapshot() as view:
             rows = fetch(view, self.who, charter, frame)
-        for stored in rows:
+        recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, charter)
+        for framed in deliver_frames(rows, recipient):
             await self._drained()
-            recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, charter)
-            self.write(self._hub.frame(stored, body=with_body(stored, recipient)))
-            self.newest = max(self.newest, stored.index)
+            self.write(framed)
+        self.newest = max([self.newest, *(stored.index for stored in rows)])
         self.say(wire.Done(frame.id, len(rows)))
 
     async def _witnessed(self, frame: wire.GetWitnessed) -> None:

@@ -109,7 +109,7 @@ class Author:
         """An envelope of epoch 0 with a body in clear."""
         return self.seal(self.context(kind, 0, Heard(0, NOTHING), Precedence.ROUTINE, marking, b""), body)
 
-    def answer(self, root: bytes, option: int = 0) -> wire.Sealed:
+    def answer(self, root: bytes, option: int = 17) -> wire.Sealed:
         """An ACK, in the stream beside a channel."""
         context = self.context(Kind.ACK, 0, Heard(0, NOTHING), Precedence.IMMEDIATE, Marking.CLEAR, b"")
         return self.seal(context, encode(Ack(root, option)))

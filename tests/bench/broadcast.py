@@ -180,7 +180,7 @@ async def w8(fleet: Fleet, sessions: int, answers: int = 10_000, seconds: float 
     """`answers` to alerts by `sessions` people, in `seconds`."""
     chen, dara = await fleet.enrol(2, "officer")
     people = await fleet.enrol(sessions, "agent")
-    writer, approver = await fleet.connect(chen, 16), await fleet.connect(dara, 16)
+    writer, approver = await fleet.connect(chen), await fleet.connect(dara)
     size = MEMBERS_PER_CHANNEL - 2
     groups = [people[start : start + size] for start in range(0, sessions, size)]
     channels = [(await fleet.channel(writer, [dara, *group], ALERTS))[0] for group in groups]

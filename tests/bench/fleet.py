@@ -197,9 +197,9 @@ class Fleet:
         context.verify_mode = ssl.CERT_NONE
         return context
 
-    async def connect(self, device: Device, cursor_every: int = 1) -> Line:
+    async def connect(self, device: Device) -> Line:
         """A session of this device that does not follow anything yet."""
-        return await Line(device, cursor_every).open(HOST, self.port, self.charter, self.tls_context())
+        return await Line(device).open(HOST, self.port, self.charter, self.tls_context())
 
     async def settle(self) -> None:
         """Publish the revocation list: from here on devices can be approved."""

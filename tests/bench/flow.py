@@ -17,7 +17,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 120.0  # s until a workload is given up
-ECHOES = 64  # a sender says its cursor after so many of its own envelopes came back
 
 
 async def each(step: Callable[[T], Awaitable[R]], items: Iterable[T], at_once: int = 32) -> list[R]:
@@ -120,7 +119,7 @@ async def pair_up(
     """A session and a channel for each sender, with its receiver in."""
 
     async def one(pair: tuple[Device, Device]) -> tuple[Line, Channel, Author]:
-        line = await fleet.connect(pair[0], cursor_every=ECHOES)
+        line = await fleet.connect(pair[0])
         channel, author = await fleet.channel(line, [pair[1]])
         await line.follow()
         return line, channel, author

@@ -1,11 +1,13 @@
 """A device's end of a WebSocket, as cheap as Python makes it: a bare asyncio.Protocol that frames with a zero mask.
 
 It proves who it is as a client does (keys.identity, real signatures both ways) and decodes every frame with the wire's types;
-it leaves out what a client checks of a delivery, since the bench measures the other end.
+it leaves out what a client checks of a delivery, since the bench measures the other end. Its Cursors go when a client's do: after
+a quarter of the window, or after one to three seconds.
 """
 
 import asyncio
 import os
+import random
 import ssl
 from collections.abc import Callable
 from itertools import count
@@ -13,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from clients.core.departures import CURSOR_AFTER, CURSOR_DELIVERIES, CURSOR_SPREAD
 from gateway import wire
 from keys.canonical import encode
 from keys.charter import Charter
@@ -52,9 +55,8 @@ class RefusedByGateway(Exception):
 class Line(asyncio.Protocol):
     """One connection. `on_deliver` and `on_accepted` are called from the reader; requests are awaited with `ask`."""
 
-    def __init__(self, device: Device, cursor_every: int = 1) -> None:
+    def __init__(self, device: Device) -> None:
         self.device = device
-        self.cursor_every = cursor_every
         self.on_deliver: Callable[[wire.Placed], None] = lambda placed: None
         self.on_accepted: Callable[[wire.Accepted], None] | None = None
         self.closed = False
@@ -68,6 +70,8 @@ class Line(asyncio.Protocol):
         self.seen: dict[bytes, int] = {}
         """The newest seq of each channel that was delivered."""
         self._said: dict[bytes, int] = {}
+        self._came = 0  # deliveries since the last cursors
+        self._saying: asyncio.TimerHandle | None = None
 
     # --- asyncio.Protocol
 
@@ -76,6 +80,8 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if self._saying is not None:
+            self._saying.cancel()
         for future in (*self._answers.values(), *self._first.values()):
             if not future.done():
                 future.set_exception(Gone(str(exc or "closed")))
@@ -111,7 +117,8 @@ class Line(asyncio.Protocol):
                 self.transport.write(bytes((0x8A, 0x80 | size)) + bytes(4) + buffer[start : start + size])
             at = start + size
         self._buffer = buffer[at:]
-        self._say_cursors()
+        if self._came >= CURSOR_DELIVERIES:
+            self._say_cursors()
 
     # --- frames
 
@@ -121,6 +128,13 @@ class Line(asyncio.Protocol):
             placed = frame.placed
             self.seen[placed.channel] = placed.place.seq
             self.on_deliver(placed)
+            self._count(1)
+            return
+        if kind is wire.Deliveries:
+            for placed in frame.placed:
+                self.seen[placed.channel] = placed.place.seq
+                self.on_deliver(placed)
+            self._count(len(frame.placed))
             return
         if kind is wire.Remind:
             self.reminders.append(frame)
@@ -139,11 +153,23 @@ class Line(asyncio.Protocol):
             else:
                 waiting.set_result(frame)
 
+    def _count(self, deliveries: int) -> None:
+        self._came += deliveries
+        if self._saying is None:
+            wait = (CURSOR_AFTER + random.random() * CURSOR_SPREAD) / 1000
+            self._saying = asyncio.get_running_loop().call_later(wait, self._say_cursors)
+
     def _say_cursors(self) -> None:
+        self._came = 0
+        if self._saying is not None:
+            self._saying.cancel()
+            self._saying = None
+        out = []
         for channel, seq in self.seen.items():
-            if seq - self._said.get(channel, 0) >= self.cursor_every:
+            if seq > self._said.get(channel, 0):
                 self._said[channel] = seq
-                self.transport.write(framed(wire.Cursor(wire.Position(channel, seq))))
+                out.append(framed(wire.Cursor(wire.Position(channel, seq))))
+        self.transport.write(b"".join(out))
 
     def write(self, data: bytes) -> None:
         """Bytes made by `framed` before."""
@@ -186,6 +212,7 @@ class Line(asyncio.Protocol):
     async def follow(self) -> wire.Channels:
         """Start delivery of everything from the beginning of each membership, or from what this line has seen."""
         positions = [wire.Position(channel, seq) for channel, seq in self.seen.items()]
+        self._said = dict(self.seen)
         channels: wire.Channels = await self.ask(wire.Follow(self.next_id(), positions))
         return channels
 

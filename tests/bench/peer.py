@@ -18,7 +18,6 @@ from core import PAYLOAD, Peer, ServerProc  # type: ignore[import-not-found]  # 
 from gateway import wire
 from tests.bench.author import Author, Channel
 from tests.bench.fleet import CHECKOUT, Fleet
-from tests.bench.flow import ECHOES
 from tests.bench.line import Line, framed
 from tests.bench.mission import Device
 
@@ -114,8 +113,8 @@ class Outrider(Peer):  # type: ignore[misc]
         if len(self.devices) < n:
             self.devices += await self.fleet.enrol(n - len(self.devices), "leader")
 
-    async def _line(self, user: int, cursor_every: int) -> Line:
-        line = await self.fleet.connect(self.devices[user], cursor_every)
+    async def _line(self, user: int) -> Line:
+        line = await self.fleet.connect(self.devices[user])
         line.seen = self.seen.setdefault(user, line.seen)  # a device knows where it stands
         return line
 
@@ -127,20 +126,20 @@ class Outrider(Peer):  # type: ignore[misc]
     async def sender(self, i: int) -> Link:
         """User i, with a channel of its own to its receiver: the one of the same place, or the first where all send to it."""
         receiver = i - self._users // 2 if self._users % 2 == 0 else 0
-        line = await self._line(i, ECHOES)
+        line = await self._line(i)
         link = Link(self, line)
         link.sends_to(await self._place(line, [self.devices[receiver]]))
         return await link.follow()
 
     async def receiver(self, i: int) -> Link:
-        link = Link(self, await self._line(i, 1))
+        link = Link(self, await self._line(i))
         if self.early_msg:
             link.on_msg = self.early_msg
         return await link.follow()
 
     async def bc_prepare(self, n: int) -> None:
         """One channel of n members; its creator sends, and what comes back to it is its delivery."""
-        line = await self._line(0, 1)
+        line = await self._line(0)
         self._speaker = Link(self, line)
         self._speaker.sends_to(await self._place(line, self.devices[1:n]))
         self._speaker.echoed = True

@@ -96,6 +96,38 @@ def test_a_backlog_is_sent_in_order() -> None:
     assert sent(following(log, A), log) == [(A, n) for n in range(1, PAGE * 2 + 4)]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([A, B]), st.sampled_from([MESSAGE, COMMIT, ALERT]), st.sampled_from(list(Precedence))
+        ),
+        max_size=200,
+    )
+)
+def test_many_drawn_at_once_are_those_that_come_one_by_one(envelopes: list) -> None:
+    log = Log()
+    for channel, kind, precedence in envelopes:
+        log.add(channel, kind, precedence)
+    feed = following(log, A, B)
+    drawn: list[tuple[bytes, int]] = []
+    while feed.waiting:
+        drawn += [(stored.channel, stored.seq) for stored in feed.draw(log, 64)]
+    assert drawn == sent(following(log, A, B), log)
+
+
+def test_a_window_is_counted_in_deliveries_too() -> None:
+    log = Log()
+    for _ in range(WINDOW + 3):
+        log.add(A)
+    feed = following(log, A)
+    drawn = feed.draw(log, 2 * WINDOW)
+    assert len(drawn) == WINDOW
+    assert not feed.open
+    feed.stored(A, 2)
+    assert [stored.seq for stored in feed.draw(log, 2 * WINDOW)] == [WINDOW + 1, WINDOW + 2]
+
+
 def test_it_starts_after_the_position() -> None:
     log = Log()
     for _ in range(5):
@@ -354,11 +386,9 @@ def test_everything_is_sent_once_and_opened_in_order(before: list, steps: list, 
     order: list[Stored] = []
 
     def pump(count: int) -> None:
-        for _ in range(count):
-            stored = feed.next(log)
-            if stored is None:
-                return
-            order.append(stored)
+        while count > 0 and (drawn := feed.draw(log, count)):
+            order.extend(drawn)
+            count -= len(drawn)
 
     def store() -> None:
         for channel in (A, B):

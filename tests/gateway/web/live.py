@@ -102,6 +102,7 @@ class Link:
         self.socket = context.wrap_socket(raw)
         self._data = b""
         self.frames: list[Any] = []
+        self.together: list[wire.Placed] = []
         self.opened.append(self)
         if upgrade:
             self.send_raw(
@@ -165,13 +166,19 @@ class Link:
         return first & 0x0F, payload
 
     def receive(self) -> Any:
-        """The next frame of the protocol; pings are answered."""
+        """The next frame of the protocol, several deliveries in one as one after another; pings are answered."""
+        if self.together:
+            return wire.Deliver(self.together.pop(0))
         while True:
             opcode, payload = self.message()
             if opcode == 9:
                 self.send_raw(ws_frame(10, payload))
             elif opcode == 2:
-                return wire.read_from_gateway(payload)
+                frame = wire.read_from_gateway(payload)
+                if not isinstance(frame, wire.Deliveries):
+                    return frame
+                self.together = list(frame.placed)
+                return wire.Deliver(self.together.pop(0))
 
     def ask(self, frame: Any) -> Any:
         """The answer to a request; what comes before it is kept in `frames`."""

@@ -8,13 +8,13 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from gateway import wire
-from gateway.core.feed import WINDOW
 from gateway.web.guard import CONTROL_FRAMES, FRAGMENTS
 from gateway.web.socket import CUT_OFF, REPLACED
 from gateway.wire import FRAME_LIMIT, Refusal
@@ -279,18 +279,42 @@ def burst(live: Live, party: Party, channel: bytes, count: int) -> list[Any]:
 def test_the_window_stops_delivery_and_a_cursor_opens_it(
     live: Live, officer: Party, agent: Party, channel: bytes
 ) -> None:
-    burst(live, officer, channel, WINDOW + 5)
-    link = follow(live, agent, wire.Position(channel, 2))
-    got = [link.until(wire.Deliver).placed for _ in range(WINDOW)]
+    count = 100
+    burst(live, officer, channel, count)
+    link = live.link(agent)
+    link.ask(wire.Follow(90, [wire.Position(channel, 2)], wire.CHUNK))
+    got: list[wire.Placed] = []
+    link.socket.settimeout(0.5)
+    with suppress(TimeoutError):
+        while True:
+            got.append(link.until(wire.Deliver).placed)
     seqs = [p.place.seq for p in got if p.channel == channel]
     assert seqs == list(range(3, len(seqs) + 3))
-    link.socket.settimeout(0.5)
-    with pytest.raises(TimeoutError):
-        link.until(wire.Deliver)
+    under_way = sum(len(p.header) + len(p.signature) + len(p.body or b"") for p in got)
+    last = len(got[-1].header) + len(got[-1].signature) + len(got[-1].body or b"")
+    assert under_way - last < wire.CHUNK <= under_way, "as much as was asked for, and no more than one over it"
     link.socket.settimeout(10)
-    link.send(wire.Cursor(wire.Position(channel, seqs[-1])))
-    rest = deliveries(link, channel, WINDOW + 5 - len(seqs))
-    assert [p.place.seq for p in rest] == list(range(seqs[-1] + 1, WINDOW + 8))
+    for at in (seqs[-1], seqs[-1] + 20):
+        link.send(wire.Cursor(wire.Position(channel, at)))
+    rest = deliveries(link, channel, count - len(seqs))
+    assert [p.place.seq for p in rest] == list(range(seqs[-1] + 1, count + 3))
+
+
+def test_a_backlog_comes_several_in_a_frame(live: Live, officer: Party, agent: Party, channel: bytes) -> None:
+    burst(live, officer, channel, 150)
+    link = live.link(agent)
+    link.send(wire.Follow(90, [wire.Position(channel, 2)]))
+    seqs: list[int] = []
+    most = 0
+    while len(seqs) < 150:
+        opcode, payload = link.message()
+        frame = wire.read_from_gateway(payload) if opcode == 2 else None
+        if isinstance(frame, wire.Deliver | wire.Deliveries):
+            some = [frame.placed] if isinstance(frame, wire.Deliver) else frame.placed
+            most = max(most, len(some))
+            seqs += [p.place.seq for p in some if p.channel == channel]
+    assert seqs == list(range(3, 153))
+    assert most > 32
 
 
 def test_a_flash_overtakes_the_backlog(live: Live, officer: Party, agent: Party, channel: bytes) -> None:
