@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, disclosures, emergencies, outbox, playbook, records
+from clients.core import alerts, announcements, disclosures, emergencies, outbox, playbook, records, retention
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
@@ -240,6 +240,8 @@ def own_accepted(
             announcements.own(work.turn, item.kind, item.content, place)
         elif item.kind in disclosures.KINDS:
             disclosures.own(work, item.kind, item.header, item.content, place)
+        elif item.kind in retention.KINDS:
+            retention.own(work, item.kind, item.header, item.content, place)
         elif item.kind is Kind.REVOCATION_LIST:
             trusted.keep_list(work.turn.draft, work.turn.charter, item.content, place.index)
         elif item.kind is Kind.CERTIFICATE:
@@ -346,4 +348,5 @@ def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
     if item.kind is Kind.APPLICATION and isinstance(said := read_content(item.content), Text):
         alerts.heard(work.turn, said.text, place.time)
     records.MESSAGES.put(work.turn.draft, at(channel, place.seq), message)
+    retention.will_end(work.turn, channel, place.seq, item.expires)
     records.NAMES.put(work.turn.draft, message.header_hash, Note(at(channel, place.seq)))

@@ -7,7 +7,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from clients.core import announcements, changes, disclosures, outbox, receipts, records, unlocks
+from clients.core import announcements, changes, disclosures, outbox, receipts, records, retention, unlocks
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
@@ -257,6 +257,8 @@ def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
         announcements.take(turn, s.trust, placed, known, body)
     elif kind in disclosures.KINDS:
         disclosures.take(s.work(turn), placed, known, body)
+    elif kind in retention.KINDS:
+        retention.take(s.work(turn), placed, known, body)
     elif kind is Kind.GATEWAY_ACT:
         try:
             verify_run([known], turn.charter.policy.gateway_key)

@@ -13,7 +13,18 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, emergencies, freezing, gossip, issuing, outbox, playbook, records
+from clients.core import (
+    alerts,
+    announcements,
+    emergencies,
+    freezing,
+    gossip,
+    issuing,
+    outbox,
+    playbook,
+    records,
+    retention,
+)
 from clients.core.cap import CapRefused
 from clients.core.content import (
     AckText,
@@ -143,8 +154,13 @@ class Opener:
 
     def _without_body(self, case: Case) -> Fate:
         """Destroyed by rule, or withheld: either way the place is shown as what it is."""
-        if case.envelope.context.kind in ENCRYPTED:
-            self._show(case, b"", b"", "its body is no longer kept")
+        context = case.envelope.context
+        if context.kind in ENCRYPTED:
+            why = retention.why(self.turn, case.placed, context.expires)
+            if not why:
+                why = "its body is withheld: nothing says that it was destroyed"
+                self.turn.alarm(AlarmKind.WITHHELD, why, channel=case.channel, seq=case.seq, device=context.device)
+            self._show(case, b"", b"", why)
         return Fate.UNREADABLE
 
     def _statement(self, case: Case, body: bytes) -> None:
@@ -347,6 +363,8 @@ class Opener:
             records.NAMES.put(self.turn.draft, case.envelope.header_hash, Note(key))
             records.UNSHOWN.put(self.turn.draft, key, Counter(context.precedence))
             self.turn.events.append(NewMessage(case.channel, place.seq))
+            if content:
+                retention.will_end(self.turn, case.channel, place.seq, context.expires)
 
 
 def learn_card(turn: Turn, known: Trust, data: bytes) -> None:

@@ -498,6 +498,16 @@ class Asked(Record, frozen=True, array_like=True):
     answers: list[Disclosed]
 
 
+class Destroying(Record, frozen=True, array_like=True):
+    """An order to destroy bodies (a keys.retention.Destruction), by whom, and whether a second person has confirmed it."""
+
+    device: Id
+    person: Id
+    order: bytes
+    time: Millis
+    done: bool
+
+
 class AlarmKind(IntEnum):
     """What a client noticed and nobody may overlook: the closed list."""
 
@@ -627,6 +637,10 @@ WORD: Final = Shelf("word", Note)  # "": digest of the mission's word
 DISCLOSURES: Final = Shelf("disclosure", Asked)  # header hash of the request
 REQUEST_KEYS: Final = Shelf("request key", Seed)  # public key: what this auditor's device opens packages with
 PACKAGED: Final = Shelf("packaged", Note)  # header hash of the request: the sealed package
+DESTRUCTIONS: Final = Shelf("destruction", Destroying)  # header hash of the order
+TOMBSTONES: Final = Shelf("tombstone", Note)  # channel ‖ seq in the control channel
+SWEPT: Final = Shelf("swept", Counter)  # channel: up to which seq its content was destroyed here
+EXPIRING: Final = Shelf("expiring", Counter)  # when (ms, 8 bytes) ‖ channel ‖ seq
 ALARMS: Final = Shelf("alarm", Alarm)  # number, 8 bytes
 REMINDERS: Final = Shelf("reminder", Reminder)  # root
 PEERS: Final = Shelf("peer", Peer)  # device

@@ -62,9 +62,10 @@ def _may_check(view: View, who: Identity, device: bytes, charter: Charter) -> bo
 
 
 def _public_here(who: Identity, row: CertificateRow, charter: Charter) -> bool:
-    """People of the mission's own check who asks for a disclosure, and who agrees."""
-    verbs = charter.policy.verbs(row.roles) & {Verb.AUDIT, Verb.DISCLOSE}
-    return bool(verbs) and who.organisation == charter.policy.home.name
+    """Everybody checks who had a message destroyed; people of the mission's own who asks for a disclosure, and who agrees."""
+    verbs = charter.policy.verbs(row.roles)
+    own = who.organisation == charter.policy.home.name
+    return Verb.DESTROY in verbs or (own and bool(verbs & {Verb.AUDIT, Verb.DISCLOSE}))
 
 
 def charter(view: View, _: Identity | None, frame: wire.GetCharter, _now: int) -> wire.CharterNote:

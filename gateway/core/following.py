@@ -4,8 +4,9 @@
 |---|---|
 | channel | every member everything, from the commit that added it to the one that removed it |
 | control channel | charters and revocation lists everyone; certificates, the gateway's acts and disclosures officers, auditors and  |
-|                 | registrars; requests for a disclosure and votes also whoever could make it; what is announced of alerts, and what their  |
-|                 | ladders do, the mission's own who write or approve alerts |
+|                 | registrars; tombstones by order of two people also the channel's members; requests for a disclosure and votes   |
+|                 | also whoever could make it; what is announced of alerts, and what their ladders do, the mission's own who write |
+|                 | or approve alerts |
 | unlock stream   | the mission's own who write or approve alerts |
 | receipt stream | a receipt those whose envelopes it covers, and the officers among the members of its author's organisation; an |
 |                 | answer to an alert the officers among the members |
@@ -31,9 +32,10 @@ from keys.envelope import Heard, Kind
 from keys.errors import Malformed
 from keys.identity import ChannelId, receipt_stream
 from keys.policy import Verb
+from keys.retention import Rule, read_tombstone
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
-_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE})
+_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE, Kind.DESTRUCTION})
 _ALERTING: Final = frozenset(
     {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK, Kind.WITHHELD}
 )
@@ -140,11 +142,21 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:
         return Audience(everyone=True)
+    if stored.kind is Kind.TOMBSTONE:
+        return Audience(directory=True, devices=frozenset({stored.device, *_bereaved(view, stored)}))
     if stored.kind in (Kind.DISCLOSURE_REQUEST, Kind.DISCLOSURE_VOTE):
         return Audience(directory=True, devices=frozenset({stored.device, *_participants(view, stored)}))
     return Audience(
         directory=stored.kind in _DIRECTORY, devices=frozenset({stored.device}), alerting=stored.kind in _ALERTING
     )
+
+
+def _bereaved(view: View, stored: Stored) -> frozenset[bytes]:
+    """Whose messages two people have ordered to be destroyed: they destroy them too. What goes by rule each device judges for itself."""
+    stone = read_tombstone(stored.body or b"")
+    if stone.rule is not Rule.ORDERED:
+        return frozenset()
+    return frozenset(member.device for member in view.members(stone.channel))
 
 
 def _participants(view: View, stored: Stored) -> frozenset[bytes]:

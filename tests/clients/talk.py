@@ -11,12 +11,20 @@ from tests.clients.relay import Party
 
 
 def say(
-    party: Party, channel: bytes, text: str, precedence: Precedence = Precedence.ROUTINE, marking: Marking | None = None
+    party: Party,
+    channel: bytes,
+    text: str,
+    precedence: Precedence = Precedence.ROUTINE,
+    marking: Marking | None = None,
+    *,
+    expires: int = 0,
 ) -> bytes:
     """Keep a message; the world has to run for it to go out."""
     return bytes(
         party.act(
-            lambda work: conversation.send_text(work, channel, text, precedence, marking, ask_ack=False, expires=0)
+            lambda work: conversation.send_text(
+                work, channel, text, precedence, marking, ask_ack=False, expires=expires
+            )
         )
     )
 

@@ -1,0 +1,264 @@
+"""What is kept of content, and how long: here as at the gateway, and why a body that does not come is gone.
+
+    let_go    what has reached its end is destroyed on this device too: salt and content together; the envelope's place stays
+    take      a tombstone of the control channel, or an order by one person
+    why       the words for a body that the gateway has no more; none where nothing says that it was destroyed
+    order     one person asks for bodies to be destroyed; `confirm` is another's
+
+Destroying is the gateway's doing and each device's own; whoever copied a text elsewhere still has it.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from msgspec import structs
+
+from clients.core import outbox, records
+from clients.core.commits import Wanting, Work
+from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.ledger import View, at
+from clients.core.outbox import Kept
+from clients.core.records import AlarmKind, Counter, Destroying, Note
+from clients.core.turn import HOUR, Moved, Turn
+from gateway.wire import Place, Placed
+from keys.canonical import encode
+from keys.credential import Certified
+from keys.envelope import Claimed, Kind, Precedence, check_body, verify_run
+from keys.errors import CharterRefused, KeysError, NotPermitted, NotTrusted
+from keys.policy import Verb
+from keys.retention import (
+    BY_THE_GATEWAY,
+    Destruction,
+    Rule,
+    Span,
+    Tombstone,
+    confirmed,
+    ends,
+    read_destruction,
+    read_tombstone,
+)
+
+KINDS: Final = frozenset({Kind.TOMBSTONE, Kind.DESTRUCTION})
+SLACK: Final = HOUR  # ms by which this device's clock may be behind the gateway's
+AT_ONCE: Final = 500  # messages in one turn
+GONE: Final = "destroyed: its time was over"
+_WORDS: Final = {
+    Rule.CLASS: GONE,
+    Rule.EXPIRED: GONE,
+    Rule.ORDERED: "destroyed by order of two people",
+}
+
+
+# --- on this device ---
+
+
+def days_of(turn: Turn, channel: bytes) -> int:
+    """How long the charter keeps content of a channel; 0 where its class is not known any more: nothing is destroyed."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    try:
+        return turn.charter.policy.channel_class(state.channel_class).retention_days if state else 0
+    except CharterRefused:
+        return 0
+
+
+def let_go(turn: Turn) -> None:
+    """Destroy what has reached its end, some of it: the oldest of each channel, and what ends of its own."""
+    left = AT_ONCE
+    for channel, _ in list(turn.channels()):
+        days = days_of(turn, channel)
+        done = records.SWEPT.get(turn.draft, channel) or Counter(0)
+        for key, message in records.MESSAGES.scan(turn.draft, channel, at(channel, done.value)):
+            if not days or left <= 0 or turn.now < ends(days, message.placed, 0):
+                break
+            _destroy(turn, key, GONE)
+            records.SWEPT.put(turn.draft, channel, Counter(int.from_bytes(key[16:], "big")))
+            left -= 1
+    for key, _ in list(records.EXPIRING.scan(turn.draft)):
+        if int.from_bytes(key[:8], "big") > turn.now or left <= 0:
+            break
+        _destroy(turn, key[8:], GONE)
+        records.EXPIRING.delete(turn.draft, key)
+        left -= 1
+
+
+def will_end(turn: Turn, channel: bytes, seq: int, expires: int) -> None:
+    """Remember a message's own end."""
+    if expires:
+        records.EXPIRING.put(turn.draft, expires.to_bytes(8, "big") + at(channel, seq), Counter(0))
+
+
+def _destroy(turn: Turn, key: bytes, words: str) -> None:
+    message = records.MESSAGES.get(turn.draft, key)
+    if message is not None and (message.content or message.salt):
+        records.MESSAGES.put(turn.draft, key, structs.replace(message, salt=b"", content=b"", reason=words))
+
+
+# --- why a body does not come ---
+
+
+def why(turn: Turn, placed: Placed, expires: int) -> str:
+    """What destroyed a body that the gateway has no more; empty where nothing says so."""
+    days, seq = days_of(turn, placed.channel), placed.place.seq
+    if days and turn.now + SLACK >= ends(days, placed.place.time, expires):
+        return GONE
+    for _, note in records.TOMBSTONES.scan(turn.draft, placed.channel):
+        stone = read_tombstone(note.data)
+        if any(span.first <= seq <= span.last for span in stone.spans):
+            return _WORDS[stone.rule]
+    return ""
+
+
+# --- what the control channel tells ---
+
+
+def take(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> None:
+    """Keep a tombstone, or an order that waits for a second person; what does not hold is an alarm.
+
+    Raises:
+        Wanting: its author's certificate has to be fetched first.
+    """
+    turn, context = work.turn, claimed.context
+    try:
+        if context.kind is Kind.DESTRUCTION:
+            order = read_destruction(body)
+            _keep_order(turn, order, _author(work, claimed, body, order.certificate), placed)
+        else:
+            _keep_stone(work, placed, claimed, body)
+    except KeysError as error:
+        detail = f"{context.kind.name} that does not hold: {error}"
+        turn.alarm(AlarmKind.FORGED, detail, seq=placed.place.seq, device=context.device)
+
+
+def _author(work: Work, claimed: Claimed, body: bytes, certificate: bytes) -> Certified:
+    """Who signed it, and may. Raises Wanting, KeysError."""
+    charter = work.turn.charter
+    certified = work.trust.certified(certificate)
+    if certified is None:
+        if certificate in work.given_up:
+            raise NotTrusted("its author has no certificate that counts")
+        raise Wanting([certificate])
+    if certified.device != claimed.context.device:
+        raise NotTrusted("it names a certificate of another device")
+    (verified,) = verify_run([claimed], certified.public_key)
+    check_body(verified, body)
+    check_may(work, certified)
+    if certified.organisation != charter.policy.home.name:
+        raise NotPermitted("people of the mission's own organisation decide what is destroyed")
+    return certified
+
+
+def check_may(work: Work, certified: Certified) -> None:
+    """Raises NotPermitted."""
+    work.turn.charter.check_verb(certified, Verb.DESTROY)
+
+
+def _keep_order(turn: Turn, order: Destruction, author: Certified, placed: Placed) -> None:
+    name = sha256(placed.header).digest()
+    records.DESTRUCTIONS.put(
+        turn.draft, name, Destroying(author.device, author.person, encode(order), placed.place.time, done=False)
+    )
+    turn.events.append(Moved(name))
+
+
+def _keep_stone(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> None:
+    turn, stone = work.turn, read_tombstone(body)
+    if stone.certificate == BY_THE_GATEWAY:
+        (verified,) = verify_run([claimed], turn.charter.policy.gateway_key)
+        check_body(verified, body)
+    else:
+        author = _author(work, claimed, body, stone.certificate)
+        order = records.DESTRUCTIONS.get(turn.draft, stone.order)
+        if order is not None and order.person == author.person:
+            raise NotPermitted("ordered and confirmed by one person")
+    _bury(turn, stone, placed.place.seq)
+
+
+def _bury(turn: Turn, stone: Tombstone, seq: int) -> None:
+    """What was destroyed by order is destroyed here as well; by rule this device judges for itself."""
+    records.TOMBSTONES.put(turn.draft, stone.channel + seq.to_bytes(8, "big"), Note(encode(stone)))
+    if stone.rule is not Rule.ORDERED:
+        return
+    order = records.DESTRUCTIONS.get(turn.draft, stone.order)
+    if order is not None:
+        records.DESTRUCTIONS.put(turn.draft, stone.order, structs.replace(order, done=True))
+    for span in stone.spans:
+        for key, _ in list(records.MESSAGES.scan(turn.draft, stone.channel, at(stone.channel, span.first - 1))):
+            if int.from_bytes(key[16:], "big") > span.last:
+                break
+            _destroy(turn, key, _WORDS[Rule.ORDERED])
+    turn.events.append(Moved(stone.order))
+
+
+def own(work: Work, kind: Kind, header: bytes, body: bytes, place: Place) -> None:
+    """What this device said has its place."""
+    me = work.trust.certified(work.turn.me.certificate_hash)
+    if kind is Kind.TOMBSTONE:
+        _bury(work.turn, read_tombstone(body), place.seq)
+    elif me is not None:
+        placed = Placed(work.turn.charter.control_channel, place, header, b"", None)
+        _keep_order(work.turn, read_destruction(body), me, placed)
+
+
+# --- by two people ---
+
+
+def order(work: Work, channel: bytes, seqs: Sequence[int], reason: bytes) -> bytes:
+    """Ask that these messages be destroyed; nothing is, until another person confirms it. Gives the item.
+
+    Raises:
+        NotAllowed: the charter lets no role of this device do that.
+        Unknown: this device has not read those places.
+    """
+    turn = work.turn
+    _check_me(work)
+    spans = [Span(seq, seq, _index(turn.draft, channel, seq)) for seq in sorted(set(seqs))]
+    if not spans:
+        raise Unknown("no message was named")
+    said = Destruction(turn.me.certificate_hash, channel, spans, sha256(turn.random(16) + reason).digest())
+    kept = Kept(turn.charter.control_channel, Kind.DESTRUCTION, encode(said), Precedence.PRIORITY)
+    return outbox.keep(turn, kept)
+
+
+def _index(view: View, channel: bytes, seq: int) -> int:
+    line = records.LINES.get(view, at(channel, seq))
+    if line is None or records.MESSAGES.get(view, at(channel, seq)) is None:
+        raise Unknown(f"no message #{seq} of that channel is known here")
+    return line.index
+
+
+def confirm(work: Work, wanted: bytes) -> bytes:
+    """Confirm another person's order: the bodies are destroyed as soon as the gateway has this. Gives the item."""
+    turn = work.turn
+    _check_me(work)
+    name, waiting = find(turn.draft, wanted)
+    if waiting.person == turn.me.person:
+        raise NotAllowed("another person confirms what you have ordered")
+    if waiting.done:
+        raise NotNow("that order was carried out")
+    stone = confirmed(read_destruction(waiting.order), name, turn.me.certificate_hash)
+    kept = Kept(turn.charter.control_channel, Kind.TOMBSTONE, encode(stone), Precedence.PRIORITY)
+    return outbox.keep(turn, kept)
+
+
+def _check_me(work: Work) -> None:
+    me = work.trust.certified(work.turn.me.certificate_hash)
+    if me is None:
+        raise NotNow("this device's certificate is not proved yet: sync first")
+    try:
+        check_may(work, me)
+    except NotPermitted as error:
+        raise NotAllowed(str(error)) from None
+
+
+def orders(view: View) -> list[tuple[bytes, Destroying]]:
+    """All orders that this device was told of, the oldest first."""
+    return sorted(records.DESTRUCTIONS.scan(view), key=lambda found: found[1].time)
+
+
+def find(view: View, wanted: bytes) -> tuple[bytes, Destroying]:
+    """The one order whose hash begins so. Raises Unknown."""
+    found = [(name, waiting) for name, waiting in orders(view) if name.startswith(wanted)]
+    if len(found) != 1:
+        raise Unknown("several orders begin so" if found else "no such order here: outrider retention list")
+    return found[0]

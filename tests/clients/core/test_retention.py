@@ -1,0 +1,155 @@
+"""What reaches its end is destroyed on devices too, and a body that does not come is explained, or is withheld."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from clients.core import records, retention
+from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.ledger import at
+from clients.core.records import AlarmKind, Message
+from gateway.core import retention as rules
+from keys.retention import DAY
+from tests.clients.relay import Party, World
+from tests.clients.talk import say
+from tests.restored import restored
+
+
+@dataclass
+class Scene:
+    """An officer, another one elsewhere, and two agents; Ben is away for a while."""
+
+    world: World
+    chen: Party
+    dara: Party
+    ana: Party
+    ben: Party
+    channel: bytes
+
+    def sweep(self) -> None:
+        """The gateway destroys what is due."""
+        relay = self.world.relay
+        while relay._decide(lambda: rules.sweep(relay.view, relay.gateway, relay.now, relay.random)):
+            pass
+        self.world.run()
+
+    def last(self, party: Party) -> tuple[int, Message]:
+        key, message = max(records.MESSAGES.scan(party.ledger, self.channel))
+        return int.from_bytes(key[16:], "big"), message
+
+    def fresh_lists(self) -> None:
+        """So much later, the lists are new and the certificates still good."""
+        for registrar in (self.world.relay.mission.home.registrars[0], self.world.relay.mission.partner.registrars[0]):
+            self.world.revoke(registrar, [])
+
+
+@restored
+def scene() -> Scene:
+    world = World()
+    chen, dara = world.party("Chen", "officer"), world.party("Dara", "officer")
+    ana, ben = world.party("Ana", "agent"), world.party("Ben", "agent")
+    return Scene(world, chen, dara, ana, ben, world.channel(chen, ana, ben))
+
+
+def test_a_device_destroys_what_has_ended() -> None:
+    s = scene()
+    say(s.ana, s.channel, "east gate")
+    s.world.run()
+    seq, before = s.last(s.ben)
+    assert b"east gate" in before.content
+    s.world.later(31 * DAY)
+    for party in (s.ana, s.ben):
+        party.restart()
+        party.connect()
+        _, after = s.last(party)
+        assert (after.content, after.salt, after.reason) == (b"", b"", retention.GONE)
+        assert b"east gate" not in b"".join(
+            party.ledger.get("message", k) or b"" for k, _ in records.MESSAGES.scan(party.ledger)
+        )
+    assert records.LINES.get(s.ben.ledger, at(s.channel, seq)) is not None, "its place stays"
+
+
+def test_a_message_that_ends_of_its_own() -> None:
+    s = scene()
+    say(s.ana, s.channel, "for an hour", expires=s.world.now + 3_600_000)
+    say(s.ana, s.channel, "for longer")
+    s.world.run()
+    s.world.later(3_600_001)
+    s.ben.restart()
+    s.ben.connect()
+    found = [m.content for _, m in records.MESSAGES.scan(s.ben.ledger, s.channel)]
+    assert b"" in found
+    assert any(b"for longer" in content for content in found)
+
+
+def test_a_body_that_went_by_rule_alarms_nobody() -> None:
+    s = scene()
+    s.ben.disconnect()
+    say(s.ana, s.channel, "for an hour", expires=s.world.now + 3_600_000)
+    s.world.run()
+    s.world.later(3_600_001)
+    s.sweep()
+    s.ben.connect()
+    s.world.run()
+    _, message = s.last(s.ben)
+    assert (message.content, message.reason) == (b"", retention.GONE)
+    assert not s.ben.alarms()
+
+
+def test_a_body_that_nobody_ordered_destroyed_is_withheld() -> None:
+    s = scene()
+    s.ben.disconnect()
+    say(s.ana, s.channel, "east gate")
+    s.world.run()
+    s.world.relay.db.execute("UPDATE envelopes SET body = NULL WHERE kind = 2")
+    s.ben.connect()
+    s.world.run()
+    assert AlarmKind.WITHHELD in {a.kind for a in s.ben.alarms()}
+    _, message = s.last(s.ben)
+    assert "withheld" in message.reason
+
+
+def test_two_people_destroy_a_message_everywhere() -> None:
+    s = scene()
+    say(s.ana, s.channel, "never mind")
+    say(s.ana, s.channel, "east gate")
+    s.world.run()
+    seq, _ = s.last(s.chen)
+    s.chen.act(lambda work: retention.order(work, s.channel, [seq - 1], b"said in error"))
+    s.world.run()
+    ((name, waiting),) = retention.orders(s.dara.ledger)
+    assert not waiting.done
+    with pytest.raises(NotAllowed):
+        s.chen.act(lambda work: retention.confirm(work, name))
+    s.dara.act(lambda work: retention.confirm(work, name))
+    s.world.run()
+    for party in (s.chen, s.ana, s.ben):
+        gone = records.MESSAGES.get(party.ledger, at(s.channel, seq - 1))
+        kept = records.MESSAGES.get(party.ledger, at(s.channel, seq))
+        assert gone is not None
+        assert kept is not None
+        assert (gone.content, gone.reason) == (b"", "destroyed by order of two people"), party.name
+        assert b"east gate" in kept.content
+        assert not party.alarms(), party.name
+    with pytest.raises(NotNow):
+        s.dara.act(lambda work: retention.confirm(work, name))
+
+
+@pytest.mark.parametrize("name", ["ana", "ben"])
+def test_who_may_not_order_it(name: str) -> None:
+    s = scene()
+    say(s.ana, s.channel, "east gate")
+    s.world.run()
+    party: Party = getattr(s, name)
+    seq, _ = s.last(party)
+    with pytest.raises(NotAllowed):
+        party.act(lambda work: retention.order(work, s.channel, [seq], b""))
+
+
+def test_an_order_names_what_this_device_has_read() -> None:
+    s = scene()
+    for seqs in ([99], []):
+        with pytest.raises(Unknown):
+            s.chen.act(lambda work, q=seqs: retention.order(work, s.channel, q, b""))  # type: ignore[misc]
