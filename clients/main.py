@@ -189,6 +189,16 @@ DISCLOSE: Final = Branch(
         "prove": Leaf("clients.agent.disclose:prove", "Write a package that shows one message."),
     },
 )
+RETENTION: Final = Branch(
+    "How long content is kept; destroying some of it, by order of two people.",
+    "outrider retention list",
+    {
+        "show": Leaf(f"{OFFICER}.retention:show_classes", "Show how long each class of channel keeps its content."),
+        "list": Leaf(f"{OFFICER}.retention:list_orders", "List orders to destroy messages."),
+        "destroy": Leaf(f"{OFFICER}.retention:destroy", "Ask that messages be destroyed."),
+        "confirm": Leaf(f"{OFFICER}.retention:confirm", "Confirm another person's order."),
+    },
+)
 OUTRIDER: Final = Branch(
     "Secure messages and alerts for protective details.",
     "outrider status --json",
@@ -208,6 +218,7 @@ OUTRIDER: Final = Branch(
         "alert": ALERT,
         "duress": DURESS,
         "disclose": DISCLOSE,
+        "retention": RETENTION,
         "reach": Leaf(f"{OFFICER}.reach:reach_command", "Who could not be reached now, and why."),
         "audit": Leaf("clients.auditor.commands:audit", "Verify a log, offline."),
         "demo": Leaf("clients.demo.command:demo", "A guided demo: a real gateway, real clients, an auditor."),

@@ -31,6 +31,7 @@ from gateway.core.errors import Refused
 from gateway.ending import NEWEST, earlier_charters
 from gateway.escalating import Escalating
 from gateway.home import Keys, check_private, open_keys, tls_keys
+from gateway.retaining import Retaining
 from gateway.roads.base import RoadRefused
 from gateway.roads.post import Post
 from gateway.store.base import DiskFull
@@ -236,6 +237,7 @@ class Running:
             clock,
             random,
         )
+        self._retaining = Retaining(held.store, self._gateway, clock, random, self.hub.forget)
         self.app = App(self.service, self.hub, self._read_path())
         self._server = Server(self.app.answer, config.max_connections)
 
@@ -312,6 +314,7 @@ class Running:
                 *self._escalating.work(),
                 self._witnesses.run(),
                 self._outside.run(),
+                self._retaining.run(),
             )
         ]
         try:
