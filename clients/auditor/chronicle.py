@@ -78,6 +78,7 @@ class Chronicle:
         self.begun = self.ended = 0
         self.certificates: dict[bytes, Certified] = {}
         self.people: dict[bytes, bytes] = {}  # device: person
+        self._lists: dict[str, object] = {}  # serials on the newest list of each organisation
         self._fetch = fetch
         self._charter: Charter | None = None
         self._latest: dict[bytes, Alert] = {}  # the newest alert of each channel
@@ -162,10 +163,10 @@ class Chronicle:
 
     def _revoked(self, placed: Placed) -> None:
         listed = self._body(placed, self._list)
-        if listed is not None:
-            self._act(
-                placed, f"revocation list {listed.number} of {listed.organisation}: {len(listed.serials)} revoked"
-            )
+        if listed is None or self._lists.get(listed.organisation, frozenset()) == listed.serials:
+            return  # the same again, to show that it is fresh
+        self._lists[listed.organisation] = listed.serials
+        self._act(placed, f"revocation list {listed.number} of {listed.organisation}: {len(listed.serials)} revoked")
 
     def _list(self, der: bytes) -> RevocationList:
         return read_revocation_list(der, () if self._charter is None else self._charter.policy.issuers)

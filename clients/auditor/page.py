@@ -46,6 +46,7 @@ th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 code, pre { font: 12px/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 pre { background: #f5f7f9; padding: 10px 12px; white-space: pre-wrap; }
+td.time { white-space: nowrap; }
 td.out { font-weight: 700; white-space: nowrap; }
 svg { width: 100%; height: auto; display: block; margin-top: 6px; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.small { fill: var(--soft); font-size: 10.5px; }
@@ -195,16 +196,12 @@ def _rests_on(found: Findings) -> list[str]:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, marked: bool = False) -> str:
     """A table; a column whose name begins with # holds numbers. With `marked` the first column is an outcome."""
-    numbers = [name.startswith("#") for name in head]
-    cells = "".join(f"<th{_class(n)}>{_(name.lstrip('#'))}</th>" for name, n in zip(head, numbers, strict=True))
+    classes = [" class=number" if name.startswith("#") else " class=time" if name == "time" else "" for name in head]
+    cells = "".join(f"<th{style}>{_(name.lstrip('#'))}</th>" for name, style in zip(head, classes, strict=True))
     lines = [f'<div class="scroll"><table>\n<thead><tr>{cells}</tr></thead>\n<tbody>']
     for row in rows:
-        cells = "".join(f"<td{_class(n)}>{_(cell)}</td>" for cell, n in zip(row, numbers, strict=True))
+        cells = "".join(f"<td{style}>{_(cell)}</td>" for cell, style in zip(row, classes, strict=True))
         if marked:
             cells = cells.replace("<td>", f'<td class="out {_(row[0])}">', 1)
         lines.append(f"<tr>{cells}</tr>")
     return "\n".join([*lines, "</tbody></table></div>"])
-
-
-def _class(number: bool) -> str:
-    return ' class="number"' if number else ""
