@@ -66,6 +66,7 @@ class Topic(StrEnum):
     ALERTS = "alerts"
     ESCALATION = "escalation"
     DISCLOSURES = "disclosures"
+    TOMBSTONES = "tombstones"
     OPENINGS = "openings"
 
 
@@ -101,6 +102,7 @@ MEANING: Final = {
     Topic.ALERTS: "each alert was signed by those whom the charter asks for, for that channel and content, and came there once",
     Topic.DISCLOSURES: "each message was disclosed to an auditor only as enough others had agreed",
     Topic.ESCALATION: "whoever was to be woken while an alert was not answered was woken, in the order of its ladder",
+    Topic.TOMBSTONES: "each body that was destroyed went by its class's rule, at its own end, or by order of two people",
     Topic.OPENINGS: "each message that is opened is the one that its author sent, at that place of the log",
 }
 """Each claim in a sentence."""

@@ -26,6 +26,7 @@ from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Rosters
 from clients.auditor.verify.signatures import Signatures
 from clients.auditor.verify.speech import Speech
+from clients.auditor.verify.tombstones import Tombstones
 from clients.auditor.verify.watching import Watch
 from keys.body import Receipt, read_gateway_act
 from keys.charter import Charter
@@ -75,6 +76,7 @@ class Reading:
         self.plain = Plain(self.chains, self.times, self.registry, self._said)
         self.receipts = Receipts(fetch, findings)
         self.disclosures = Disclosures(self.registry, findings)
+        self.tombstones = Tombstones(self.registry, findings, self._days_of)
         self._watch = watch
 
     # ------------------------------------------------------------------ entry by entry
@@ -127,7 +129,9 @@ class Reading:
         kind = placed.context.kind
         if placed.context.epoch:
             self._out_of_place(placed, "what stands in the control channel is of epoch 0")
-        if kind in BY_THE_GATEWAY:
+        charter = self.charters.current
+        own = charter is not None and placed.context.device == charter.gateway_device
+        if kind in BY_THE_GATEWAY or (kind is Kind.TOMBSTONE and own):
             self._by_the_gateway(placed)
             return
         keys = self._keys_of(placed)
@@ -143,6 +147,8 @@ class Reading:
             self.speech.alerts.withheld(self._bodies.get(placed))
         elif kind in DISCLOSURES:
             self.disclosures.take(placed, self._bodies.get(placed), self.start)
+        elif kind in (Kind.TOMBSTONE, Kind.DESTRUCTION):
+            self.tombstones.take(placed, self._bodies.get(placed), self.start, by_gateway=False)
         elif kind is Kind.APPROVAL:  # an alert is judged by what its channels were sent
             self.escalations.announced(placed, self._bodies.get(placed))
         elif kind is Kind.JUMP:
@@ -171,6 +177,8 @@ class Reading:
         self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
         if kind is Kind.GATEWAY_ACT:
             self._act(placed)
+        elif kind is Kind.TOMBSTONE:
+            self.tombstones.take(placed, self._bodies.get(placed), self.start, by_gateway=True)
         elif kind is Kind.ESCALATION:
             self.escalations.fired(placed, self._bodies.get(placed))
         elif kind is Kind.FILLER:
@@ -236,6 +244,14 @@ class Reading:
         known = self.charters.current is not None and channel not in self.rosters.lost
         return self.rosters.open.get(channel) if known else None
 
+    def _days_of(self, channel: bytes) -> int | None:
+        """How long the charter in force keeps content of a channel."""
+        roster, charter = self._roster(channel), self.charters.current
+        if roster is None or charter is None:
+            return None
+        name = roster.terms.channel_class
+        return next((c.retention_days for c in charter.policy.classes if c.name == name), None)
+
     def _keys_of(self, placed: Placed) -> tuple[bytes, ...] | None:
         """The keys of all certificates that count for this device; None where that can't be known here."""
         if self.charters.current is None:
@@ -267,6 +283,7 @@ class Reading:
         self.speech.end()
         self.escalations.end(self.times.last)
         self.disclosures.end(entry_at)
+        self.tombstones.end(entry_at)
         self._bodies.end()
         self._findings.note(Topic.ENTRIES, f"{self.read} read")
         self._findings.note(Topic.SIGNATURES, f"{self._signatures.checked} signatures checked")

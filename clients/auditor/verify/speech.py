@@ -55,6 +55,12 @@ OF_CHANNELS: Final = frozenset(Kind) - {
     Kind.REFUSED_ATTEMPT,
     Kind.WITHHELD,
     Kind.UNLOCK,
+    Kind.DISCLOSURE_REQUEST,
+    Kind.DISCLOSURE_VOTE,
+    Kind.DISCLOSURE,
+    Kind.DESTRUCTION,
+    Kind.TOMBSTONE,
+    Kind.AUDITOR_READ,
 }
 
 
