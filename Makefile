@@ -4,8 +4,8 @@ BIN    := $(VENV)/bin
 NPROC  ?= 4
 BASE   ?= HEAD~1
 
-# Tests that cross real processes and sockets.
-PROCESSES := tests/e2e tests/bench tests/links tests/gateway/web tests/gateway/test_process.py tests/clients/demo tests/clients/officer/test_issuing.py
+# Where the branches of keys and the cores have their own tests: run under coverage, which doubles what they cost. All others run without.
+MEASURED := tests/keys tests/gateway/core tests/gateway/test_wire.py tests/clients/core
 
 .PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls bench-audit flips clean
 
@@ -38,12 +38,12 @@ types: $(VENV)/test
 contracts: $(VENV)/test     ## who may import whom
 	$(BIN)/lint-imports
 
-coverage: $(VENV)/test      ## the fast suite as a gate: branches of keys and the cores; what runs in other processes is not measured
+coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores that their own tests take
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(PROCESSES:%=--ignore=%)
+	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(MEASURED)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
-	$(BIN)/pytest -q -n $(NPROC) --dist loadfile $(PROCESSES)
+	$(BIN)/pytest -q -n $(NPROC) --dist loadfile tests $(MEASURED:%=--ignore=%)
 
 tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 	npm ci --prefix tests/interop --ignore-scripts --no-audit --no-fund
