@@ -522,6 +522,15 @@ def answers(work: Work, root: bytes, places: list[tuple[bytes, int]]) -> Answers
     return Answers(list(targeted), list(delivered), list(seen), given, silent)
 
 
+def _unread(view: View) -> int:
+    """How much there is to read: an alert that came by several channels is one."""
+    found = set[bytes]()
+    for key, _ in records.UNSHOWN.scan(view):
+        message = records.MESSAGES.get(view, key)
+        found.add(message.alert.root if message is not None and message.alert else key)
+    return len(found)
+
+
 def channels(view: View) -> list[ChannelInfo]:
     """Every channel of this device."""
     found = []
@@ -574,7 +583,7 @@ def status(work: Work, *, online: bool, clock_off: int) -> Status:
         {o.name: trusted.list_age(view, o.name, turn.now) for o in policy.organisations},
         sum(1 for _ in records.OUTBOX.scan(view)),
         sum(1 for _ in records.UNPROVEN.scan(view)),
-        sum(1 for _ in records.UNSHOWN.scan(view)),
+        _unread(view),
         sum(1 for _ in records.ALARMS.scan(view)),
         clock_off,
     )

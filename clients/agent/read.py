@@ -52,8 +52,15 @@ def read(channel: str | None, follow: bool, since: int | None, limit: int, timeo
 def _again(station: Station, chosen: bytes | None, since: int, limit: int) -> None:
     channels = [chosen] if chosen else [channel.id for channel in station.channels()]
     shown = [s for channel in channels for s in station.history(channel, limit) if s.placed >= since]
-    for one in sorted(shown, key=lambda s: (s.placed, s.seq))[-limit:]:
+    for one in once(sorted(shown, key=lambda s: (s.placed, s.seq)))[-limit:]:
         _print(station, one)
+
+
+def once(shown: list[Shown]) -> list[Shown]:
+    """Without the copies of an alert that came by several channels, as one is enough."""
+    return list(
+        {(s.alert.root if s.alert else s.channel + s.seq.to_bytes(8, "big")): s for s in reversed(shown)}.values()
+    )[::-1]
 
 
 async def _new(station: Station, chosen: bytes | None, seconds: float) -> None:

@@ -20,7 +20,7 @@ from clients.core import trust as trusted
 from clients.core.cap import Alert as CapAlert
 from clients.core.cap import CapRefused, open_alert
 from clients.core.content import AlertContent
-from clients.core.ledger import View
+from clients.core.ledger import View, at
 from clients.core.records import AlarmKind, Alert, Answer, Counter, Note
 from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
@@ -263,6 +263,13 @@ def open_chain(view: View, root: bytes) -> list[bytes]:
         ahead += [key[32:] for key, _ in records.FOLLOWERS.scan(view, here)]
     known = [(r, record) for r in found if (record := records.ALERTS.get(view, r)) is not None]
     return [r for r, record in known if not record.ended and not record.draft.type.ends]
+
+
+def copies(view: View, root: bytes) -> list[tuple[bytes, int]]:
+    """Where an alert came to this device: whoever is in several of its channels has it several times, and is shown it once."""
+    record = records.ALERTS.get(view, root)
+    places = [(channel, seq) for channel, seq in record.places if seq] if record else []
+    return [place for place in places if records.MESSAGES.get(view, at(*place)) is not None]
 
 
 # --- own alerts on their way ---

@@ -224,7 +224,14 @@ def _option(alert: records.Alert, option: int | str) -> int:
 
 
 def show(work: Work, channel: bytes, seq: int) -> None:
-    """Somebody sees the message at this place, now and for the first time."""
+    """Somebody sees the message at this place, now and for the first time; and with it an alert's copies in other channels."""
+    message = records.MESSAGES.get(work.turn.draft, at(channel, seq))
+    copies = alerts.copies(work.turn.draft, message.alert.root) if message is not None and message.alert else []
+    for place in copies if (channel, seq) in copies else [(channel, seq)]:  # what was refused under its root is no copy
+        _show_at(work, *place)
+
+
+def _show_at(work: Work, channel: bytes, seq: int) -> None:
     key = at(channel, seq)
     message = records.MESSAGES.get(work.turn.draft, key)
     if message is not None and not message.shown:

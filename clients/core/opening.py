@@ -22,6 +22,7 @@ from clients.core import (
     issuing,
     outbox,
     playbook,
+    receipts,
     records,
     retention,
 )
@@ -361,10 +362,24 @@ class Opener:
         if records.MESSAGES.get(self.turn.draft, key) is None:
             records.MESSAGES.put(self.turn.draft, key, message)
             records.NAMES.put(self.turn.draft, case.envelope.header_hash, Note(key))
-            records.UNSHOWN.put(self.turn.draft, key, Counter(context.precedence))
-            self.turn.events.append(NewMessage(case.channel, place.seq))
+            self._call(case, key, message)
             if content:
                 retention.will_end(self.turn, case.channel, place.seq, context.expires)
+
+    def _call(self, case: Case, key: bytes, message: Message) -> None:
+        """It waits to be shown, and whoever sits there hears of it: of an alert once, in however many channels it comes."""
+        view, seq = self.turn.draft, case.placed.place.seq
+        places = alerts.copies(view, message.alert.root) if message.alert else []
+        if (case.channel, seq) not in places:  # what was refused under its root is no copy
+            places = []
+        others = [records.MESSAGES.get(view, at(*place)) for place in places if place != (case.channel, seq)]
+        if any(other is not None and other.shown for other in others):
+            records.MESSAGES.put(view, key, replace(message, shown=self.turn.now))
+            receipts.shown(self.turn, case.channel, seq)
+            return
+        records.UNSHOWN.put(view, key, Counter(message.precedence))
+        if not others:
+            self.turn.events.append(NewMessage(case.channel, seq))
 
 
 def learn_card(turn: Turn, known: Trust, data: bytes) -> None:

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from clients import views
 from clients.core import alerts, announcements, conversation, freezing, issuing, outbox, records
 from clients.core.content import encode_content
 from clients.core.errors import NotAllowed, NotNow, Unknown
+from clients.core.ledger import at
 from clients.core.outbox import Kept
+from clients.core.receipts import covers
+from clients.core.turn import NewMessage
 from gateway.wire import Place, Placed
 from keys.alert import AlertType
 from keys.body import Review, read_ack
@@ -350,6 +354,50 @@ def test_an_alert_s_own_time_is_over_by_itself(s: Scene) -> None:
     assert s.how(s.ana, root) == "over"
     with pytest.raises(NotNow):
         s.ana.act(lambda work: conversation.acknowledge(work, root, 0, ""))
+
+
+# --- one alert by two channels ---
+
+
+def test_who_is_in_two_of_its_channels_is_shown_it_once(s: Scene) -> None:
+    """Both copies are received and seen, as far as its senders are told; whoever sits there hears of it once."""
+    second = s.world.channel(s.chen, s.dara, s.ana, kind="alert", ceiling=Marking.AMBER)
+    s.ana.events.clear()
+    root = by_two(s.chen, s.dara, s.detail, second)
+    assert len([e for e in s.ana.events if isinstance(e, NewMessage)]) == 1
+    places = alerts.copies(s.ana.ledger, root)
+    assert {channel for channel, _ in places} == {s.detail, second}
+    assert s.ana.act(lambda work: views.status(work, online=True, clock_off=0)).unread == 1
+    s.ana.act(lambda work: conversation.show(work, *places[0]))
+    assert not list(records.UNSHOWN.scan(s.ana.ledger))
+    assert all(shown_at(s.ana, *place) for place in places)
+    s.world.run()
+    for channel, seq in places:
+        told = records.RECEIVED.get(s.chen.ledger, channel + s.ana.id)
+        assert told is not None
+        assert covers(told.delivered, seq)
+        assert covers(told.shown, seq)
+
+
+def test_a_copy_that_comes_after_it_was_read_is_not_shown_again(s: Scene) -> None:
+    second = s.world.channel(s.chen, s.dara, s.ana, kind="alert", ceiling=Marking.AMBER)
+    root = submit(s.chen, s.detail, second)
+    s.dara.act(lambda work: issuing.approve(work, root))
+    while not (places := alerts.copies(s.ana.ledger, root)):
+        for party in s.world.parties:
+            party.step()
+    s.ana.act(lambda work: conversation.show(work, *places[0]))
+    s.world.run()
+    both = alerts.copies(s.ana.ledger, root)
+    assert len(both) == 2
+    assert all(shown_at(s.ana, *place) for place in both)
+    assert not list(records.UNSHOWN.scan(s.ana.ledger))
+
+
+def shown_at(party: Party, channel: bytes, seq: int) -> int:
+    message = records.MESSAGES.get(party.ledger, at(channel, seq))
+    assert message is not None
+    return message.shown
 
 
 # --- answers ---
