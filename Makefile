@@ -4,6 +4,9 @@ BIN    := $(VENV)/bin
 NPROC  ?= 4
 BASE   ?= HEAD~1
 
+# What is run below is some hundreds of processes: they read what the first of them has compiled, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Where the branches of keys and the cores have their own tests: run under coverage, which doubles what they cost. All others run without.
 MEASURED := tests/keys tests/gateway/core tests/gateway/test_wire.py tests/clients/core
 
@@ -22,6 +25,7 @@ demo: $(VENV)/core          ## the guided demo: a real gateway, real clients, an
 	$(BIN)/outrider demo
 
 test: $(VENV)/test          ## the whole fast suite
+	$(BIN)/pytest -q --collect-only | tail -n 1
 	$(BIN)/pytest -q -n $(NPROC) --dist loadfile
 
 check: format lint types contracts coverage mutate-mls demo   ## what CI runs
@@ -40,6 +44,7 @@ contracts: $(VENV)/test     ## who may import whom
 
 coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores that their own tests take
 	$(BIN)/coverage erase
+	$(BIN)/pytest -q --collect-only | tail -n 1   # compiles the tests once; else each process does it for itself, at the same time
 	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(MEASURED)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
