@@ -13,7 +13,7 @@ raises `Refused` and leaves nothing behind, but for those that let a device use 
 and but for a line in the log that somebody tried to alert (`gateway.core.attempts`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -232,7 +232,9 @@ def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> Refuse
             Refusal.GAP, f"number {first.number} does not follow the envelope accepted as number {chain.number}"
         )
     last = claimed[-1]
-    refused = view.refused_attempts(first.channel, first.device, first.number, last.context.number)
+    refused: Mapping[int, RefusedAttempt] = {}
+    if chain.refused >= first.number:
+        refused = view.refused_attempts(first.channel, first.device, first.number, last.context.number)
     told = refused.get(last.context.number)
     if told is not None and told.header_hash == sha256(last.envelope.header).digest():
         return told

@@ -52,10 +52,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Where a device stands in a stream: its last accepted number and the hash its next header must hold."""
+    """Where a device stands in a stream: its last accepted number, the hash its next header must hold, and the highest number
+    that was ever refused so that it may be sealed again (0: none)."""
 
     number: int
     link: bytes
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

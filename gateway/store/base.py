@@ -12,6 +12,8 @@ from gateway.core.view import Stored, View
 
 T = TypeVar("T")
 Decision = Callable[[View], Outcome[T]]
+Settle = Callable[[T | None, BaseException | None], None]
+"""Takes a decision's answer, or what it has raised (then the answer is None)."""
 Watcher = Callable[[Sequence[Stored]], None]
 
 
@@ -49,6 +51,15 @@ class Store(Protocol):
 
         Raises:
             DiskFull, Broken, and whatever the decision raises.
+        """
+        ...
+
+    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False) -> None:
+        """As `decide`, without a task that waits: `settle` is called in the event loop once the answer is durable, after the watchers.
+        For what comes by the thousand.
+
+        Raises:
+            Broken: then it was not asked.
         """
         ...
 

@@ -219,31 +219,6 @@ def place_alert(db: apsw.Connection, effect: e.PlaceAlert) -> None:
     )
 
 
-def put_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
-    keep_answer(db, effect)
-    if effect.target:
-        count_answers(db, effect.root, 1)
-
-
-def keep_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
-    """All of an answer but the count, which may be written once for many."""
-    root, person, time = effect.root, effect.person, effect.time
-    db.execute(
-        "INSERT INTO alert_people VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET answered = excluded.answered",
-        (root, person, int(effect.target), time),
-    )
-    if effect.woken:
-        db.execute(
-            "UPDATE notices SET state = 4, time = ? WHERE state = 1 AND person = ? AND root = ?",
-            (time, person, root),
-        )
-
-
-def count_answers(db: apsw.Connection, root: bytes, count: int) -> None:
-    """So many more of those whom an alert is for have answered."""
-    db.execute("UPDATE escalations SET answered = answered + ? WHERE root = ?", (count, root))
-
-
 def put_position(db: apsw.Connection, effect: e.PutPosition) -> None:
     db.execute(
         "UPDATE escalations SET rung = ?, waiting = ?, due = ?, since = ?, fallback = ?, stopped = ?, firings = ?, wake = ?"

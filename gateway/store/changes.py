@@ -1,72 +1,28 @@
 """Effects to rows: one function an effect, in a table. They run inside the transaction of the decision that asked for them."""
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
 import apsw
 
 from gateway.core import effects as e
-from gateway.store import broadcasts, disclosures, retention
+from gateway.store import broadcasts, bulk, disclosures, retention
 
 Change = Callable[[apsw.Connection, Any], None]
 
 
 def _append(db: apsw.Connection, effect: e.Append) -> None:
-    s = effect.stored
-    # UNIQUE (stream, seq), UNIQUE (stream, device, number) and the primary key guard the write against any wrong decision.
-    db.execute(
-        "INSERT INTO envelopes VALUES (?, (SELECT n FROM streams WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            s.index,
-            s.channel,
-            s.seq,
-            s.time,
-            s.nonce,
-            s.header,
-            s.signature,
-            int(s.kind),
-            s.device,
-            s.number,
-            s.precedence,
-            s.body_hash,
-            s.body_length,
-            s.body,
-        ),
-    )
+    bulk.append(db, [effect.stored], partial(bulk.row_of, db))
 
 
 def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:
-    s = effect.stream
-    db.execute(
-        "INSERT INTO streams (id, kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq,"
-        " rolling = excluded.rolling, parent = excluded.parent, epoch = excluded.epoch, class = excluded.class,"
-        " ceiling = excluded.ceiling, suite = excluded.suite, grace_until = excluded.grace_until,"
-        " expires = excluded.expires, blocked = excluded.blocked, beside = excluded.beside",
-        (
-            s.id,
-            int(s.kind),
-            s.seq,
-            s.rolling,
-            s.parent,
-            s.epoch,
-            s.channel_class,
-            s.ceiling,
-            s.suite,
-            s.grace_until,
-            s.expires,
-            s.blocked,
-            s.beside,
-        ),
-    )
+    bulk.put_streams(db, [effect.stream])
 
 
 def _put_chain(db: apsw.Connection, effect: e.PutChain) -> None:
-    db.execute(
-        "INSERT INTO chains VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number, link = excluded.link",
-        (effect.channel, effect.device, effect.number, effect.link),
-    )
+    bulk.put_chains(db, [effect])
 
 
 def _remember_refusal(db: apsw.Connection, effect: e.RememberRefusal) -> None:
@@ -251,10 +207,11 @@ def _give_blob(db: apsw.Connection, effect: e.GiveBlob) -> None:
 
 
 def _move_cursor(db: apsw.Connection, effect: e.MoveCursor) -> None:
-    db.execute(
-        "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        (effect.device, effect.channel, effect.seq),
-    )
+    bulk.move_cursors(db, {(effect.device, effect.channel): effect.seq})
+
+
+def _put_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
+    bulk.put_answers(db, [effect])
 
 
 CHANGES: Final[dict[type, Change]] = {
@@ -284,7 +241,7 @@ CHANGES: Final[dict[type, Change]] = {
     e.PutAlert: broadcasts.put_alert,
     e.PutPlan: broadcasts.put_plan,
     e.PlaceAlert: broadcasts.place_alert,
-    e.PutAnswer: broadcasts.put_answer,
+    e.PutAnswer: _put_answer,
     e.PutPosition: broadcasts.put_position,
     e.EndAlert: broadcasts.end_alert,
     e.WithdrawNotices: broadcasts.withdraw_notices,

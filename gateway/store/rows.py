@@ -38,6 +38,10 @@ _MEMBER = (
     "SELECT stream, device, leaf, certificate, since, epoch, left_at, welcome, welcome_length, rolling FROM members "
 )
 _MEMBER_OF = _MEMBER + "WHERE stream = ? AND device = ? ORDER BY since"
+_CHAIN = (
+    "SELECT c.number, c.link, (SELECT max(number) FROM refusals WHERE stream = ?1 AND device = ?2)"
+    " FROM (SELECT 1) LEFT JOIN chains c ON c.stream = ?1 AND c.device = ?2"
+)
 _CERTIFICATE = (
     "SELECT hash, der, device, person, organisation, roles, public_key, serial, not_before, not_after, revoked, idx, seq"
     " FROM certificates "
@@ -123,8 +127,9 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         return Stream(ChannelId(channel), StreamKind(row[0]), *row[1:]) if row else None
 
     def chain(self, channel: bytes, device: bytes) -> Chain:
-        row = self._row("SELECT number, link FROM chains WHERE stream = ? AND device = ?", channel, device)
-        return Chain(*row) if row else Chain(0, NOTHING)
+        row = self._row(_CHAIN, channel, device)
+        assert row is not None  # of nulls, where there is nothing
+        return Chain(row[0] or 0, row[1] or NOTHING, row[2] or 0)
 
     def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, RefusedAttempt]:
         rows = self._rows(

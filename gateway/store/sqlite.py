@@ -17,17 +17,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import apsw
 
 from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
-from gateway.store.base import Broken, Conflict, Decision, DiskFull, T, Watcher, WrongStore
+from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Watcher, WrongStore
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import WriterView
 
@@ -37,19 +36,20 @@ APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program 
 
 @dataclass(slots=True)
 class _Job:
-    """A decision waiting for its transaction."""
+    """A decision waiting for its transaction, and who waits for the answer."""
 
     decision: Decision[Any]
-    done: asyncio.Future[Any]
+    settle: Settle[Any]
     answer: Any = None
     error: BaseException | None = None
 
 
-class _Sign(Enum):
-    """What the writer is told besides jobs."""
+@dataclass(slots=True)
+class _Handful:
+    """What one turn of the event loop has asked for. The writer is woken once for all of it."""
 
-    PATIENT = auto()  # one more of the patient waits
-    END = auto()
+    jobs: list[_Job] = field(default_factory=list)
+    patient: list[_Job] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -157,7 +157,9 @@ class SqliteStore:
         self._parsed = Parsed()
         self._readers: list[apsw.Connection] = []
         self._watchers: list[Watcher] = []
-        self._jobs: queue.SimpleQueue[_Job | _Sign] = queue.SimpleQueue()
+        self._asked: _Handful | None = None
+        self._handed: queue.SimpleQueue[_Handful | None] = queue.SimpleQueue()  # None: that was the last
+        self._jobs: deque[_Job] = deque()
         self._patient: deque[_Job] = deque()
         self._broken: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -180,14 +182,31 @@ class SqliteStore:
         self._watchers.append(watcher)
 
     async def decide(self, decision: Decision[T], *, patient: bool = False) -> T:
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def settle(answer: T | None, error: BaseException | None) -> None:
+            if done.done():
+                return  # nobody waits any more
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast(T, answer))
+
+        self.submit(decision, settle, patient=patient)
+        return await done
+
+    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False) -> None:
         if self._broken is not None:
             raise Broken(str(self._broken))
-        done: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(decision, done)
-        if patient:
-            self._patient.append(job)
-        self._jobs.put(_Sign.PATIENT if patient else job)
-        return await done
+        if self._asked is None:
+            self._asked = _Handful()
+            self._loop.call_soon(self._hand_over)
+        (self._asked.patient if patient else self._asked.jobs).append(_Job(decision, settle))
+
+    def _hand_over(self) -> None:
+        if self._asked is not None:
+            self._handed.put(self._asked)
+            self._asked = None
 
     async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
         def swap() -> None:
@@ -228,7 +247,8 @@ class SqliteStore:
         return db
 
     async def close(self) -> None:
-        self._jobs.put(_Sign.END)
+        self._hand_over()
+        self._handed.put(None)
         await asyncio.to_thread(self._thread.join)
         for reader in self._readers:
             reader.close()
@@ -240,24 +260,26 @@ class SqliteStore:
     def _run(self) -> None:
         view = WriterView(self._writer, self._parsed)
         ending = False
-        while not ending or self._patient:
+        while not ending or self._jobs or self._patient:
             jobs, ending = self._gather(ending)
             if jobs:
                 self._transact(view, jobs)
 
     def _gather(self, ending: bool) -> tuple[list[_Job], bool]:
         """The next batch: what has come in, up to its bound, and a few of the patient. Waits only where nothing is to be done."""
-        jobs: list[_Job] = []
-        wait = not ending and not self._patient
-        while len(jobs) < limits.BATCH and not ending:
+        wait = not (self._jobs or self._patient)
+        while len(self._jobs) < limits.BATCH and not ending:
             try:
-                job = self._jobs.get(block=wait)
+                handful = self._handed.get(block=wait)
             except queue.Empty:
                 break
             wait = False
-            if isinstance(job, _Job):
-                jobs.append(job)
-            ending = job is _Sign.END
+            if handful is None:
+                ending = True
+            else:
+                self._jobs += handful.jobs
+                self._patient += handful.patient
+        jobs = [self._jobs.popleft() for _ in range(min(limits.BATCH, len(self._jobs)))]
         jobs += [self._patient.popleft() for _ in range(min(limits.PATIENT, len(self._patient)))]
         return jobs, ending
 
@@ -320,12 +342,10 @@ class SqliteStore:
             for watcher in self._watchers:
                 watcher(batch.stored)
         for job in batch.jobs:
-            if job.done.done():
-                continue
-            if job.error is not None:
-                job.done.set_exception(job.error)
-            else:
-                job.done.set_result(job.answer)
+            try:
+                job.settle(None if job.error else job.answer, job.error)
+            except Exception as error:  # a fault of who asked: the others are told all the same
+                self._loop.call_exception_handler({"message": "an answer was not taken", "exception": error})
 
 
 def _lock(path: Path) -> IO[str]:

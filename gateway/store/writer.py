@@ -1,26 +1,33 @@
-"""What decisions see while they run: the view of the writer, which keeps at hand what nearly every one of them asks.
+"""What decisions see while they run: the view of the writer, which keeps at hand what nearly every one of them asks, and owes
+the database what nearly every one of them changes.
 
-There is one writer, and whatever changes these values goes through here: so a value at hand is the value in the database, and
-the state of a stream or the count of an alert's answers is written once a transaction, however many envelopes moved it. `flush`
-writes what is owed; `forget` drops all, after a transaction that failed.
+There is one writer, and whatever changes these values goes through here: so a value at hand is the value in the database.
+
+    at hand   streams, chains, members, standing of certificates, ages of lists, alerts: looked up once, changed with the row
+    owed      new envelopes, and the last state of each stream, chain, cursor and answer that they moved: written in one go at the
+              end of the transaction (`settle`), however many decisions ran in it. One statement takes many rows, so that the
+              interpreter is let go and taken back a few times a transaction, not ten times an envelope
+
+Whatever is asked or changed in any other way finds it written first (`flush`). `forget` drops all, after a transaction that failed.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from gateway.core import effects as e
-from gateway.core.broadcast import AlertRow
-from gateway.core.view import LogEnd, Stream
-from gateway.store.broadcasts import count_answers, keep_answer
+from gateway.core.broadcast import AlertRow, Asked
+from gateway.core.view import Chain, LogEnd, Member, Stored, Stream
+from gateway.store import bulk
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
 from keys.charter import Charter
 
-AT_HAND: Final = 1_024  # values of a kind
-_COUNTED: Final = (e.PutRevocations, e.PutAlert, e.PlaceAlert, e.PutPosition, e.EndAlert, e.SetReview, e.PutAnswer)
-"""Effects that count or write, in the database, what may be owed to it: that is written first."""
+Place = tuple[bytes, bytes]  # a device, or a person, in a stream; or an alert in a channel
+
+AT_HAND: Final = 16_384  # values of a kind
 
 
 class WriterView(SqliteView):
@@ -28,115 +35,214 @@ class WriterView(SqliteView):
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:
         super().__init__(connection, parsed)
+        self._written = SqliteView(connection, parsed)  # the rows without what is owed
         self.forget()
 
     def forget(self) -> None:
-        """A transaction was rolled back, or too much is at hand."""
+        """A transaction was rolled back: nothing is known, and nothing is owed."""
         self._in_force: Charter | None = None
         self._end: LogEnd | None = None
         self._streams: dict[bytes, Stream] = {}
+        self._rows_of: dict[bytes, int] = {}
+        self._chains: dict[Place, Chain] = {}
+        self._members: dict[Place, Member | None] = {}
+        self._revoked: dict[bytes, bool | None] = {}
+        self._lists: dict[str, int | None] = {}
         self._alerts: dict[bytes, AlertRow] = {}
-        self._stands: set[tuple[bytes, bytes]] = set()
+        self._stands: dict[Place, bool] = {}
+        self._owe_nothing()
+
+    def _owe_nothing(self) -> None:
+        self._owing = False
+        self._appended: list[Stored] = []
         self._moved: dict[bytes, Stream] = {}
-        self._answers: dict[bytes, int] = {}
+        self._linked: dict[Place, e.PutChain] = {}
+        self._cursors: dict[Place, int] = {}
+        self._answers: dict[Place, e.PutAnswer] = {}
 
     def flush(self) -> None:
-        """Write what is owed, before anything asks for it by other ways than those below."""
-        for stream in self._moved.values():
-            apply(self._db, e.PutStream(stream))
-        for root, count in self._answers.items():
-            count_answers(self._db, root, count)
-        self._moved, self._answers = {}, {}
+        """Write what is owed."""
+        if not self._owing:
+            return
+        self._owing = False  # or the first look-up below would ask for this again
+        bulk.put_streams(self._db, self._moved.values())
+        bulk.append(self._db, self._appended, self._row_of)
+        bulk.put_chains(self._db, self._linked.values())
+        bulk.move_cursors(self._db, self._cursors)
+        bulk.put_answers(self._db, self._answers.values())
+        self._owe_nothing()
 
     def settle(self) -> None:
         """The transaction is about to be committed."""
         self.flush()
-        if max(len(self._streams), len(self._alerts), len(self._stands)) > AT_HAND:
-            self.forget()
+        kept = self._streams, self._rows_of, self._chains, self._members, self._revoked, self._alerts, self._stands
+        for values in kept:
+            if len(values) > AT_HAND:
+                values.clear()
 
-    # --- look-ups ---
+    # --- look-ups: what is not at hand finds everything written ---
+
+    def _row(self, sql: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
+        self.flush()
+        return super()._row(sql, *values)
+
+    def _rows(self, sql: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
+        self.flush()
+        return super()._rows(sql, *values)
 
     def charter(self) -> Charter | None:
         if self._in_force is None:
-            self._in_force = super().charter()
+            self._in_force = self._written.charter()
         return self._in_force
 
     def log_end(self) -> LogEnd:
         if self._end is None:
-            self._end = super().log_end()
+            self._end = self._written.log_end()
         return self._end
 
     def stream(self, channel: bytes) -> Stream | None:
         found = self._streams.get(channel)
         if found is None:
-            found = super().stream(channel)
+            found = self._written.stream(channel)
             if found is not None:
-                self._streams[bytes(channel)] = found
+                self._streams[channel] = found
         return found
+
+    def chain(self, channel: bytes, device: bytes) -> Chain:
+        found = self._chains.get((channel, device))
+        if found is None:
+            found = self._chains[channel, device] = self._written.chain(channel, device)
+        return found
+
+    def member(self, channel: bytes, device: bytes) -> Member | None:
+        try:
+            return self._members[channel, device]
+        except KeyError:
+            found = self._members[channel, device] = self._written.member(channel, device)
+            return found
+
+    def revoked(self, certificate_hash: bytes) -> bool | None:
+        try:
+            return self._revoked[certificate_hash]
+        except KeyError:
+            found = self._revoked[certificate_hash] = self._written.revoked(certificate_hash)
+            return found
+
+    def list_made(self, organisation: str) -> int | None:
+        try:
+            return self._lists[organisation]
+        except KeyError:
+            found = self._lists[organisation] = self._written.list_made(organisation)
+            return found
 
     def alert(self, root: bytes) -> AlertRow | None:
         found = self._alerts.get(root)
         if found is None:
-            self.flush()
             found = super().alert(root)
             if found is not None:
-                self._alerts[bytes(root)] = found
+                self._alerts[root] = found
         return found
 
-    def alert_of(self, alert: bytes) -> AlertRow | None:
-        self.flush()
-        return super().alert_of(alert)
-
-    def plan(self, channel: bytes, device: bytes) -> AlertRow | None:
-        self.flush()
-        return super().plan(channel, device)
-
-    def ladder_due(self, now: int) -> AlertRow | None:
-        self.flush()
-        return super().ladder_due(now)
-
     def alert_stands(self, root: bytes, channel: bytes) -> bool:
-        if (root, channel) in self._stands:
-            return True
-        stands = super().alert_stands(root, channel)
-        if stands:  # for good
-            self._stands.add((bytes(root), bytes(channel)))
-        return stands
+        if not self._stands.get((root, channel)):
+            self._stands[root, channel] = self._written.alert_stands(root, channel)
+        return self._stands[root, channel]
+
+    def asked(self, root: bytes, person: bytes) -> Asked | None:
+        owed = self._answers.get((root, person))
+        return Asked(owed.person, owed.target, owed.time) if owed else self._written.asked(root, person)
+
+    def cursor(self, device: bytes, channel: bytes) -> int:
+        owed = self._cursors.get((device, channel))
+        return self._written.cursor(device, channel) if owed is None else owed
 
     # --- effects ---
 
     def apply(self, effect: e.Effect) -> None:
-        """Do what one effect asks."""
-        if type(effect) is e.PutStream:
-            self._move(effect)
+        """Do what one effect asks, now or with the rest of the transaction."""
+        owe = _OWED.get(type(effect))
+        if owe is not None:
+            self._owing = True
+            owe(self, effect)
             return
-        if type(effect) is e.PutAnswer and effect.target:
-            self._answered(effect)
-            return
-        if isinstance(effect, _COUNTED):
-            self.flush()
+        self.flush()
         apply(self._db, effect)
-        match effect:
-            case e.Append(stored):
-                self._end = LogEnd(stored.index + 1, stored.time)
-            case e.PutCharter():
-                self._in_force = None
-        if isinstance(effect, e.PutRevocations):
-            self._streams = {}
-        elif isinstance(effect, _COUNTED):
-            self._alerts = {}
+        forget = _CHANGED.get(type(effect))
+        if forget is not None:
+            forget(self, effect)
+
+    def _append(self, effect: e.Append) -> None:
+        stored = effect.stored
+        self._appended.append(stored)
+        self._end = LogEnd(stored.index + 1, stored.time)
 
     def _move(self, effect: e.PutStream) -> None:
-        known = self.stream(effect.stream.id) is not None
-        self._streams[effect.stream.id] = effect.stream
-        if known:
-            self._moved[effect.stream.id] = effect.stream
-        else:
-            apply(self._db, effect)  # its envelopes need the row
+        stream = effect.stream
+        self._moved[stream.id] = self._streams[stream.id] = stream
 
-    def _answered(self, effect: e.PutAnswer) -> None:
+    def _link(self, effect: e.PutChain) -> None:
+        place = effect.channel, effect.device
+        before = self.chain(*place)
+        self._linked[place] = effect
+        self._chains[place] = Chain(effect.number, effect.link, before.refused)
+
+    def _put_cursor(self, effect: e.MoveCursor) -> None:
+        self._cursors[effect.device, effect.channel] = max(effect.seq, self.cursor(effect.device, effect.channel))
+
+    def _answer(self, effect: e.PutAnswer) -> None:
         row = self.alert(effect.root)
         assert row is not None  # it was answered
-        keep_answer(self._db, effect)
-        self._answers[effect.root] = self._answers.get(effect.root, 0) + 1
-        self._alerts[effect.root] = replace(row, answered=row.answered + 1)
+        self._answers[effect.root, effect.person] = effect
+        if effect.target:
+            self._alerts[effect.root] = replace(row, answered=row.answered + 1)
+
+    def _forget_member(self, effect: e.PutMember | e.EndMember | e.ChangeLeaf) -> None:
+        of = effect.member if isinstance(effect, e.PutMember) else effect
+        self._members.pop((of.channel, of.device), None)
+
+    def _forget_chain(self, effect: e.RememberRefusal) -> None:
+        self._chains.pop((effect.channel, effect.device), None)
+
+    def _forget_certificate(self, effect: e.PutCertificate) -> None:
+        self._revoked.pop(effect.row.hash, None)
+
+    def _forget_standing(self, _: e.PutRevocations) -> None:
+        self._streams, self._revoked, self._lists = {}, {}, {}
+
+    def _forget_charter(self, _: e.PutCharter) -> None:
+        self._in_force = None
+
+    def _forget_alerts(self, _: e.Effect) -> None:
+        self._alerts = {}
+
+    def _row_of(self, channel: bytes) -> int:
+        found = self._rows_of.get(channel)
+        if found is None:
+            found = self._rows_of[channel] = bulk.row_of(self._db, channel)
+        return found
+
+
+_OWED: Final[Mapping[type, Any]] = {
+    e.Append: WriterView._append,
+    e.PutStream: WriterView._move,
+    e.PutChain: WriterView._link,
+    e.MoveCursor: WriterView._put_cursor,
+    e.PutAnswer: WriterView._answer,
+}
+"""Effects that are written with the rest of the transaction: what they change is looked up above, or found written first."""
+
+_CHANGED: Final[Mapping[type, Any]] = {
+    e.PutMember: WriterView._forget_member,
+    e.EndMember: WriterView._forget_member,
+    e.ChangeLeaf: WriterView._forget_member,
+    e.RememberRefusal: WriterView._forget_chain,
+    e.PutCertificate: WriterView._forget_certificate,
+    e.PutRevocations: WriterView._forget_standing,
+    e.PutCharter: WriterView._forget_charter,
+    e.PutAlert: WriterView._forget_alerts,
+    e.PlaceAlert: WriterView._forget_alerts,
+    e.PutPosition: WriterView._forget_alerts,
+    e.EndAlert: WriterView._forget_alerts,
+    e.SetReview: WriterView._forget_alerts,
+}
+"""What another effect changes of the values at hand: they are looked up anew."""

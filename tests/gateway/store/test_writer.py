@@ -13,7 +13,7 @@ from gateway.core.broadcast import Ending
 from gateway.core.effects import Effect, PutStream
 from gateway.core.view import Stream, StreamKind
 from gateway.store.rows import Parsed, SqliteView
-from gateway.store.writer import WriterView
+from gateway.store.writer import AT_HAND, WriterView
 from keys.envelope import NOTHING
 from keys.identity import ChannelId
 from tests.gateway.core.escalation import CHANNELS, PEOPLE, Scene
@@ -120,8 +120,8 @@ def test_a_view_reads_what_is_owed() -> None:
 def test_what_is_at_hand_is_bounded() -> None:
     scene = Scene()
     view = WriterView(scene.db, Parsed())
-    for n in range(3_000):
+    for n in range(AT_HAND + 1):
         view.apply(PutStream(Stream(ChannelId(n.to_bytes(16)), StreamKind.CHANNEL, 1, NOTHING)))
     view.settle()
     assert not view._streams
-    assert SqliteView(scene.db, Parsed()).stream((2_999).to_bytes(16)) is not None
+    assert SqliteView(scene.db, Parsed()).stream(AT_HAND.to_bytes(16)) is not None
