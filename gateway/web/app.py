@@ -10,6 +10,7 @@ the same 404.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -150,6 +151,6 @@ class App:
         talking = list(self._conversations)
         for conversation in talking:
             conversation.drain()
-        if tasks := {task for conversation in talking for task in conversation.tasks}:
-            await asyncio.wait(tasks, timeout=seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(c.idle() for c in talking)), seconds)
         await asyncio.gather(*(c.end(code, "draining") for c in talking), return_exceptions=True)

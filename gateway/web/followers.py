@@ -4,7 +4,7 @@ Ten thousand answers to an alert go to the officers of a stream that five thousa
 and a few ten thousand in the other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from gateway import wire
@@ -27,12 +27,11 @@ class Peer(Protocol):
     """Whether it takes more: it is not about to end, and its buffer has room."""
 
     @property
-    def push(self) -> Callable[[bytes], object]:
-        """Puts a whole WebSocket frame on the wire, or into the buffer; only while `writable`."""
+    def who(self) -> Identity: ...
+    def push(self, framed: bytes) -> None:
+        """Put a whole WebSocket frame on the wire at the end of this turn of the loop; only while `writable`."""
         ...
 
-    @property
-    def who(self) -> Identity: ...
     def say(self, frame: wire.FromGateway) -> None: ...
     def cut(self, reason: str) -> None: ...
     def replace(self) -> None: ...

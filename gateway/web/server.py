@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
-from gateway.web.frames import short_messages
 from gateway.web.guard import Guard, Reader
 
 HANDSHAKE_SECONDS: Final = 15.0  # TLS handshake, and the headers of a request: what 2 kbit/s take for some 3 kB
@@ -28,7 +27,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection. `guard` is there once it has become a WebSocket."""
 
-    __slots__ = ("counted", "guard", "on_room", "on_short")
+    __slots__ = ("counted", "guard", "on_room")
 
     def __init__(self, manager: "Server", **options: Any) -> None:
         super().__init__(manager, **options)
@@ -36,9 +35,6 @@ class Connection(web.RequestHandler):
         self.guard: Guard | None = None
         self.on_room: Callable[[bool], None] | None = None
         """Told when the buffer is full, and when it has room again; when the connection is gone there is none any more."""
-
-        self.on_short: Callable[[list[bytes]], bool] | None = None
-        """Offered short messages before anybody else is; True: they were taken."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = cast(Server, self._manager)
@@ -67,12 +63,11 @@ class Connection(web.RequestHandler):
         super().set_parser(cast(Any, self.guard), data_received_cb)
 
     def data_received(self, data: bytes) -> None:
-        """What calls for no answer goes by the library's reader, its queue and a task that has to wake."""
-        if self.on_short is not None and self.guard is not None and self.guard.between:
-            messages = short_messages(data)
-            if messages is not None and self.on_short(messages):
-                return
-        super().data_received(data)
+        """What the session takes at once goes by the library's reader, its queue and a task that has to wake."""
+        if self.guard is not None and self.guard.direct:
+            data = self.guard.hand_over(data)
+        if data:
+            super().data_received(data)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.audit.sequencer import Sequencer
 from gateway.store.base import Store
 from gateway.web.metrics import Metrics
+from gateway.web.outbox import Outbox
 from keys.charter import Charter
 from keys.identity import Random, SigningKey
 
@@ -29,6 +30,7 @@ class Service:
     disk_free: Callable[[], int]
     """Bytes that the gateway may still write."""
 
+    outbox: Outbox = field(default_factory=Outbox)
     metrics: Metrics = field(default_factory=Metrics)
     charter: Charter | None = None
     draining: bool = False

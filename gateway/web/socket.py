@@ -1,8 +1,12 @@
 """One device's conversation over /v1/socket: bytes to frames, frames to decisions and answers, and what comes back.
 
-One task reads. Frames that write are decided in the order in which they came and answered when they are durable, so a device
-may send the next before it has the answer, up to IN_FLIGHT; then it is not read any further. Deliveries are written by the
-hub. Nothing here decides: `core.session` says who this is, `core.requests` and `core.answers` what is done and told.
+Frames that write are decided in the order in which they came and answered when they are durable, so a device may send the next
+before it has the answer, up to IN_FLIGHT; then it is not read any further. What comes by the thousand (`_take_at_once`) is
+handed from the guard straight to the store, and its answer comes back by a call: no task, queue or future of its own. All
+else, and whatever has to wait, is for the one task that reads (`run`). Deliveries are written by the hub; what one turn of the loop
+writes to a connection goes out in one system call (`gateway.web.outbox`).
+
+Nothing here decides: `core.session` says who this is, `core.requests` and `core.answers` what is done and told.
 """
 
 import asyncio
@@ -42,6 +46,7 @@ FRAME_SECONDS: Final = 30.0
 HEARTBEAT: Final = 60.0  # s of silence until a ping; half of it until its pong
 SLOW_SECONDS: Final = 20.0
 BUFFER_LIMIT: Final = 1024 * 1024
+AT_ONCE: Final = 64 * 1024  # bytes for one device that are written without waiting for the end of the turn
 DRAIN_RETRY: Final = 5_000  # ms
 
 GOING_AWAY: Final = 1001
@@ -57,6 +62,7 @@ class Conversation:
     """A connection, from its first frame to its last; after the proof also the hub's `Peer`."""
 
     def __init__(self, socket: web.WebSocketResponse[Any], connection: Connection, service: Service, hub: Hub) -> None:
+        self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._connection = connection
         transport = connection.transport
@@ -66,7 +72,10 @@ class Conversation:
         self._hub = hub
         self._session = Session()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._deciding = 0
+        self._settled_one = asyncio.Event()
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
         self._heard = 0
         self._stalled: tuple[float, int] | None = None
         self._ending = False
@@ -74,7 +83,6 @@ class Conversation:
         self.proved: Callable[[], None] = lambda: None
         """Called once, when the device has proved who it is."""
         self.writable = not connection.writing_paused
-        self.push: Callable[[bytes], object] = transport.write
         self.feed: Feed | None = None
         self.newest = -1
         self.logged = 0
@@ -89,7 +97,9 @@ class Conversation:
         """Converse until either side ends it."""
         guard = self._connection.guard
         assert guard is not None  # the handshake is done
+        self._guard = guard
         guard.on_fault = self._on_fault
+        guard.on_message = self._take_at_once
         self._connection.on_room = self._on_room
         try:
             if guard.fault is not None:
@@ -97,7 +107,7 @@ class Conversation:
             while await self._hear():
                 pass
         finally:
-            self._connection.on_room = self._connection.on_short = None
+            self._connection.on_room = None
             self.writable = False
             if self._session.identity is not None:
                 self._hub.leave(self)
@@ -105,16 +115,30 @@ class Conversation:
 
     async def _finish(self) -> None:
         """What was asked is still decided; only the answers have nobody to go to."""
+        await self.idle()
+
+    async def idle(self) -> None:
+        """Until nothing is being decided any more."""
+        await self._until(0)
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _until(self, most: int) -> None:
+        """Until at most so many requests are being decided."""
+        while self._deciding > most:
+            self._settled_one.clear()
+            await self._settled_one.wait()
+
     async def _hear(self) -> bool:
         """Take one message; False when the conversation is over."""
+        # Nothing that came before waits here any more, nor half of a message in the reader.
+        self._guard.direct = self._session.state is State.READY and self._guard.begun is None
         try:
             message = await self._socket.receive(self._patience())
         except TimeoutError:
             await self.end(POLICY_VIOLATION, "silence")
             return False
+        self._guard.direct = False
         if message.type is WSMsgType.BINARY:
             return await self._take(cast(bytes, message.data))
         if message.type is WSMsgType.PING:
@@ -148,6 +172,22 @@ class Conversation:
             return False
         await self._drained()
         return await self._guarded(frame)
+
+    def _take_at_once(self, data: bytes) -> bool:
+        """Take a message of those that come by the thousand; False: it has to wait for something, or is of another kind."""
+        if self._deciding >= IN_FLIGHT or self._connection.writing_paused or self._ending or self._service.draining:
+            return False
+        try:
+            frame = wire.read_from_device(data)
+        except Malformed:
+            return False
+        if isinstance(frame, (wire.Cursor, wire.Taken)):
+            self._note(frame)
+        elif isinstance(frame, wire.Submit):
+            self._ask(self._session.identity, frame)
+        else:
+            return False
+        return True
 
     async def _drained(self) -> None:
         """A device that does not read its answers is not heard any further."""
@@ -213,7 +253,6 @@ class Conversation:
             self._session, ready = self._session.prove(frame, view, charter, service.key, service.now())
         self.proved()
         self._hub.enter(self)
-        self._connection.on_short = self._on_short
         self.say(ready)
 
     # ------------------------------------------------------------------ delivery
@@ -243,7 +282,7 @@ class Conversation:
         recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, charter)
         for framed in deliver_frames(rows, recipient):
             await self._drained()
-            self.write(framed)
+            self.push(framed)
         self.newest = max([self.newest, *(stored.index for stored in rows)])
         self.say(wire.Done(frame.id, len(rows)))
 
@@ -256,18 +295,6 @@ class Conversation:
         with self._service.store.snapshot() as view:
             answer = answers.reach(view, self.who, frame, self._hub, self._service.now())
         self.say(answer)
-
-    def _on_short(self, messages: list[bytes]) -> bool:
-        """Cursors, past the reader; whatever else it is takes the common way."""
-        if any(message[:2] not in _NOTES for message in messages):
-            return False
-        try:
-            frames = [wire.read_from_device(message) for message in messages]
-        except Malformed:
-            return False
-        for frame in frames:
-            self._note(cast(wire.Cursor | wire.Taken, frame))
-        return True
 
     def _note(self, frame: wire.Cursor | wire.Taken) -> None:
         """Opens the window. Nothing of it is kept: the device knows where it stands, and says so in Follow."""
@@ -286,44 +313,63 @@ class Conversation:
     async def _prove(self, frame: wire.Prove) -> None:
         with self._service.store.snapshot() as view:
             log_size = view.log_size()
-        await self._room.acquire()
-        self._spawn(self._answer_proof(frame, log_size), room=True)
+        await self._until(IN_FLIGHT - 1)
+        self._deciding += 1
+        self._spawn(self._answer_proof(frame, log_size))
 
     async def _answer_proof(self, frame: wire.Prove, log_size: int) -> None:
         try:
             self.say(await prove(self._service.sequencer, frame, log_size))
         except Refused as error:
             self._refuse(refusal(frame.id, error))
+        finally:
+            self._settled()
 
     async def _write(self, who: Identity | None, frame: wire.FromDevice) -> None:
         if self._service.draining:
             raise Refused(Refusal.BUSY, "the gateway is about to stop", DRAIN_RETRY)
         if self._service.charter is None:
             raise Refused(Refusal.CHARTER, "no charter is installed at this gateway yet")
-        await self._room.acquire()
-        self._spawn(self._decide(who, frame), room=True)
+        await self._until(IN_FLIGHT - 1)
+        self._ask(who, frame)
 
-    async def _decide(self, who: Identity | None, frame: wire.FromDevice) -> None:
-        """Decide in the store's order of calls, answer once it is durable."""
+    def _ask(self, who: Identity | None, frame: wire.FromDevice) -> None:
+        """Have a request decided in the store's order of calls, and answered once it is durable."""
         service = self._service
-        begun = asyncio.get_running_loop().time()
+        begun = self._loop.time()
 
         def decision(view: View) -> Any:
             charter = view.charter()
             assert charter is not None  # `_write` has looked, and a charter never goes
             return requests.decide(view, who, frame, Gateway(charter, service.key), service.now(), service.random)
 
+        def settle(answer: wire.FromGateway | None, error: BaseException | None) -> None:
+            self._settled()
+            if error is not None:
+                self._failed(frame, error)
+            elif answer is not None:
+                self._answered(answer)
+            service.metrics.decided.observe(self._loop.time() - begun)
+
         try:
-            answer = await service.store.decide(decision, patient=_patient(frame))
+            service.store.submit(decision, settle, patient=_patient(frame))
         except Broken as error:
-            service.stop(error)
+            self._failed(frame, error)
             return
-        except ANSWERED as error:
+        self._deciding += 1
+
+    def _settled(self) -> None:
+        self._deciding -= 1
+        self._settled_one.set()
+
+    def _failed(self, frame: wire.FromDevice, error: BaseException) -> None:
+        if isinstance(error, Broken):
+            self._service.stop(error)
+        elif isinstance(error, ANSWERED):
             self._refuse(refusal(getattr(frame, "id", 0), error))
-            return
-        service.metrics.decided.observe(asyncio.get_running_loop().time() - begun)
-        if answer is not None:
-            self._answered(answer)
+        else:
+            self._service.fault(error)
+            self.cut("fault")
 
     def _answered(self, answer: wire.FromGateway) -> None:
         if isinstance(answer, wire.Accepted):
@@ -334,14 +380,10 @@ class Conversation:
         else:
             self.say(answer)
 
-    def _spawn(self, coroutine: Any, *, room: bool = False) -> None:
+    def _spawn(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._done_with_room if room else self._done)
-
-    def _done_with_room(self, task: asyncio.Task[None]) -> None:
-        self._room.release()
-        self._done(task)
+        task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -351,10 +393,22 @@ class Conversation:
 
     # ------------------------------------------------------------------ saying and ending
 
-    def write(self, framed: bytes) -> None:
-        """Put a whole WebSocket frame on the wire, or into the buffer."""
-        if not self._transport.is_closing() and not self._ending:
-            self._transport.write(framed)
+    def push(self, framed: bytes) -> None:
+        """Put a whole WebSocket frame on the wire at the end of this turn of the loop, with what else it has for this device."""
+        if self._ending or self._transport.is_closing():
+            return
+        if not self._unsent:
+            self._service.outbox.add(self)
+        self._unsent.append(framed)
+        self._unsent_bytes += len(framed)
+        if self._unsent_bytes >= AT_ONCE:  # so that the transport knows how much waits
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is due."""
+        unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
+        if unsent and not self._transport.is_closing():
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def say(self, frame: wire.FromGateway) -> None:
         """Send a frame. One that has grown over the limit is a request for too much."""
@@ -364,7 +418,7 @@ class Conversation:
                 wire.Refused(getattr(frame, "id", 0), Refusal.LIMIT, "the answer is too long: ask for less", 0, None)
             )
             return
-        self.write(server_frame(data))
+        self.push(server_frame(data))
 
     def _refuse(self, refused: wire.Refused) -> None:
         self._service.metrics.refused.labels(refused.refusal.name).inc()
@@ -375,6 +429,7 @@ class Conversation:
         if not self._ending:
             self._ending, self.writable = True, False
             self._service.metrics.cut.labels(reason).inc()
+        self.flush()
         await self._socket.close(code=code, message=reason.encode())
 
     def _end_soon(self, code: int, reason: str) -> None:
@@ -394,11 +449,6 @@ class Conversation:
     def replace(self) -> None:
         """The same device has come in by another connection."""
         self._end_soon(REPLACED, "replaced")
-
-    @property
-    def tasks(self) -> frozenset["asyncio.Task[None]"]:
-        """What is still being decided."""
-        return frozenset(self._tasks)
 
     def drain(self) -> None:
         """The gateway is about to stop."""
@@ -438,9 +488,6 @@ def _patient(frame: wire.FromDevice) -> bool:
     kind, epoch = peek(frame.run[0].header)
     return kind == Kind.RECEIPT or (kind == Kind.ACK and not epoch)
 
-
-_NOTES: Final = frozenset(encode(note)[:2] for note in (wire.Cursor(wire.Position(bytes(16), 0)), wire.Taken(1)))
-"""How the frames begin that call for no answer."""
 
 SPECIAL: Final[Mapping[type, Any]] = {
     wire.Follow: Conversation._follow,

@@ -21,7 +21,7 @@ from gateway.core.limits import MEMBERS_PER_CHANNEL
 from keys.canonical import encode
 from keys.identity import receipt_stream
 from keys.ladder import APP, Ladder, Rung, Stop
-from tests.bench.alerting import Alert, alert
+from tests.bench.alerting import OPTIONS, Alert, alert
 from tests.bench.author import Author, Channel
 from tests.bench.fleet import Fleet
 from tests.bench.flow import each, following
@@ -286,7 +286,7 @@ def _answerers(
     made = []
     for line in lines:
         author = Author(line.device, receipt_stream(where[line.device.id].id))
-        frames = [submit(line, author.answer(one.root)) for one in alerts[: min(len(alerts), answers)]]
+        frames = [submit(line, author.answer(one.root, OPTIONS[0])) for one in alerts[: min(len(alerts), answers)]]
         answers -= len(frames)
         made.append(Answerer(line, frames))
     return made
