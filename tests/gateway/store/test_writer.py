@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import apsw
 import pytest
 
+from gateway import wire
 from gateway.core import ladder
 from gateway.core.broadcast import Ending
-from gateway.core.effects import Effect, PutStream
+from gateway.core.effects import Effect, PutAnswer, PutCertificate, PutChain, PutStream
 from gateway.core.view import Stream, StreamKind
 from gateway.store.rows import Parsed, SqliteView
+from gateway.store.sqlite import lay_out
 from gateway.store.writer import AT_HAND, WriterView
 from keys.envelope import NOTHING
 from keys.identity import ChannelId
+from keys.mls import Remove
 from tests.gateway.core.escalation import CHANNELS, PEOPLE, Scene
 from tests.gateway.core.test_ladder import THREE
+from tests.gateway.core.world import World
 
 ROOTS = [bytes([n]) * 32 for n in range(1, 4)]
 
@@ -125,3 +130,103 @@ def test_what_is_at_hand_is_bounded() -> None:
     view.settle()
     assert not view._streams
     assert SqliteView(scene.db, Parsed()).stream(AT_HAND.to_bytes(16)) is not None
+
+
+class Twice(World):
+    """A mission of which every effect goes to its own database at once, and to another by a writer's view, in transactions."""
+
+    def __init__(self, seed: int) -> None:
+        self.other = apsw.Connection(":memory:")
+        lay_out(self.other, 0)
+        self.writer = WriterView(self.other, Parsed())
+        self.rng = random.Random(seed)
+        self.other.execute("BEGIN")
+        super().__init__(seed)
+
+    def run(self, decision: Any) -> Any:
+        effects: list[Effect] = []
+
+        def watched() -> Any:
+            outcome = decision()
+            effects.extend(outcome.effects)
+            return outcome
+
+        answer = super().run(watched)
+        for effect in effects:
+            self.writer.apply(effect)
+        self.compare(effects)
+        if self.rng.random() < 0.2:
+            self.commit()
+        return answer
+
+    def compare(self, effects: list[Effect]) -> None:
+        """What decisions ask all the time is the same by either view, written or owed."""
+        for effect in effects:
+            if isinstance(effect, PutChain):
+                for look in ("chain", "member"):
+                    place = effect.channel, effect.device
+                    assert getattr(self.writer, look)(*place) == getattr(self.view, look)(*place)
+                assert self.writer.stream(effect.channel) == self.view.stream(effect.channel)
+                assert self.writer.log_end() == self.view.log_end()
+                if self.rng.random() < 0.3:  # by another way, so that what is owed is written first
+                    place_and_number = effect.channel, effect.device, effect.number
+                    assert self.writer.envelope_at(*place_and_number) == self.view.envelope_at(*place_and_number)
+            elif isinstance(effect, PutCertificate):
+                assert self.writer.revoked(effect.row.hash) == self.view.revoked(effect.row.hash)
+
+    def commit(self) -> None:
+        self.writer.settle()
+        self.other.execute("COMMIT")
+        assert dump(self.other) == dump(self.db)
+        self.other.execute("BEGIN")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mission_by_either_way(seed: int) -> None:
+    """Certificates, channels, messages, a signed refusal, cursors, a list and a removal."""
+    world = Twice(seed)
+    officer, agent, late, third = (world.enrolled(role) for role in ("officer", "agent", "agent", "agent"))
+    channel = officer.create_channel()
+    officer.add(channel, agent, late)
+    for joiner in (agent, late):
+        joiner.join(officer, channel)
+    for party in (officer, agent, late) * 3:
+        assert isinstance(party.send(channel), wire.Accepted)
+    message = late.message(channel)
+    officer.add(channel, third)
+    officer.commit(channel, [Remove(next(m.leaf for m in world.view.members(channel) if m.device == third.id))])
+    assert world.writer.member(channel, third.id) == world.view.member(channel, third.id)
+    assert world.writer.chain(channel, late.id).refused == 0
+    assert isinstance(late.hand_in([message], channel), wire.Refused)
+    assert world.writer.chain(channel, late.id) == world.view.chain(channel, late.id)
+    assert world.writer.chain(channel, late.id).refused == 4
+    for party in (officer, agent):
+        for seq in (2, 5, 4):
+            world.ask(party, wire.Cursor(wire.Position(channel, seq)))
+            assert world.writer.cursor(party.id, channel) == world.view.cursor(party.id, channel)
+    lost = world.charter.verify_certificate(late.der)
+    world.publish_list("Meridian", [lost.serial], number=2)
+    assert world.writer.revoked(lost.hash) is True
+    assert world.writer.stream(channel) == world.view.stream(channel)
+    world.commit()
+
+
+def test_an_answer_withdraws_what_waits_for_that_person() -> None:
+    """Many answers in one statement do what each alone would."""
+    one, many = Scene(), Scene()
+    view = WriterView(many.db, Parsed())
+    for scene in (one, many):
+        scene.approve(ROOTS[0], THREE)
+        scene.place(ROOTS[0])
+        for _ in range(2):
+            scene.pass_time(120_000)
+            scene.run(ladder.tick(scene.view, scene.gateway, scene.wall, scene.random))
+    waiting = many.db.execute("SELECT count(*) FROM notices WHERE state = 1").get
+    assert waiting
+    answers = [PutAnswer(ROOTS[0], person, 5) for person in PEOPLE[1:4]]
+    one.apply(answers)
+    for answer in answers:
+        view.apply(answer)
+    view.settle()
+    assert dump(one.db) == dump(many.db)
+    assert many.db.execute("SELECT count(*) FROM notices WHERE state = 1").get == waiting - len(answers)

@@ -132,3 +132,68 @@ def test_the_cuts_between_reads_do_not_matter(frames: list[tuple[int, bytes, boo
     for at in range(0, len(data), step):
         cut.feed_data(data[at : at + step])
     assert (whole.fault, whole.begun is None) == (cut.fault, cut.begun is None)
+
+
+class Session:
+    """Takes so many messages at once, and leaves the rest to the reader."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.heard: list[bytes] = []
+
+    def __call__(self, message: bytes) -> bool:
+        if len(self.heard) == self.room:
+            return False
+        self.heard.append(message)
+        return True
+
+
+def handed(data: bytes, room: int = 100) -> tuple[list[bytes], bytes]:
+    """What goes straight to the session, and what is left for the reader."""
+    guard = Guard(Sink(), Clock())
+    session = guard.on_message = Session(room)
+    return session.heard, guard.hand_over(data)
+
+
+def masked(payload: bytes, mask: bytes = b"\x01\x80\xff\x7f") -> bytes:
+    hidden = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+    whole = frame(2, hidden)
+    start = len(whole) - len(hidden)
+    return whole[: start - 4] + mask + hidden
+
+
+@given(st.lists(st.binary(min_size=2, max_size=300), max_size=8), st.integers(0, 8))
+def test_short_whole_messages_are_handed_over_in_order(messages: list[bytes], room: int) -> None:
+    heard, rest = handed(b"".join(map(masked, messages)), room)
+    assert heard == messages[:room]
+    assert rest == b"".join(map(masked, messages[room:]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(frame(2, b"whole", masked=False), id="no mask"),
+        pytest.param(frame(2, b"x" * 126, masked=False), id="no mask, 16-bit length"),
+        pytest.param(frame(1, b"text"), id="text"),
+        pytest.param(frame(9, b"ping"), id="a control frame"),
+        pytest.param(frame(2, b"part", fin=False), id="the beginning of a message"),
+        pytest.param(frame(0, b"rest"), id="a continuation"),
+        pytest.param(frame(2, b"cut off")[:-1], id="a byte short"),
+        pytest.param(frame(2, b"x" * 5_000), id="a long one"),
+        pytest.param(frame(2, b"x" * 70_000), id="64-bit length"),
+        pytest.param(b"\x82\xfe\x00\x05" + bytes(4) + b"hello", id="a length in a longer form"),
+        pytest.param(b"\xc2\x85" + bytes(4) + b"hello", id="a reserved bit"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_all_else_is_left_to_the_reader(data: bytes) -> None:
+    heard, rest = handed(masked(b"before") + data + masked(b"behind"))
+    assert heard == ([b"before"] if data else [b"before", b"behind"])
+    assert rest == (data + masked(b"behind") if data else b"")
+
+
+def test_what_is_fed_to_the_reader_keeps_the_rest_there() -> None:
+    guard = Guard(Sink(), Clock())
+    guard.direct = True
+    guard.feed_data(frame(2, b"x"))
+    assert not guard.direct
