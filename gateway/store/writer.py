@@ -165,7 +165,8 @@ class WriterView(SqliteView):
             self._owing = True
             owe(self, effect)
             return
-        self.flush()
+        if type(effect) not in _APART:
+            self.flush()
         apply(self._db, effect)
         forget = _CHANGED.get(type(effect))
         if forget is not None:
@@ -230,6 +231,9 @@ _OWED: Final[Mapping[type, Any]] = {
     e.PutAnswer: WriterView._answer,
 }
 """Effects that are written with the rest of the transaction: what they change is looked up above, or found written first."""
+
+_APART: Final = frozenset({e.PutExpiry, e.GiveBlob, e.PutPiece, e.DropUpload})
+"""Effects that messages have, on rows that nothing owed touches: they are written at once, and leave the rest owed."""
 
 _CHANGED: Final[Mapping[type, Any]] = {
     e.PutMember: WriterView._forget_member,
