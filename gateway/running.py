@@ -31,6 +31,7 @@ from gateway.core.errors import Refused
 from gateway.ending import NEWEST, earlier_charters
 from gateway.escalating import Escalating
 from gateway.home import Keys, check_private, open_keys, tls_keys
+from gateway.reads import Reads
 from gateway.retaining import Retaining
 from gateway.roads.base import RoadRefused
 from gateway.roads.post import Post
@@ -252,8 +253,9 @@ class Running:
                 return stored.body if stored.body is not None else view.blob(digest, 0, stored.body_length)
 
         step = held.config.outside_step
+        reads = Reads(held.store, self._gateway, clock, self._random)
         return LogReadPath(
-            held.folder, held.tokens, lambda: service.charter, lambda: held.sequencer.head.size, body, step
+            held.folder, held.tokens, lambda: service.charter, lambda: held.sequencer.head.size, body, step, reads.note
         )
 
     def _gateway(self) -> Gateway | None:

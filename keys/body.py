@@ -17,6 +17,7 @@
     REVOCATION_LIST     the X.509 CRL's DER
     CHARTER             the charter's signed note
     GATEWAY_ACT         GatewayAct
+    AUDITOR_READ        AuditorRead        an auditor is given entries of the log
     FILLER              nothing
 
 APPLICATION and ALERT carry an MLS PrivateMessage. The marking, class and charter of a channel are agreed by all members in
@@ -31,7 +32,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from keys.alert import TARGETS, AlertFields, Draft, Opening, Signing
-from keys.canonical import Hash, Id, Positive, Record, Uint, encode, reader
+from keys.canonical import Hash, Id, Millis, Positive, Record, Uint, encode, reader
 from keys.envelope import Kind, Marking
 from keys.errors import Malformed
 from keys.words import Words
@@ -211,6 +212,15 @@ class Act(IntEnum):
     WITNESSES = 6  # their quorum is late, or cosigns again
 
 
+class AuditorRead(Record, frozen=True, array_like=True):
+    """An auditor, by the charter's name for that one, is given entries and published bodies of the log up to `size`, until that
+    moment of the gateway's clock (ms)."""
+
+    auditor: Annotated[str, Meta(min_length=1, max_length=100)]
+    size: Uint
+    until: Millis
+
+
 class GatewayAct(Record, frozen=True, array_like=True):
     """An act of the gateway: what, and a line that an operator understands. Never names, never addresses of people."""
 
@@ -232,6 +242,7 @@ read_withheld = reader(Withheld, limit=64)
 read_review = reader(Review, limit=256)
 read_ack = reader(Ack, limit=32 * 1024)
 read_resync_approval = reader(ResyncApproval, limit=RESYNC_LIMIT + 256)
+read_auditor_read = reader(AuditorRead, limit=512)
 read_gateway_act = reader(GatewayAct, limit=2_048)
 
 

@@ -259,7 +259,7 @@ def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
         disclosures.take(s.work(turn), placed, known, body)
     elif kind in retention.KINDS:
         retention.take(s.work(turn), placed, known, body)
-    elif kind is Kind.GATEWAY_ACT:
+    elif kind in (Kind.GATEWAY_ACT, Kind.AUDITOR_READ):
         try:
             verify_run([known], turn.charter.policy.gateway_key)
         except KeysError as error:

@@ -12,7 +12,7 @@ from gateway.core.errors import Refused
 from gateway.core.view import Chain, Stream, StreamKind, View
 from gateway.wire import Accepted, Refusal
 from gateway.wire import Refused as RefusedFrame
-from keys.body import Act, GatewayAct
+from keys.body import Act, AuditorRead, GatewayAct
 from keys.canonical import encode
 from keys.charter import Charter, found, succeed, succession
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, Verified, read, seal, verify_run
@@ -63,6 +63,14 @@ def act(
 ) -> Outcome[Accepted | RefusedFrame]:
     """START, STOP, CONFIGURATION …: the operator's doings are in the log as everybody's are."""
     return say(view, gateway, Kind.GATEWAY_ACT, encode(GatewayAct(what, detail)), now, random)
+
+
+def auditor_read(
+    view: View, gateway: Gateway, name: str, until: int, now: int, random: Random
+) -> Outcome[Accepted | RefusedFrame]:
+    """An auditor reads the log through this gateway, from now on and for a while."""
+    read = AuditorRead(name, view.log_size(), until)
+    return say(view, gateway, Kind.AUDITOR_READ, encode(read), now, random)
 
 
 def filler(view: View, gateway: Gateway, now: int, random: Random) -> Outcome[Accepted | RefusedFrame]:

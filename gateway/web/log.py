@@ -18,7 +18,7 @@ import asyncio
 import os
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -158,6 +158,7 @@ class LogReadPath:
         size: Callable[[], int],
         body: Callable[[bytes], bytes | None],
         step: int = 1,
+        noted: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._folder = folder
         self._tokens = tokens
@@ -165,6 +166,7 @@ class LogReadPath:
         self._size = size
         self._body = body
         self._step = step
+        self._noted = noted
 
     async def get(self, path: str, authorization: str) -> Found | None:
         """The resource at `path`, or None: not there, or not for this reader."""
@@ -175,6 +177,8 @@ class LogReadPath:
             outside = path == WITNESSED or reader.role is Role.WITNESS
             note = self._folder.witnessed() if outside else self._folder.checkpoint()
             return None if note is None else Found(note, "text/plain; charset=utf-8", FRESH)
+        if self._noted is not None and reader.role is Role.AUDITOR:
+            await self._noted(reader.name)  # before anything is given
         if match := _BODY.fullmatch(path):
             body = self._body(bytes.fromhex(match[1])) if reader.role is Role.AUDITOR else None
             return None if body is None else Found(body, "application/octet-stream", IMMUTABLE)

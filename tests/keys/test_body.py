@@ -29,6 +29,7 @@ BODIES = [
     pytest.param(body.Ack, body.read_ack, id="ack"),
     pytest.param(body.ResyncApproval, body.read_resync_approval, id="resync approval"),
     pytest.param(body.GatewayAct, body.read_gateway_act, id="gateway act"),
+    pytest.param(body.AuditorRead, body.read_auditor_read, id="auditor read"),
 ]
 Read = Callable[[bytes], Any]
 
@@ -115,7 +116,7 @@ def test_ranges_in_another_way(ranges: list[Range], place: int) -> None:
         pytest.param(body.read_ack, body.Ack(R, 256), id="option 256"),
         pytest.param(body.read_complaint, body.Complaint(0, R), id="a complaint of nothing"),
         pytest.param(body.read_commit, body.Commit(b"", b"", R), id="a welcome without a hash"),
-        pytest.param(body.read_gateway_act, [6, ""], id="no such act"),
+        pytest.param(body.read_gateway_act, [max(body.Act) + 1, ""], id="no such act"),
         pytest.param(body.read_commit_refused, body.CommitRefused(1, R, "x" * 201), id="a rule too long"),
     ],
 )
@@ -130,6 +131,7 @@ def test_beyond_a_bound(read: Read, value: object) -> None:
         pytest.param(body.read_terms, body.ChannelTerms(2**53, "𝄞" * 100, body.Marking.RED), id="channel terms"),
         pytest.param(body.read_commit_refused, body.CommitRefused(2**53, R, "𝄞" * 200), id="commit refused"),
         pytest.param(body.read_gateway_act, body.GatewayAct(body.Act.START, "𝄞" * 400), id="gateway act"),
+        pytest.param(body.read_auditor_read, body.AuditorRead("𝄞" * 100, 2**53, 253_402_300_799_999), id="auditor read"),
         pytest.param(
             body.read_receipt,
             Receipt(

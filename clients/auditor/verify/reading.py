@@ -28,14 +28,16 @@ from clients.auditor.verify.signatures import Signatures
 from clients.auditor.verify.speech import Speech
 from clients.auditor.verify.tombstones import Tombstones
 from clients.auditor.verify.watching import Watch
-from keys.body import Receipt, read_gateway_act
+from keys.body import Receipt, read_auditor_read, read_gateway_act
 from keys.charter import Charter
 from keys.disclosure import KINDS as DISCLOSURES
 from keys.envelope import Context, Kind
 from keys.errors import Malformed
 from keys.tlog.note import NoteVerifier
 
-BY_THE_GATEWAY = frozenset({Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER, Kind.ESCALATION, Kind.REFUSED_ATTEMPT})
+BY_THE_GATEWAY = frozenset(
+    {Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.AUDITOR_READ}
+)
 CHECKED_AT_ONCE = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT, Kind.APPROVAL})
 """In channels: what others act on. Certificates and lists are checked where they are judged."""
 
@@ -175,7 +177,7 @@ class Reading:
             return
         at_once = kind is not Kind.FILLER  # those are many, and the chain vouches for them
         self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
-        if kind is Kind.GATEWAY_ACT:
+        if kind in (Kind.GATEWAY_ACT, Kind.AUDITOR_READ):
             self._act(placed)
         elif kind is Kind.TOMBSTONE:
             self.tombstones.take(placed, self._bodies.get(placed), self.start, by_gateway=True)
@@ -188,7 +190,7 @@ class Reading:
         body = self._bodies.get(placed)
         try:
             if body is not None:
-                read_gateway_act(body)
+                (read_gateway_act if placed.context.kind is Kind.GATEWAY_ACT else read_auditor_read)(body)
         except Malformed as error:
             self._findings.fail(Topic.GATEWAY, Cause.INJECTED, f"no act of a gateway: {error}", placed.index)
 
