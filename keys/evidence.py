@@ -22,7 +22,8 @@ from msgspec import Meta
 
 from keys.canonical import Hash, Record, Uint, encode, reader
 from keys.charter import Charter
-from keys.envelope import ENTRY_LIMIT, Entry, read_entry
+from keys.envelope import ENTRY_LIMIT, Claimed, Entry, read_entry
+from keys.envelope import read as read_envelope
 from keys.errors import KeysError, Malformed
 from keys.statement import read_promise, verify_refusal
 from keys.tlog.checkpoint import Checkpoint, open_checkpoint
@@ -187,6 +188,11 @@ def entries(evidence: Evidence, charter: Charter) -> list[tuple[Proved, Entry]]:
         except (TlogError, Malformed) as error:
             raise NoEvidence(f"entry {proved.index}: {error}") from None
     return found
+
+
+def claimed(entry: bytes) -> Claimed:
+    """What the envelope in an entry claims. Raises Malformed."""
+    return read_envelope(read_entry(entry).envelope)
 
 
 def older_root(old: int, new: int, root: bytes, path: Sequence[bytes]) -> bytes:

@@ -111,6 +111,9 @@ def ask(s: Session, turn: Turn) -> None:
     _give_up(s, turn)
     if turn.now < s.gossip_at or s.errands.covers("prove", b"") or s.errands.covers("gossip", b""):
         return
+    if not s.looked:  # one look at the newest log a session: whether it has grown from where this device was
+        s.looked = s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, []))
+        return
     pursue(s, turn, held)
     waiting = list(records.SEEN.scan(turn.draft))
     waiting = [one for one in waiting if one[0] > s.gossip_last] or waiting  # in turns

@@ -60,6 +60,7 @@ VERBS: Final = {
     Kind.RESYNC_APPROVAL: Verb.APPROVE_ENROLMENT,
 }
 GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
+BACKWARDS: Final = 2_000  # ms that an entry may be dated before the one in front of it
 
 
 @dataclass(slots=True)
@@ -290,9 +291,24 @@ class Receiver:
         if ahead:
             records.AHEAD.put(self.turn.draft, at(channel, place.seq), line)
             return
+        self._check_time(channel, placed)
         records.LINES.put(self.turn.draft, at(channel, place.seq), line)
         after = replace(state, seq=place.seq, rolling=hashed, head=max(state.head, place.seq))
         records.CHANNELS.put(self.turn.draft, channel, after)
+
+    def _check_time(self, channel: bytes, placed: Placed) -> None:
+        """The gateway's own times never run back, so none is dated before what stands in front of it."""
+        before = records.LINES.get(self.turn.draft, at(channel, placed.place.seq - 1))
+        if before is None or not before.header or placed.place.time >= before.time - BACKWARDS:
+            return
+        by = (before.time - placed.place.time) // 1000
+        self.turn.alarm(
+            AlarmKind.CLOCK,
+            f"the gateway dates it {by} s before what stands in front of it",
+            channel=channel,
+            seq=placed.place.seq,
+            device=c.context.device if (c := claim(placed)) else b"",
+        )
 
     def catch_up(self, channel: bytes, seq: int) -> None:
         """An envelope that was processed before its turn takes its place: its chain is checked now."""
