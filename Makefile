@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where the branches of keys and the cores have their own tests: run under coverage, which doubles what they cost. All others run without.
 MEASURED := tests/keys tests/gateway/core tests/gateway/test_wire.py tests/clients/core
 
-.PHONY: demo test check format lint types contracts coverage mutate-mls interop chaos bench bench-mls bench-audit flips clean
+.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log chaos bench bench-mls bench-audit flips clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 
 interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with other MLS implementations, by hand; needs node 20 and npm
 	$(BIN)/python -m tests.interop
+
+interop-log: $(VENV)/test   ## one of our logs, verified by golang.org/x/mod, by hand; needs go (and Debian's golang-golang-x-mod-dev, or a network)
+	$(BIN)/python -m tests.interop.tlog
 
 mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test must miss it; BASE= for all files
 	$(BIN)/python tests/keys/mls/mutate.py $(if $(BASE),--base $(BASE))
