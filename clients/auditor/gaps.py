@@ -51,32 +51,32 @@ def _page(accounts: Accounts, silent: list[Silence]) -> Iterator[str]:
     chains, places = accounts.chain_gaps, accounts.place_gaps
     yield f"chains    {len(chains)} gaps"
     if chains:
-        rows = [("  device", "stream", "numbers", "shows at", "time")]
-        rows += [
-            (f"  {_short(g.device)}", _short(g.stream), _span(g.first, g.last), f"{g.index}", iso(g.time))
-            for g in chains
-        ]
-        yield from table(rows)
+        yield from table(
+            [
+                ("  device", "stream", "numbers", "shows at", "time"),
+                *(
+                    (f"  {_short(g.device)}", _short(g.stream), _span(g.first, g.last), f"{g.index}", iso(g.time))
+                    for g in chains
+                ),
+            ]
+        )
     yield f"places    {len(places)} gaps"
     if places:
-        rows = [("  stream", "places", "shows at", "time")]
-        rows += [(f"  {_short(g.stream)}", _span(g.first, g.last), f"{g.index}", iso(g.time)) for g in places]
-        yield from table(rows)
+        yield from table(
+            [
+                ("  stream", "places", "shows at", "time"),
+                *((f"  {_short(g.stream)}", _span(g.first, g.last), f"{g.index}", iso(g.time)) for g in places),
+            ]
+        )
     yield f"receipts  {len(silent)} devices owe some"
     if silent:
-        rows = [("  device", "channel", "owes", "places", "since", "last receipt")]
-        rows += [
-            (
-                f"  {_short(s.device)}",
-                _short(s.channel),
-                f"{s.missing}",
-                _span(s.first, s.last),
-                iso(s.since),
-                iso(s.last_receipt) if s.last_receipt else "never",
-            )
-            for s in silent
-        ]
-        yield from table(rows)
+        yield from table([("  device", "channel", "owes", "places", "since", "last receipt"), *map(_owing, silent)])
+
+
+def _owing(one: Silence) -> tuple[str, ...]:
+    last = iso(one.last_receipt) if one.last_receipt else "never"
+    places = _span(one.first, one.last)
+    return f"  {_short(one.device)}", _short(one.channel), f"{one.missing}", places, iso(one.since), last
 
 
 def _short(identity: bytes) -> str:

@@ -23,7 +23,7 @@ from keys.authority import check_approval
 from keys.body import read_receipt
 from keys.charter import Charter
 from keys.credential import Certified
-from keys.envelope import NOTHING, Claimed, Heard, Kind, Precedence, check_body, read, rolling
+from keys.envelope import NOTHING, Claimed, Entry, Heard, Kind, Precedence, check_body, read, rolling
 from keys.errors import BadSignature, KeysError, Malformed
 from keys.evidence import Evidence, NoEvidence, Proved
 from keys.identity import ChannelId, receipt_stream, verify
@@ -83,7 +83,7 @@ def judge(evidence: Evidence, charter: Charter) -> list[Said]:
     return found
 
 
-def _placed(proved: Proved, entry: files.Entry) -> Placed:
+def _placed(proved: Proved, entry: Entry) -> Placed:
     try:
         claimed = read(entry.envelope)
         if proved.body is not None:
