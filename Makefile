@@ -45,7 +45,7 @@ contracts: $(VENV)/test     ## who may import whom
 coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores that their own tests take
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q --collect-only | tail -n 1   # compiles the tests once; else each process does it for itself, at the same time
-	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(MEASURED)
+	$(BIN)/coverage run -m pytest -q -n logical --dist loadfile $(MEASURED)   # they never wait: a process a core
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	$(BIN)/pytest -q -n $(NPROC) --dist loadfile tests $(MEASURED:%=--ignore=%)
