@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import apsw
 from msgspec.structs import replace
 
 from clients.core import disclosures
@@ -70,10 +71,13 @@ def steps(mission: RealMission, folder: Path, entry: int) -> None:
     assert (opened["text"], opened["entry"], opened["matches"]) == ("two: the ambassador's car", entry, True)
     alone(mission, folder, package, entry)
     proved(folder, ben, entry)
+    destroyed(mission, chen, dara, ben)
     verified = gita.do("audit", "verify", log, "--charter", folder / "charter-2.note")
     (claim,) = [c for c in verified if c.get("claim") == "disclosures"]
     assert claim["outcome"] == "PASS"
     assert "1 asked for, 1 given" in str(claim["rule"])
+    (claim,) = [c for c in verified if c.get("claim") == "tombstones"]
+    assert (claim["outcome"], "1 by order of two" in str(claim["rule"])) == ("PASS", True)
     for party in (chen, dara, ana, ben, gita):
         (status,) = party.do("status")
         assert not status["alarms"], status
@@ -113,3 +117,21 @@ def proved(folder: Path, ben: Party, entry: int) -> None:
         "audit", "open", file, "--charter", folder / "charter-2.note"
     )
     assert (ended.object["entry"], ended.object["text"]) == (entry, "two: the ambassador's car")
+
+
+def destroyed(mission: RealMission, chen: Party, dara: Party, ben: Party) -> None:
+    """Step 13: what was destroyed by order of two people is gone from the gateway's disk and from who had read it."""
+    (channel,) = [c["channel"] for c in ben.do("channel", "list")]
+    opened = read_entry(read_package((mission.folder / "disclosed").read_bytes()).entry)
+    database = apsw.Connection(str(mission.gateway / "gateway.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    place = (bytes.fromhex(str(channel)), opened.seq)
+    stored = "SELECT e.body FROM envelopes e JOIN streams s ON s.n = e.stream WHERE s.id = ? AND e.seq = ?"
+    ((body,),) = database.execute(stored, place).fetchall()
+    assert body is not None
+    (order,) = chen.do("retention", "destroy", f"{channel}#{opened.seq}", "--reason", "said in error")
+    assert chen.run("retention", "confirm", order["order"]).code == 6, "another person confirms it"
+    dara.do("retention", "confirm", order["order"])
+    assert database.execute(stored, place).fetchall() == [(None,)]
+    database.close()
+    ben.do("status")  # its device hears of it
+    assert ben.run("disclose", "prove", f"{channel}#{opened.seq}", "--out", mission.folder / "again").code != 0
