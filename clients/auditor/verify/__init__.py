@@ -154,11 +154,13 @@ def _read(
     elif not asked.log_only:
         for topic in OF_THE_ENTRIES:
             findings.unchecked(topic, "the log has not grown from the one verified earlier")
-    start, size = expected, tree.checkpoint.size
+    start, size, entry_at = expected, tree.checkpoint.size, tree.entry_at
     if asked.export is not None and not asked.export.whole:
         if reading is not None:
             reading.in_part = True
-        Part(fetch, tree, asked.export, findings).read(reading, progress)
+        part = Part(fetch, tree, asked.export, findings)
+        part.read(reading, progress)
+        entry_at = part.entry_at
     else:
         for run in tree.reader.entries(start):
             if reading is not None:
@@ -167,7 +169,7 @@ def _read(
             progress(expected, size)
     tree.check_rest(paths)
     if reading is not None:
-        reading.end(size, tree.root_at, tree.entry_at)
+        reading.end(size, tree.root_at, entry_at)
     if asked.export is not None:
         check_openings(fetch, tree, asked.export, reading.charters.current if reading else asked.charter, findings)
     return reading

@@ -15,7 +15,8 @@ from clients.auditor.verify.heads import Fetch, Tree
 from clients.auditor.verify.reading import Reading
 from keys.charter import Charter
 from keys.disclosure import check_package, read_package
-from keys.errors import KeysError
+from keys.envelope import Entry, read_entry
+from keys.errors import KeysError, Malformed
 from keys.identity import ChannelId, receipt_stream
 from keys.tlog.checkpoint import TreeHead
 from keys.tlog.errors import Damaged, NotFound
@@ -71,6 +72,14 @@ class Part:
                 reading.read += 1
                 reading.judge(index, leaf)
             progress(place, len(self._export.entries))
+
+    def entry_at(self, index: int) -> Entry | None:
+        """The entry at an index, checked; None where the archive has it not."""
+        leaf = self._leaf(index) if index in self._export.entries else None
+        try:
+            return None if leaf is None else read_entry(leaf)
+        except Malformed:
+            return None
 
     def _leaf(self, index: int) -> bytes | None:
         path = entry_path(index)

@@ -275,7 +275,7 @@ class Reading:
         if self.start + self.read < size and self.stopped is None and not self.in_part:
             self.stopped = self.start + self.read
         self.streams.end()
-        self.receipts.end(root_at)
+        self.receipts.end(root_at, stopped=self.stopped is not None)
         self.charters.end(self._pinned)
         self.certificates.end()
         self.rosters.end()

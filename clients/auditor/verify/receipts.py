@@ -96,7 +96,7 @@ class Receipts:
 
     # ------------------------------------------------------------------ once all was read
 
-    def end(self, root_at: Roots | None = None) -> None:
+    def end(self, root_at: Roots | None = None, *, stopped: bool = False) -> None:
         """Hold what was seen against the tree, and what was confirmed against each other."""
         self._end_seen(root_at)
         for (channel, epoch), record in self.epochs.items():
@@ -107,7 +107,8 @@ class Receipts:
             rule = f"{self._absent} receipts are not here: export them with the log (receipts/…), who has what rests on them"
             for topic in (Topic.RECEIPTS, Topic.EPOCHS):
                 self._findings.unchecked(topic, rule, self._first_absent)
-        self._beside.end()
+        if not stopped:  # else what was not asked for is not to be wondered at
+            self._beside.end()
         self._findings.note(Topic.RECEIPTS, f"{self.read} read")
         agreed = sum(len(record.said) == 1 for record in self.epochs.values())
         self._findings.note(Topic.EPOCHS, f"{agreed} epochs confirmed")
