@@ -19,7 +19,7 @@ from clients import views
 from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import alerts, beside, conversation, emergencies, proof, records, reminding, resync
+from clients.core import alerts, beside, conversation, emergencies, evidence, proof, records, reminding, resync
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -338,6 +338,14 @@ class Station(Discloser):
     def alarms(self) -> list[Alarm]:
         """What was noticed, the oldest first."""
         return sorted((a for _, a in records.ALARMS.scan(self._ledger)), key=lambda a: (a.time, a.kind))
+
+    def evidence(self) -> list[tuple[bytes, bytes]]:
+        """Files of evidence that this device has, by name (`keys.evidence`)."""
+        return [(name, note.data) for name, note in records.EVIDENCE.scan(self._ledger)]
+
+    def forked(self) -> str:
+        """Why every channel is halted; empty where none is for that."""
+        return evidence.forked(self._ledger, self.charter)
 
     def directory(self) -> list[PersonInfo]:
         """The devices that this one knows of, with names where their cards have come."""

@@ -7,12 +7,13 @@ from typing import Final
 
 import click
 
-from clients.core.records import Reminder
+from clients.core.records import Alarm, Reminder
 from clients.device import SYNC, device, short, shown_lines, shown_object, sync_for_channel
 from clients.emergencies import duress_object, warned, warning_lines
 from clients.moments import Moment, iso
 from clients.shell import Verb, run, show, tell
 from clients.station import Station
+from clients.suspicions import suspicion_lines, suspicion_object, suspicions
 from clients.views import Shown
 
 LOOK: Final = 0.5  # s between two looks at who may be forced
@@ -42,11 +43,18 @@ def read(channel: str | None, follow: bool, since: int | None, limit: int, timeo
             _again(station, chosen, since, limit)
         else:
             run(_new(station, chosen, timeout))
+        _doubts(station, chosen)
         if not report.connected:
             tell(
                 f"outrider: gateway not reached{f': {report.error}' if report.error else ''}; shown is what this device has"
             )
     return 0 if report.connected else 3
+
+
+def _doubts(station: Station, chosen: bytes | None) -> None:
+    """Whose log or history is another is told beside what was read."""
+    for alarm in suspicions(station, chosen):
+        show(suspicion_object(station, alarm), *suspicion_lines(station, alarm))
 
 
 def _again(station: Station, chosen: bytes | None, since: int, limit: int) -> None:
@@ -97,9 +105,14 @@ async def _reminded(station: Station) -> None:
 
 
 async def _warned(station: Station) -> None:
-    """Who may be forced is said at once, to those whose device was told."""
-    said = set[bytes]()
+    """Who may be forced is said at once, to those whose device was told; and whose log or history is another."""
+    said, doubted = set[bytes](), set[Alarm]()
     while True:
+        for alarm in suspicions(station):
+            if alarm not in doubted:
+                doubted.add(alarm)
+                show(suspicion_object(station, alarm), *suspicion_lines(station, alarm))
+                sys.stdout.flush()
         for alarm in warned(station):
             key = alarm.device + alarm.seq.to_bytes(8, "big")
             if key not in said:

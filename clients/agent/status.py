@@ -1,6 +1,7 @@
 """`outrider status`: is there a link, what waits, and how old is what this device trusts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -10,8 +11,9 @@ from clients.core.records import Alarm
 from clients.core.text import visible
 from clients.device import SYNC, device, short
 from clients.moments import iso, now
-from clients.shell import Verb, run, show, tell
+from clients.shell import Verb, run, show, tell, write_new
 from clients.station import Station
+from clients.suspicions import who
 from clients.views import Status
 from gateway import wire
 
@@ -21,7 +23,14 @@ CLOCK_APART = 60_000  # ms between the clocks that are worth a word
 @click.command(cls=Verb)
 @click.option("--offline", is_flag=True, help="Do not ask the gateway.")
 @click.option("--timeout", type=click.FloatRange(0, 3600), default=SYNC, show_default=True, help="Seconds to wait.")
-def status(offline: bool, timeout: float) -> int:
+@click.option(
+    "--evidence",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write what convicts the gateway to files in DIR; anybody can judge them: outrider audit evidence.",
+)
+def status(offline: bool, timeout: float, folder: Path | None) -> int:
     """Show link, outbox, unread, alarms, the clock, and the age of checkpoint, revocation lists and certificate. Exit 3 without
     a link.
 
@@ -29,20 +38,29 @@ def status(offline: bool, timeout: float) -> int:
     """
     with device() as station:
         report = None if offline else run(station.sync(timeout))
-        told, alarms = station.status(), station.alarms()
+        told, alarms, kept, halted = station.status(), station.alarms(), station.evidence(), station.forked()
+        whose = {alarm.device: who(station, alarm) for alarm in alarms}
+        names = {alarm.device: station.name(alarm.device) for alarm in alarms if alarm.device}
         asked = report is not None and report.connected and bool(station.charter.policy.witnesses)
         cosigned = run(_cosigned(station)) if asked else None
     linked = report is not None and report.connected
+    files = [] if folder is None else [str(_write(folder, name, data)) for name, data in kept]
     show(
         status_object(told)
         | {
             "link": linked,
-            "alarm_list": [alarm_object(a) for a in alarms],
+            "halted": halted,
+            "evidence": [name.hex() for name, _ in kept],
+            "files": files,
+            "alarm_list": [alarm_object(a) | {"name": names.get(a.device, "")} for a in alarms],
             "witnesses": None if cosigned is None else cosigned_object(cosigned),
         },
         *status_lines(told, _link(linked, offline)),
         *([] if cosigned is None else cosigned_lines(cosigned)),
-        *(f"ALARM    {iso(a.time)} {a.kind.name}{_where(a)}: {visible(a.detail)}" for a in alarms),
+        *([f"HALTED   every channel: {halted}"] if halted else []),
+        *(f"ALARM    {iso(a.time)} {a.kind.name}{_where(a, whose[a.device])}: {visible(a.detail)}" for a in alarms),
+        *(f"EVIDENCE {name.hex()[:16]}: write it to a file with --evidence DIR" for name, _ in kept if folder is None),
+        *(f"EVIDENCE {file}" for file in files),
     )
     if report is not None and not linked:
         tell(f"outrider: gateway not reached: {visible(report.error)}")
@@ -87,9 +105,18 @@ def _link(linked: bool, offline: bool) -> str:
     return "GOOD" if linked else "not asked" if offline else "DOWN"
 
 
-def _where(alarm: Alarm) -> str:
+def _write(folder: Path, name: bytes, data: bytes) -> Path:
+    """A file of evidence; the same one again is the same file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name.hex()[:16]}.evidence"
+    if not file.exists():
+        write_new(file, data)
+    return file
+
+
+def _where(alarm: Alarm, whose: str) -> str:
     channel = f" channel {short(alarm.channel)} #{alarm.seq}" if alarm.channel else ""
-    return channel + (f" device {short(alarm.device)}" if alarm.device else "") + (" HALTED" if alarm.halts else "")
+    return channel + (f" device {whose}" if whose else "") + (" HALTED" if alarm.halts else "")
 
 
 def status_object(told: Status) -> dict[str, object]:
