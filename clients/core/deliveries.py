@@ -5,6 +5,7 @@ come. What a run still needs (a long body, a certificate) is asked for, and the 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from clients.core import announcements, changes, disclosures, outbox, receipts, records, retention, unlocks
@@ -20,6 +21,7 @@ from clients.core.session import Session
 from clients.core.timeline import Inbox, claim
 from clients.core.turn import Turn
 from gateway import wire
+from keys.body import Act, read_gateway_act
 from keys.envelope import Kind, Precedence, verify_run
 from keys.errors import KeysError
 
@@ -264,6 +266,15 @@ def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
             verify_run([known], turn.charter.policy.gateway_key)
         except KeysError as error:
             turn.alarm(AlarmKind.FORGED, f"an act in the gateway's name: {error}", seq=placed.place.seq)
+        else:
+            _gateway_acted(turn, placed, kind, body)
+
+
+def _gateway_acted(turn: Turn, placed: wire.Placed, kind: Kind, body: bytes) -> None:
+    """What officers are to know of the gateway's own doings; acts of a newer version say nothing here."""
+    with suppress(KeysError):
+        if kind is Kind.GATEWAY_ACT and (act := read_gateway_act(body)).act is Act.WITNESSES:
+            turn.alarm(AlarmKind.WITNESSES, act.detail, seq=placed.place.seq)
 
 
 def _own_control(s: Session, turn: Turn, placed: wire.Placed) -> None:

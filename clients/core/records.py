@@ -538,6 +538,7 @@ class AlarmKind(IntEnum):
     ATTEMPT = 25  # somebody tried to alert, and the gateway refused it
     DURESS = 26  # the mission's word was asked for, and another was given
     MISSED = 27  # somebody has not checked in
+    WITNESSES = 28  # their quorum does not cosign the log, by the gateway's own word
 
 
 class Alarm(Record, frozen=True, array_like=True):
