@@ -22,9 +22,8 @@ from keys.body import read_resync_approval
 from keys.envelope import ENCRYPTED, Kind, Precedence
 
 NEVER_HELD: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
-CURSOR_AFTER: Final = 1_000  # ms that cursors are collected
-CURSOR_SPREAD: Final = 2_000  # ms more, at random
 CURSOR_DELIVERIES: Final = 256
+CURSOR_BYTES: Final = wire.WINDOW_MOST // 4
 """Content that goes out however old the revocation list is."""
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
@@ -201,16 +200,13 @@ def restock_packages(s: Session, turn: Turn) -> None:
 def move_cursors(s: Session, turn: Turn) -> None:
     """Tell the gateway how far everything is stored: durable with this turn, since frames go after the changes.
 
-    Once a quarter of the window was used, or else after a while, which chance makes longer: a broadcast is not to bring
-    the cursors of all who were sent it in one moment. A narrow link says what is `Taken` instead.
+    They open the window and do nothing else, so they go once a quarter of it was used, and then at every step until all that
+    came is stored: a broadcast brings no cursor of all who were sent it. A narrow link says what is `Taken` instead.
     """
-    if s.narrow or not s.came:
+    if s.narrow or (s.came < CURSOR_DELIVERIES and s.came_bytes < CURSOR_BYTES):
         return
-    if not s.cursor_at:
-        s.cursor_at = turn.now + CURSOR_AFTER + int.from_bytes(turn.random(2), "big") % CURSOR_SPREAD
-    if turn.now < s.cursor_at and s.came < CURSOR_DELIVERIES and s.came_bytes < wire.WINDOW_MOST // 4:
-        return
-    s.came = s.came_bytes = s.cursor_at = 0
+    if not any(inbox.waiting for inbox in s.inboxes.values()):
+        s.came = s.came_bytes = 0
     for channel, state in turn.channels():
         _cursor(s, channel, state.seq, state.since)
     for stream, position in records.POSITIONS.scan(turn.draft):

@@ -57,7 +57,6 @@ class Session:
     cursors: dict[bytes, int] = field(default_factory=dict)  # what the gateway was told last, in Follow or since
     came: int = 0  # deliveries since then
     came_bytes: int = 0
-    cursor_at: int = 0  # when cursors go at the latest (ms); 0: nothing has come
     step_at: dict[bytes, int] = field(
         default_factory=dict
     )  # when an alert channel is brought in step with its talk channel
@@ -86,7 +85,7 @@ class Session:
     def forget(self) -> None:
         """The session is over."""
         self.ready = self.listed = False
-        self.taken = self.came = self.came_bytes = self.cursor_at = 0
+        self.taken = self.came = self.came_bytes = 0
         self.prove_after, self.prove_most, self.gossip_at, self.looked = 0, ASKED_AT_ONCE, 0, False
         self.errands = Errands()
         self.given_up.clear()

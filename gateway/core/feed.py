@@ -105,6 +105,23 @@ def with_body(stored: Stored, recipient: Recipient) -> bool:
 
 
 @dataclass(slots=True, eq=False)
+class _Flight:
+    """Deliveries of one lane that went one after another, no seq between them left out."""
+
+    first: int  # seq
+    last: int
+    size: int  # bytes
+
+    def land(self, seq: int) -> tuple[int, int]:
+        """Everything up to here has landed: how many deliveries, and how many bytes as far as that can be told."""
+        count = min(seq, self.last) - self.first + 1
+        size = self.size * count // (self.last - self.first + 1)
+        self.first += count
+        self.size -= size
+        return count, size
+
+
+@dataclass(slots=True, eq=False)
 class _Lane:
     """One stream of one session."""
 
@@ -118,7 +135,7 @@ class _Lane:
     ahead: set[int] = field(default_factory=set)  # sent out of order, above `sent`
     plan: deque[Stored] = field(default_factory=deque)  # what overtakes, and what must go before it
     look_at: int | None = None  # look for what may overtake once `sent` has come this far
-    flight: deque[tuple[int, int]] = field(default_factory=deque)  # (seq, bytes) sent and not yet stored by the device
+    flight: deque[_Flight] = field(default_factory=deque)  # sent and not yet stored by the device
 
 
 class Feed:
@@ -218,19 +235,21 @@ class Feed:
             return
         flight = lane.flight
         if lane.ahead:  # overtakers stand among the rest in the order of sending
-            kept = [item for item in flight if item[0] > seq]
-            for item in flight:
-                if item[0] <= seq:
-                    self._landed(item[1])
-            lane.flight = deque(kept)
+            for some in flight:
+                if some.first <= seq:
+                    self._landed(*some.land(seq))
+            lane.flight = deque(some for some in flight if some.last > seq)
             return
-        while flight and flight[0][0] <= seq:
-            self._landed(flight.popleft()[1])
+        while flight and flight[0].first <= seq:
+            self._landed(*flight[0].land(seq))
+            if flight[0].last > seq:
+                return
+            flight.popleft()
 
     def taken(self, count: int) -> None:
         """So many deliveries have come in at the end of a narrow link."""
         for _ in range(min(count, len(self._road))):
-            self._landed(self._road.popleft())
+            self._landed(1, self._road.popleft())
 
     def next(self, backlog: Backlog) -> Stored | None:
         """What to send now, counted as sent; None when the window is shut, or nothing is at hand: while `waiting`, ask again."""
@@ -287,20 +306,25 @@ class Feed:
         if self._narrow:
             self._road.append(size)
         else:
-            lane.flight.append((stored.seq, size))
+            some = lane.flight[-1] if lane.flight else None
+            if some is None or stored.seq != some.last + 1:
+                lane.flight.append(_Flight(stored.seq, stored.seq, size))
+            else:
+                some.last = stored.seq
+                some.size += size
         self._count += 1
         self._bytes += size
         return whole
 
-    def _landed(self, size: int) -> None:
-        self._count -= 1
+    def _landed(self, count: int, size: int) -> None:
+        self._count -= count
         self._bytes -= size
 
     def _forget_flight(self, channel: bytes) -> None:
         lane = self._lanes.get(channel)
         if lane is not None:
-            for _, size in lane.flight:
-                self._landed(size)
+            for some in lane.flight:
+                self._landed(*some.land(some.last))
 
 
 _NOTHING: Final = (1 << 62, 0)  # behind everything

@@ -2,12 +2,11 @@
 
 It proves who it is as a client does (keys.identity, real signatures both ways) and decodes every frame with the wire's types;
 it leaves out what a client checks of a delivery, since the bench measures the other end. Its Cursors go when a client's do: after
-a quarter of the window, or after one to three seconds.
+a quarter of the window.
 """
 
 import asyncio
 import os
-import random
 import ssl
 from collections.abc import Callable
 from itertools import count
@@ -15,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from clients.core.departures import CURSOR_AFTER, CURSOR_DELIVERIES, CURSOR_SPREAD
+from clients.core.departures import CURSOR_BYTES, CURSOR_DELIVERIES
 from gateway import wire
 from keys.canonical import encode
 from keys.charter import Charter
@@ -71,7 +70,7 @@ class Line(asyncio.Protocol):
         """The newest seq of each channel that was delivered."""
         self._said: dict[bytes, int] = {}
         self._came = 0  # deliveries since the last cursors
-        self._saying: asyncio.TimerHandle | None = None
+        self._came_bytes = 0
 
     # --- asyncio.Protocol
 
@@ -80,8 +79,6 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._saying is not None:
-            self._saying.cancel()
         for future in (*self._answers.values(), *self._first.values()):
             if not future.done():
                 future.set_exception(Gone(str(exc or "closed")))
@@ -117,7 +114,8 @@ class Line(asyncio.Protocol):
                 self.transport.write(bytes((0x8A, 0x80 | size)) + bytes(4) + buffer[start : start + size])
             at = start + size
         self._buffer = buffer[at:]
-        if self._came >= CURSOR_DELIVERIES:
+        self._came_bytes += len(data)
+        if self._came >= CURSOR_DELIVERIES or (self._came and self._came_bytes >= CURSOR_BYTES):
             self._say_cursors()
 
     # --- frames
@@ -128,13 +126,13 @@ class Line(asyncio.Protocol):
             placed = frame.placed
             self.seen[placed.channel] = placed.place.seq
             self.on_deliver(placed)
-            self._count(1)
+            self._came += 1
             return
         if kind is wire.Deliveries:
             for placed in frame.placed:
                 self.seen[placed.channel] = placed.place.seq
                 self.on_deliver(placed)
-            self._count(len(frame.placed))
+            self._came += len(frame.placed)
             return
         if kind is wire.Remind:
             self.reminders.append(frame)
@@ -153,17 +151,8 @@ class Line(asyncio.Protocol):
             else:
                 waiting.set_result(frame)
 
-    def _count(self, deliveries: int) -> None:
-        self._came += deliveries
-        if self._saying is None:
-            wait = (CURSOR_AFTER + random.random() * CURSOR_SPREAD) / 1000
-            self._saying = asyncio.get_running_loop().call_later(wait, self._say_cursors)
-
     def _say_cursors(self) -> None:
-        self._came = 0
-        if self._saying is not None:
-            self._saying.cancel()
-            self._saying = None
+        self._came = self._came_bytes = 0
         out = []
         for channel, seq in self.seen.items():
             if seq > self._said.get(channel, 0):

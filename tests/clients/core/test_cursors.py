@@ -1,6 +1,6 @@
 """How a device tells that it has stored what came: not at every step, and never later than the window needs it."""
 
-from clients.core.departures import CURSOR_AFTER, CURSOR_DELIVERIES, CURSOR_SPREAD
+from clients.core.departures import CURSOR_DELIVERIES
 from gateway import wire
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see
@@ -22,25 +22,19 @@ def scene() -> tuple[World, Listening, Party, Party, bytes]:
     world = World(1, Listening)
     chen, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
     channel = world.channel(chen, ana)
-    world.later(CURSOR_AFTER + CURSOR_SPREAD)
-    world.run()
     assert isinstance(world.relay, Listening)
     world.relay.cursors = []
     return world, world.relay, chen, ana, channel
 
 
-def test_a_cursor_waits_a_moment_and_says_everything() -> None:
+def test_no_cursor_for_a_little() -> None:
     world, relay, chen, ana, channel = scene()
     for n in range(3):
         say(chen, channel, f"news {n}")
         world.run()
-    assert not relay.of(ana, channel)
-    world.later(CURSOR_AFTER + CURSOR_SPREAD)
-    world.run()
-    assert relay.of(ana, channel) == [ana.channel(channel).seq]
     world.later(60_000)
     world.run()
-    assert relay.of(ana, channel) == [ana.channel(channel).seq], "once"
+    assert not relay.of(ana, channel)
 
 
 def test_a_backlog_is_told_by_quarters_of_the_window() -> None:
