@@ -23,7 +23,7 @@ class Alerts:
 
     def __init__(self, registry: Registry, findings: Findings) -> None:
         self.sent: dict[bytes, tuple[Approved, set[bytes]]] = {}
-        self._reviewed: set[bytes] = set()
+        self.reviews: set[bytes] = set()
         self._withheld = 0
         self._ids: dict[bytes, bytes] = {}
         self._registry = registry
@@ -48,6 +48,11 @@ class Alerts:
         self.sent.setdefault(approved.root, (approved, set()))[1].add(context.channel)
         self._ids[approved.draft.alert] = approved.root
         return approved
+
+    def remember(self, approved: Approved, channels: set[bytes]) -> None:
+        """One that an earlier verification has found to hold."""
+        self.sent[approved.root] = approved, channels
+        self._ids[approved.draft.alert] = approved.root
 
     def _approved(self, placed: Placed, charter: Charter) -> Approved:
         context, fields = placed.claimed.context, placed.claimed.context.alert
@@ -93,7 +98,7 @@ class Alerts:
         """A REVIEW of the control channel."""
         try:
             if body is not None:
-                self._reviewed.add(read_review(body).root)
+                self.reviews.add(read_review(body).root)
         except KeysError:
             return  # the gateway takes no other; it reviews nothing
 
@@ -109,7 +114,7 @@ class Alerts:
     def end(self) -> None:
         """What was judged."""
         alone = {root for root, (approved, _) in self.sent.items() if approved.alone}
-        reviewed = len(alone & self._reviewed)
+        reviewed = len(alone & self.reviews)
         said = f"{len(self.sent)} alerts, {len(alone)} of them by one person alone, {reviewed} of these reviewed"
         if self._withheld:
             said += f"; {self._withheld} attempts refused by their author's own device"

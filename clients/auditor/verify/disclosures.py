@@ -25,7 +25,7 @@ NOBODY = PersonId(bytes(16))
 
 
 @dataclass(slots=True)
-class _Case:
+class Case:
     """A request, with the votes so far, and for each package that was given who had agreed by then."""
 
     request: Request
@@ -42,7 +42,7 @@ class Disclosures:
     def __init__(self, registry: Registry, findings: Findings) -> None:
         self._registry = registry
         self._findings = findings
-        self._cases: dict[bytes, _Case] = {}
+        self.cases: dict[bytes, Case] = {}
 
     def take(self, placed: Placed, body: bytes | None, start: int) -> None:
         """An entry about a disclosure. `start` is where this reading began: what lies before is not known."""
@@ -78,7 +78,7 @@ class Disclosures:
         assert charter is not None  # take
         author = self._author(placed, said.certificate)
         charter.check_verb(author, Verb.AUDIT)
-        self._cases[sha256(placed.entry.header).digest()] = _Case(said, author.person, placed.index)
+        self.cases[sha256(placed.entry.header).digest()] = Case(said, author.person, placed.index)
 
     def _voted(self, placed: Placed, said: Vote, start: int) -> None:
         charter, case = self._registry.charter, self._case(placed, said.request, start)
@@ -97,8 +97,8 @@ class Disclosures:
         if case is not None and said.package is not None:
             case.given.append((placed.index, frozenset(case.agreed), charter.policy.disclosure_quorum))
 
-    def _case(self, placed: Placed, request: bytes, start: int) -> _Case | None:
-        case = self._cases.get(request)
+    def _case(self, placed: Placed, request: bytes, start: int) -> Case | None:
+        case = self.cases.get(request)
         if case is None and start:
             rule = "its request lies before what was read here"
             self._findings.unchecked(Topic.DISCLOSURES, rule, placed.index)
@@ -110,7 +110,7 @@ class Disclosures:
 
     def end(self, entry_at: EntryAt) -> None:
         """Whose messages they were, and whether enough others had agreed."""
-        for case in self._cases.values():
+        for case in self.cases.values():
             author = self._author_of(case, entry_at)
             if author is None:
                 continue
@@ -123,11 +123,11 @@ class Disclosures:
                 if others < quorum:
                     rule = f"disclosed when {others} of {quorum} had agreed"
                     self._findings.fail(Topic.DISCLOSURES, Cause.SELF_APPROVAL, rule, index)
-        if self._cases:
-            given = sum(len(case.given) for case in self._cases.values())
-            self._findings.note(Topic.DISCLOSURES, f"{len(self._cases)} asked for, {given} given")
+        if self.cases:
+            given = sum(len(case.given) for case in self.cases.values())
+            self._findings.note(Topic.DISCLOSURES, f"{len(self.cases)} asked for, {given} given")
 
-    def _author_of(self, case: _Case, entry_at: EntryAt) -> PersonId | None:
+    def _author_of(self, case: Case, entry_at: EntryAt) -> PersonId | None:
         """Who wrote what was asked for; None, and said so, where that can't be known."""
         entry = entry_at(case.request.index)
         if entry is None:

@@ -20,7 +20,7 @@ class Emergencies:
     def __init__(self, findings: Findings) -> None:
         self.called = 0
         self.open: dict[bytes, tuple[bytes, bytes]] = {}  # header hash: channel, person
-        self._requests: dict[tuple[bytes, int], tuple[Request, StandDown]] = {}
+        self.requests: dict[tuple[bytes, int], tuple[Request, StandDown]] = {}
         self._findings = findings
 
     def take(self, placed: Placed, seat: Seat, body: bytes | None) -> None:
@@ -50,13 +50,13 @@ class Emergencies:
         if said.confirms is None:
             if person != called[1]:
                 raise NotPermitted("an SOS is not asked to end by somebody else than its author")
-            self._requests[channel, placed.entry.seq] = (Request(placed.entry.seq, _name(placed)), said)
+            self.requests[channel, placed.entry.seq] = (Request(placed.entry.seq, _name(placed)), said)
             return
         if person == called[1]:
             raise NotPermitted("an SOS is not ended by its author alone")
         if not seat.verbs & {Verb.ALERT, Verb.REMOVE}:
             raise NotPermitted("an SOS is not ended by who may neither alert nor remove")
-        if self._requests.get((channel, said.confirms.seq)) != (said.confirms, StandDown(said.sos, None)):
+        if self.requests.get((channel, said.confirms.seq)) != (said.confirms, StandDown(said.sos, None)):
             raise NotPermitted("an SOS is not ended without its author's asking")
         del self.open[said.sos]
 

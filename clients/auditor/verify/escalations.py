@@ -39,7 +39,6 @@ class Waiting:
     ladder: Ladder
     not_after: int
     index: int  # of the first ALERT; of the APPROVAL before there is one
-    signers: frozenset[bytes]  # persons
     begun: bool = False
     rung: int = 0
     since: int = 0
@@ -70,7 +69,7 @@ class Escalations:
     def __init__(self, findings: Findings) -> None:
         self.all: dict[bytes, Waiting] = {}
         self.fired_in_all = 0
-        self._replaced: dict[bytes, list[bytes]] = {}  # root: those that it names
+        self.replaced: dict[bytes, list[bytes]] = {}  # root: those that it names
         self._there: list[int] = []
         self._unknown: int | None = None  # the first approval whose body is not here
         self._findings = findings
@@ -104,14 +103,14 @@ class Escalations:
             self._findings.fail(Topic.ESCALATION, Cause.INJECTED, str(error), placed.index)
             return
         root = said.draft.root
-        self.all.setdefault(root, Waiting(root, ladder, said.draft.not_after, placed.index, frozenset()))
+        self.all.setdefault(root, Waiting(root, ladder, said.draft.not_after, placed.index))
 
     def sent(self, placed: Placed, approved: Approved, roster: Roster, talk: Roster | None) -> None:
         """An ALERT that holds was placed in a channel; `talk` is the one beside which that stands."""
         time = placed.entry.time
         for root in approved.draft.references:
             self._end(root, time)
-        self._replaced[approved.root] = list(approved.draft.references)
+        self.replaced[approved.root] = list(approved.draft.references)
         one = self.all.get(approved.root)
         if one is None:
             return
@@ -187,7 +186,7 @@ class Escalations:
             if one is not None and not one.over:
                 self._overdue(one, time)
                 one.over = True
-            todo += self._replaced.get(here, [])
+            todo += self.replaced.get(here, [])
 
     # ------------------------------------------------------------------ what was due
 

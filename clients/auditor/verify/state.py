@@ -1,7 +1,7 @@
 """What the next reading starts from: `--save` writes it after a log was found sound, `--since` reads it.
 
 It holds the tree as a compact range, and of the content what an entry is judged by: charters, certificates, lists, where each
-stream and chain stands, each channel's public group. It is the auditor's own note, kept with the auditor: whoever can change it
+stream and chain stands and what was heard there, each channel's public group, and the matters left open (`matters.py`). It is the auditor's own note, kept with the auditor: whoever can change it
 can hide what came before.
 """
 
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from clients.auditor.verify.chains import Chain
 from clients.auditor.verify.entries import Stream
+from clients.auditor.verify.matters import Matters, matters_of, remember
 from clients.auditor.verify.reading import Reading
 from clients.auditor.verify.rosters import Roster, terms_of
 from keys.canonical import Hash, Id, Millis, Record, Uint, encode, reader
@@ -22,13 +23,13 @@ from keys.revocation import RevocationList, read_revocation_list
 from keys.tlog.errors import TlogError
 from keys.tlog.merkle import Frontier
 
-VERSION: Final = 1
+VERSION: Final = 2
 LIMIT: Final = 1 << 30
-HEARD_KEPT: Final = 1_024  # places of a channel whose rolling hashes are kept, 32 bytes each
 
 
 class StreamState(Record, frozen=True, array_like=True):
-    """A stream: its last place, and the end of its history where what was heard is compared."""
+    """A stream: its last place, and its history where what was heard is compared: 32 bytes a place, all of them, since a device that
+    comes back after a year has heard what stood there a year ago."""
 
     id: Id
     seq: Uint
@@ -71,6 +72,7 @@ class State(Record, frozen=True, array_like=True):
     streams: list[StreamState]
     chains: list[ChainState]
     rosters: list[RosterState]
+    matters: Matters
 
     @property
     def frontier(self) -> Frontier:
@@ -110,13 +112,13 @@ def state_of(reading: Reading, origin: str, tree: Frontier) -> bytes:
                 RosterState(channel, r.group.encode(), sorted(r.ever), sorted(r.approved), r.grace_until)
                 for channel, r in reading.rosters.open.items()
             ],
+            matters=matters_of(reading),
         )
     )
 
 
 def _stream(stream: Stream) -> StreamState:
-    history = bytes(stream.history[-32 * HEARD_KEPT :])
-    return StreamState(stream.id, stream.seq, stream.rolling, stream.parent, stream.dense, history)
+    return StreamState(stream.id, stream.seq, stream.rolling, stream.parent, stream.dense, bytes(stream.history))
 
 
 def restore(state: State, reading: Reading) -> None:
@@ -134,6 +136,7 @@ def restore(state: State, reading: Reading) -> None:
             roster = Roster(group, terms_of(group.context.extensions), ever=set(one.ever), approved=set(one.approved))
             roster.grace_until = one.grace_until
             reading.rosters.restore(one.channel, roster)
+        remember(state.matters, reading, reading.charters.all)
     except (KeysError, MLSError) as error:
         raise Malformed(f"not a state that was saved here: {error}") from None
     for stream in state.streams:

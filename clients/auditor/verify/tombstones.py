@@ -46,7 +46,7 @@ class Tombstones:
         self._registry = registry
         self._findings = findings
         self._days_of = days_of
-        self._orders: dict[bytes, tuple[PersonId, Destruction]] = {}
+        self.orders: dict[bytes, tuple[PersonId, Destruction]] = {}
         self._due: list[_Due] = []
         self._count = dict.fromkeys(Rule, 0)
 
@@ -59,7 +59,7 @@ class Tombstones:
         try:
             if placed.context.kind is Kind.DESTRUCTION:
                 said = read_destruction(body)
-                self._orders[sha256(placed.entry.header).digest()] = (
+                self.orders[sha256(placed.entry.header).digest()] = (
                     self._author(placed, said.certificate).person,
                     said,
                 )
@@ -98,7 +98,7 @@ class Tombstones:
 
     def _ordered(self, placed: Placed, stone: Tombstone, start: int) -> None:
         author = self._author(placed, stone.certificate)
-        order = self._orders.get(stone.order)
+        order = self.orders.get(stone.order)
         if order is None and start:
             self._findings.unchecked(Topic.TOMBSTONES, "its order lies before what was read here", placed.index)
             return

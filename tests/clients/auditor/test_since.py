@@ -11,7 +11,10 @@ from keys.canonical import encode
 from keys.envelope import Heard
 from keys.errors import Malformed
 from tests.clients.auditor.logs import Book, Files, honest
-from tests.clients.auditor.test_content import ALSO, ROWS, Row, Scene
+from tests.clients.auditor.test_content import ALSO, ROWS, Row, Scene, _asked, _called, _down
+from tests.clients.auditor.test_disclosures import Scene as Disclosing
+from tests.clients.auditor.test_escalations import Ladders
+from tests.clients.auditor.test_month import october
 
 
 def check(book: Book, since: bytes | None = None, files: Files | None = None, **asked: Any) -> Verified:
@@ -106,6 +109,89 @@ def test_only_a_sound_log_leaves_a_state() -> None:
     assert check(book, log_only=True).state is None
     book.change(5, seq=99)
     assert check(book).state is None
+
+
+# ---------------------------------------------------------------------- what later entries say of earlier ones
+
+
+def since(book: Book, size: int) -> list[tuple[Topic, int | None, Cause | None]]:
+    """What is found in the entries from that one on, by a verification that goes on from those before."""
+    leaves = book.leaves
+    book.leaves = leaves[:size]
+    state = check(book).state
+    book.leaves = leaves
+    assert state is not None
+    verified = check(book, state)
+    return [(c.claim, c.index, c.cause) for c in verified.claims if c.outcome is not Outcome.PASS]
+
+
+def test_an_alert_sent_again_after_the_state_was_saved() -> None:
+    ladders = Ladders()
+    size = len(ladders.book.leaves)
+    again = ladders.send()
+    assert since(ladders.book, size) == [(Topic.ALERTS, again, Cause.INJECTED)]
+
+
+def test_a_rung_due_after_the_state_was_saved() -> None:
+    ladders = Ladders()
+    size = len(ladders.book.leaves)
+    ladders.wait(900)
+    assert since(ladders.book, size) == [(Topic.ESCALATION, ladders.sent, Cause.ESCALATION_SKIPPED)]
+
+
+def test_a_ladder_goes_on_where_it_stood() -> None:
+    ladders = Ladders()
+    ladders.wait(120)
+    ladders.fire(0)
+    size = len(ladders.book.leaves)
+    ladders.wait(300)
+    ladders.fire(1)
+    ladders.ack(ladders.ayo)
+    ladders.ack(ladders.bea)
+    ladders.wait(900)
+    assert since(ladders.book, size) == []
+
+
+def test_an_sos_that_one_ends_alone_after_the_state_was_saved() -> None:
+    scene = Scene()
+    alerts, root = _called(scene)
+    size = len(scene.book.leaves)
+    asked = _asked(scene, alerts, root)
+    index = _down(scene, scene.ayo, alerts, root, asked)
+    assert since(scene.book, size) == [(Topic.ALERTS, index, Cause.INJECTED)]
+
+
+def test_what_a_device_heard_long_ago_is_compared() -> None:
+    scene = Scene()
+    for _ in range(1_100):
+        scene.bea.message(scene.channel)
+    size = len(scene.book.leaves)
+    true = scene.ayo.message(scene.channel, heard=Heard(2, scene.book.rolling_at(scene.channel, 2)))
+    false = scene.ayo.message(scene.channel, heard=Heard(2, b"x" * 32))
+    assert true < false
+    assert since(scene.book, size) == [(Topic.HEARD, false, Cause.FORKED)]
+
+
+def test_a_vote_on_a_request_of_before() -> None:
+    scene = Disclosing()
+    request = scene.ask()
+    size = len(scene.book.leaves)
+    scene.vote(scene.chen, request)
+    twice = scene.vote(scene.chen, request)
+    assert since(scene.book, size) == [(Topic.DISCLOSURES, twice, Cause.SELF_APPROVAL)]
+
+
+def test_a_state_is_the_same_however_it_was_come_to() -> None:
+    month = october()
+    book, size = month.book, len(month.book.leaves)
+    files = Files(month.published())
+    whole = check(book, files=files).state
+    leaves = book.leaves
+    book.leaves = leaves[: month.reviewed]
+    first = check(book, files=Files(month.published())).state
+    book.leaves = leaves
+    assert len(leaves) == size
+    assert check(book, first, files=files).state == whole
 
 
 def test_what_was_heard_before_is_said_to_be_unchecked() -> None:
