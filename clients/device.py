@@ -246,7 +246,8 @@ ENDS: Final = {
 def alert_lines(view: AlertView) -> list[str]:
     """An alert for people. One that holds no longer is one line and what to look at instead: nothing in it is to be acted on."""
     kind = "" if view.type is AlertType.ALERT else f" {view.type.name.replace('_', '-')}"
-    head = f"ALERT {short(view.root)}{kind} {view.marking.label}, until {iso(view.not_after)}"
+    guest = "  GUEST" if view.guest else ""
+    head = f"ALERT {short(view.root)}{kind} {view.marking.label}, until {iso(view.not_after)}{guest}"
     if view.how:
         return [
             f"  ({head})",

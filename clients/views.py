@@ -51,6 +51,7 @@ class AlertView:
     ended_by: bytes
     frozen: str
     mine: bool
+    guest: bool = False  # this device's person is a guest of the mission
 
     @property
     def actionable(self) -> bool:
@@ -217,6 +218,7 @@ def alert_view(work: Work, root: bytes, record: records.Alert) -> AlertView:
         stands.by,
         alerts.freezes_play(view, record, now) if draft.exercise and stands.holds else "",
         record.mine,
+        work.turn.me.organisation != work.turn.charter.policy.home.name,
     )
 
 

@@ -141,6 +141,17 @@ def find(view: View, wanted: str) -> tuple[bytes, AlertDraft]:
     return fits[0]
 
 
+def sent(view: View, draft: AlertDraft) -> bool:
+    """Whether it has become an alert: it is kept so that it is not sent twice."""
+    return bool(draft.root) and ALERTS.get(view, draft.root) is not None
+
+
+def template_of(alert: Alert) -> str:
+    """The template that a document was made with here, empty where it names none."""
+    named = next((code.value for info in alert.infos for code in info.parameters if code.name == "template"), "")
+    return named.rpartition(" ")[0] or named
+
+
 def name_of(key: bytes) -> str:
     """A draft's id as people see and type it: its random half, since the counted half is much alike among drafts."""
     return key[8:].hex()

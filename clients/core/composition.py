@@ -11,7 +11,7 @@ The house's rules, for what is composed here and for a file alike:
 - no text holds what nobody can see.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,6 +93,14 @@ def shape(text: str) -> Shape:
     )
 
 
+def _in_a_line(points: Sequence[Point]) -> bool:
+    """Whether they enclose no area: all on one line, as far as decimals of a degree tell (a square metre is about 1e-10)."""
+    a = points[0]
+    b = max(points, key=lambda p: (p.latitude - a.latitude) ** 2 + (p.longitude - a.longitude) ** 2)
+    along, across = b.latitude - a.latitude, b.longitude - a.longitude
+    return all(abs(along * (p.longitude - a.longitude) - across * (p.latitude - a.latitude)) < 1e-12 for p in points)
+
+
 def _circle(rest: str, text: str) -> Circle:
     found = circle(rest)
     if found is None:
@@ -109,6 +117,8 @@ def _polygon(rest: str, text: str) -> tuple[Point, ...]:
     if any(not point.in_range for point in points):
         raise NotComposed(f"{text!r}: a corner is not on the globe: latitude first, to 90, then longitude, to 180")
     closed = points if points[:1] == points[-1:] and len(points) > 1 else [*points, *points[:1]]
+    if len(closed) >= LEAST_POINTS and _in_a_line(closed):
+        raise NotComposed(f"{text!r}: its corners lie in a line and enclose nothing: give corners around the area")
     if len(closed) < LEAST_POINTS:
         raise NotComposed(f"{text!r}: a polygon has three corners at least")
     if max(p.longitude for p in closed) - min(p.longitude for p in closed) > 180:

@@ -140,12 +140,19 @@ def _check_order(work: Work, order: Order, document: CapAlert) -> None:
         raise NotAllowed("an update, cancel or all-clear names the alerts it is about, and a first alert none")
     if len(set(order.references)) > REFERENCES:
         raise NotAllowed(f"an alert names at most {REFERENCES} others: end some of them first")
+    if order.references and all(_is_done(work, root) for root in order.references):
+        raise NotNow("what it names was cancelled or cleared: nothing of it holds any more")
     for channel in order.channels:
         _check_referenced(work, channel, order.references)
         if document.is_exercise:
             check_fence(work, channel)
     if order.ladder:
         check_ladder(read_ladder(order.ladder), turn.now, order.not_after, _roads(order.ladder))
+
+
+def _is_done(work: Work, root: bytes) -> bool:
+    """Whether an alert was cancelled or cleared: no later word brings it back or clears it again."""
+    return alerts.standing(work.turn.draft, root, work.turn.now).how in ("cancelled", "cleared")
 
 
 def _roads(ladder: bytes) -> set[str]:

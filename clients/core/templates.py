@@ -163,15 +163,18 @@ def missing(template: Template, given: Sequence[Value]) -> list[tuple[Slot, str]
 
 
 def speaking(template: Template, given: Sequence[Value]) -> tuple[Template, list[str]]:
-    """The template in the languages that its values have words for, and what was left out, in words."""
+    """The template in the languages that its values have words for; and, in words, what was left out of which somebody has begun to give
+    the words."""
     without = dict[str, list[str]]()
     for slot, language in missing(template, given):
         if language:
             without.setdefault(language, []).append(slot.name)
     texts = tuple(text for text in template.texts if text.language not in without)
+    begun = {value.language.lower() for value in given if value.language}
     left_out = [
         f"{language}: no words for {', '.join(slots)} (--set {language}:{slots[0]}=…)"
         for language, slots in without.items()
+        if language.lower() in begun
     ]
     return replace(template, texts=texts), left_out
 

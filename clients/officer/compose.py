@@ -117,7 +117,7 @@ def drafted(
     if wish.exercise:
         station.attempt(Kind.ALERT, lambda work: check_players(work, draft.channels))
     if wish.template is not None and not wish.languages and (left_out := speaking(wish.template, wish.values)[1]):
-        tell(f"outrider: not in every language of the template: {visible('; '.join(left_out))}")
+        tell(f"outrider: not in a language whose words are not whole: {visible('; '.join(left_out))}")
     return station.attempt(Kind.ALERT, lambda work: composing.keep(work, draft)), draft
 
 

@@ -142,12 +142,14 @@ def draft_object(key: bytes, draft: AlertDraft) -> dict[str, object]:
 
 @click.command("list", cls=Verb)
 def list_drafts() -> None:
-    """List the drafts kept here. Needs no gateway.
+    """List the drafts kept here that were not sent yet. Needs no gateway.
 
     Example: outrider alert draft list
     """
     with device() as station:
-        kept = composing.drafts(station.vault)
+        kept = [
+            (key, draft) for key, draft in composing.drafts(station.vault) if not composing.sent(station.vault, draft)
+        ]
         if asked().json:
             for key, draft in kept:
                 show(draft_object(key, draft))

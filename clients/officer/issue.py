@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from clients.core import cap, composing
-from clients.core.errors import NotAllowed, Unknown
+from clients.core.errors import ClientError, NotAllowed, NotNow, Unknown
 from clients.core.text import visible, visible_name
 from clients.device import SYNC, device, not_reached, short, sync_for_channel
 from clients.moments import iso, now
@@ -246,11 +246,23 @@ def _following(type_: AlertType, root: str, template: str, options: dict[str, An
         found = find(station, root)
         if isinstance(found, Waiting):
             raise Unknown(f"{short(found.root)} is a draft that nobody was sent: withdraw it")
+        if found.how in ("cancelled", "cleared"):
+            raise NotNow(
+                f"{short(found.root)} was {found.how} by {short(found.ended_by)}: nothing of it holds any more"
+            )
         options["reason"] = options["reason"] or station.released(found.root)
-        key, _ = drafted(station, type_, found.root, timeout, options, template)
-        if alone:
-            return _sent(station, station.send_draft_alone(composing.name_of(key), why), timeout)
-        return _submit(station, lambda: station.submit_draft(composing.name_of(key)), timeout)
+        template = template or composing.template_of(cap.open_alert(found.cap))
+        key, draft = drafted(station, type_, found.root, timeout, options, template)
+        name = composing.name_of(key)
+        try:
+            if alone:
+                return _sent(station, station.send_draft_alone(name, why), timeout)
+            _officers_in(station, draft.channels, timeout)
+            return _submit(station, lambda: station.submit_draft(name), timeout)
+        except ClientError:  # it is composed anew: what was refused is not kept as a draft
+            if not composing.find(station.vault, name)[1].root:
+                station.act(lambda work: composing.drop(work, key))
+            raise
 
 
 @click.command(cls=Verb)
@@ -262,8 +274,9 @@ def _following(type_: AlertType, root: str, template: str, options: dict[str, An
 def update(root: str, **options: Any) -> int:
     """Replace ALERT: compose what holds now, and submit it. The first one is greyed on every device once this is sent.
 
-    Example: outrider alert update 3fa29c01 --template crowd-threat --set place="Plaza Central" --set what="Dispersing."
-    --set action="Stay inside."
+    It is composed with the first one's template, unless you name another.
+
+    Example: outrider alert update 3fa29c01 --set place="Plaza Central" --set what="Dispersing." --set action="Stay inside."
     """
     return _following(AlertType.UPDATE, root, "", options)
 

@@ -40,18 +40,21 @@ CLEAR: Final = "\x1b[H\x1b[2J"
     "--timeout", type=click.FloatRange(0, 86_400), metavar="SECONDS", help="How long to watch; else to the end."
 )
 def watch(root: str, as_csv: bool, once: bool, timeout: float | None) -> int:
-    """Watch ALERT, named by the beginning of its id: who is silent, who answered what, and how far its ladder is. With --json
-    one object whenever something has changed.
+    """Watch ALERT, named by the beginning of its id: who is silent, who answered what, and how far its ladder is; or an SOS or
+    somebody's check-ins, by their id. With --json one object whenever something has changed.
 
     Example: outrider alert watch 3fa29c01
     """
     with device() as station:
         report = run(station.sync(SYNC if timeout is None else min(SYNC, timeout)))
+        if not report.connected:
+            tell("outrider: gateway not reached; shown is what this device has")
+        called = _called(station, root)
+        if called is not None:
+            return run(_watch_call(station, called, 0.0 if once else timeout))
         found = find(station, root)
         if isinstance(found, Waiting):
             raise Unknown(f"{short(found.root)} is a draft: `outrider alert show {short(found.root)}`")
-        if not report.connected:
-            tell("outrider: gateway not reached; shown is what this device has")
         if as_csv or once:
             board = station.board(found.root, run(ways(station, found.root)) if report.connected else None)
             if as_csv:
@@ -60,6 +63,42 @@ def watch(root: str, as_csv: bool, once: bool, timeout: float | None) -> int:
                 _print(station, board)
             return NOT_ALL if board.silent else 0
         return run(_watch(station, found.root, timeout))
+
+
+def _called(station: Station, wanted: str) -> bytes | None:
+    """The one SOS or check-in plan whose id begins so."""
+    known = [one.root for one in station.emergencies()] + [one.root for one in station.moves()]
+    fits = [root for root in known if wanted and root.hex().startswith(wanted.lower())]
+    return fits[0] if len(fits) == 1 else None
+
+
+async def _watch_call(station: Station, root: bytes, seconds: float | None) -> int:
+    """Show an SOS, or somebody's check-ins, whenever it has changed, until it is over."""
+    link = asyncio.create_task(station.run())
+    end = None if seconds is None else monotonic() + seconds
+    shown: list[str] = []
+    try:
+        while True:
+            sos = next((one for one in station.emergencies() if one.root == root), None)
+            move = next((one for one in station.moves() if one.root == root), None)
+            if sos is not None:
+                lines, said, over = emergencies.emergency_lines(sos), emergencies.emergency_object(sos), bool(sos.ended)
+            elif move is not None:
+                lines, said, over = emergencies.move_lines(move), emergencies.move_object(move), bool(move.ended)
+            else:
+                raise Unknown("it is not here any more")
+            if lines != shown:
+                show(said, *lines)
+                shown = lines
+            if over:
+                return 0
+            if end is not None and monotonic() >= end:
+                return OUT_OF_TIME if seconds else NOT_ALL
+            await asyncio.sleep(LOOK)
+    finally:
+        link.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await link
 
 
 async def _watch(station: Station, root: bytes, seconds: float | None) -> int:

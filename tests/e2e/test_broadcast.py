@@ -246,6 +246,9 @@ async def read_by_all(b: Broadcast, root: str) -> None:
         fits(read)
     assert "Multitud hostil en la Plaza Central" in theirs
     assert f"Hostile crowd at {PLACE}" in ours
+    assert f"ALERT {root} TLP:AMBER, until" in theirs
+    assert "  GUEST\n" in theirs
+    assert "GUEST" not in ours
     assert "GUEST" in await emil.do("status")
     await emil("alert", "show", root)
     await emil.do("channel", "list")
@@ -300,7 +303,7 @@ async def update(b: Broadcast, first: str) -> str:
     chen, dara, lena, ayo = (b.at[name] for name in ("Chen", "Dara", "Lena", "Ayo"))
     words = ("--set", "action=Wait.", "--set", f"place={PLACE}", "--set", "what=Dispersing.")
     ladder = ("--ladder", b.ladder("restless.toml", RESTLESS))
-    frozen = await chen.ask("alert", "update", first, "--template", "crowd-threat", *words, *ladder)
+    frozen = await chen.ask("alert", "update", first, *words, *ladder)
     await dara.do("alert", "approve", frozen["root"][:8], "--words", frozen["words"])
     second = str(frozen["root"][:8])
     for who in (lena, ayo):

@@ -178,6 +178,7 @@ def test_an_area_as_it_is_typed(text: str, made: Shape) -> None:
         pytest.param("circle 12,-68 5000", "at most 1000", id="an ocean"),
         pytest.param("polygon 1,2 3,4", "three corners", id="two corners"),
         pytest.param("polygon", "three corners", id="no corner"),
+        pytest.param("polygon 1,2 3,4 5,6 7,8", "lie in a line", id="corners in a line"),
         pytest.param("polygon 1,2 3;4 5,6", "corners with a space", id="semicolon"),
         pytest.param("polygon 1,2 1,200 3,4", "not on the globe", id="off the globe"),
         pytest.param("polygon 1,179 1,-179 2,-179", "date line", id="across the date line"),

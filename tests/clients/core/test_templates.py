@@ -211,7 +211,9 @@ def test_languages_are_chosen_and_marked(template: Template) -> None:
 def test_a_language_without_words_is_left_out_and_told_of(template: Template) -> None:
     spoken, left_out = speaking(template, [PLACE, WHAT])
     assert spoken.languages == ("en",)
-    assert left_out == ["es: no words for what (--set es:what=…)"]
+    assert left_out == [], "nobody has asked for Spanish"
+    begun = speaking(template, [PLACE, WHAT, Value("place", "la Puerta 2", "es")])[1]
+    assert begun == ["es: no words for what (--set es:what=…)"]
     assert speaking(template, [PLACE, WHAT, SPANISH]) == (template, [])
     assert [(s.name, language) for s, language in missing(template, [PLACE, WHAT])] == [("what", "es")]
 

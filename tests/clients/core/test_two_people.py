@@ -308,6 +308,15 @@ def test_what_follows_greys_the_first_everywhere(s: Scene, cap: bytes, kind: Ale
         assert not party.alarms()
 
 
+@pytest.mark.parametrize("end", [pytest.param(CANCEL, id="cancelled"), pytest.param(CLEAR, id="cleared")])
+def test_what_was_cancelled_or_cleared_is_over_for_good(s: Scene, end: bytes) -> None:
+    first = by_two(s.chen, s.dara, s.detail)
+    by_two(s.chen, s.dara, s.detail, cap=end, references=(first,))
+    for again in (UPDATE, CANCEL, CLEAR):
+        with pytest.raises(NotNow, match="cancelled or cleared"):
+            submit(s.chen, s.detail, cap=again, references=(first,))
+
+
 def test_a_chain_is_cleared_whole(s: Scene) -> None:
     first = by_two(s.chen, s.dara, s.detail)
     second = by_two(s.chen, s.dara, s.detail, cap=UPDATE, references=(first,))

@@ -103,7 +103,7 @@ def test_a_broadcast_from_first_word_to_all_clear(post: Post, monkeypatch: pytes
         "alert",
         "update",
         root,
-        *CROWD[:4],
+        *CROWD[2:4],  # the template is the first one's
         "--set",
         "what=Dispersing.",
         "--set",
@@ -125,10 +125,15 @@ def test_a_broadcast_from_first_word_to_all_clear(post: Post, monkeypatch: pytes
     assert ran.code == 0, ran.err
     clear = approved(post, {"root": ran.object["root"], "words": ran.object["words"]}, who="Chen")
     post.sync("Ayo", "Emil", "Dara")
+    assert "  GUEST\n" in post("Emil", "read").out
     for who in ("Ayo", "Emil", "Dara"):
         standing = {a["root"]: a["standing"] for a in post(who, "alert", "list", "--json").objects if "standing" in a}
         assert standing[second] == "cleared"
         assert standing[clear] == "holds"
+    for verb in ("allclear", "cancel", "update"):
+        done = post("Chen", "alert", verb, second[:8], *(CROWD[2:4] if verb == "update" else ()))
+        assert (done.code, f"was cleared by {clear[:8]}" in done.err) == (1, True), done.err
+    assert post("Chen", "alert", "draft", "list").out == "", "what was sent or refused is no draft any more"
     over = post("Ayo", "ack", second[:8])
     assert (over.code, "cleared" in over.err) == (1, True)
 
