@@ -7,8 +7,10 @@ BASE   ?= HEAD~1
 # What is run below is some hundreds of processes: they read what the first of them has compiled, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Where the branches of keys and the cores have their own tests: run under coverage, which doubles what they cost. All others run without.
-MEASURED := tests/keys tests/gateway/core tests/gateway/test_wire.py tests/clients/core
+# The tests that take the branches of keys and the cores, in their own process: run under coverage, which doubles what they cost.
+# All others run without.
+MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
+	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
 .PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log chaos bench bench-mls bench-audit flips clean
 
@@ -42,10 +44,10 @@ types: $(VENV)/test
 contracts: $(VENV)/test     ## who may import whom
 	$(BIN)/lint-imports
 
-coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores that their own tests take
+coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q --collect-only | tail -n 1   # compiles the tests once; else each process does it for itself, at the same time
-	$(BIN)/coverage run -m pytest -q -n logical --dist loadfile $(MEASURED)   # they never wait: a process a core
+	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(MEASURED)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	$(BIN)/pytest -q -n $(NPROC) --dist loadfile tests $(MEASURED:%=--ignore=%)
