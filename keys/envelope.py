@@ -79,8 +79,10 @@ class Kind(IntEnum):
     @property
     def label(self) -> str:
         """The label under which headers of this kind are signed."""
-        return f"envelope {self.name.lower().replace('_', ' ')}"
+        return _LABELS[self]
 
+
+_LABELS: Final = {kind: f"envelope {kind.name.lower().replace('_', ' ')}" for kind in Kind}
 
 CHAINED: Final = frozenset({Kind.APPLICATION, Kind.RECEIPT, Kind.CHECK_IN})
 """Kinds whose signature may be left to the last envelope of the run."""

@@ -1,8 +1,10 @@
 """Verified envelopes get their places: the next seqs of a stream and the next indices of the log, all or none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway import wire
 from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutChain, PutStream
@@ -25,6 +27,9 @@ PROMISED: Final = frozenset(
         Kind.CHARTER,
     }
 )
+
+
+NONCE: Final = 16  # bytes of each entry's
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,22 @@ def append(
     time stands still until the clock has caught up: it never runs backwards."""
     end = view.log_end()
     seq, hashed, index, now = stream.seq, stream.rolling, end.size, max(now, end.time)
-    places, given = [], []
-    for verified, body in zip(run, bodies, strict=True):
+    nonces = random(NONCE * len(run))
+    places: list[Stored] = []
+    done: list[Effect] = []
+    for n, (verified, body) in enumerate(zip(run, bodies, strict=True)):
         seq, hashed = seq + 1, rolling(hashed, verified.envelope.header)
-        places.append(_stored(stream, seq, index, now, random(16), verified, body))
-        index += 1
+        stored = _stored(stream, seq, index + n, now, nonces[NONCE * n : NONCE * (n + 1)], verified, body)
+        places.append(stored)
+        done.append(Append(stored))
         if len(body) > wire.CHUNK:
-            given.append(GiveBlob(verified.header.body_hash, stream.id, seq))
+            done.append(GiveBlob(verified.header.body_hash, stream.id, seq))
     last = run[-1]
-    done: list[Effect] = [PutStream(replace(stream, seq=seq, rolling=hashed)), *map(Append, places), *given]
-    done.append(PutChain(stream.id, last.context.device, last.context.number, last.envelope.link))
-    return Outcome(accepted(request, places, gateway), (*done, *effects))
+    moved = PutStream(
+        replace(stream, seq=seq, rolling=hashed)
+    )  # the first: a new stream's row goes before its envelopes
+    chained = PutChain(stream.id, last.context.device, last.context.number, last.envelope.link)
+    return Outcome(accepted(request, places, gateway), (moved, *done, chained, *effects))
 
 
 def _stored(stream: Stream, seq: int, index: int, now: int, nonce: bytes, verified: Verified, body: bytes) -> Stored:

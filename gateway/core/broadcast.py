@@ -16,6 +16,8 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from gateway.wire import NoticeState
 from keys.canonical import encode
 from keys.identity import ChannelId, PersonId
@@ -72,8 +74,7 @@ class Position:
         return self.due
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
+class AlertRow(Struct, frozen=True):
     """An approved alert. `ladder` is the opened `keys.ladder.Ladder`, b"" for none."""
 
     root: bytes

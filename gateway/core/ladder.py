@@ -18,6 +18,7 @@ moment at which the timer first sees it (`Waiting.ARM`). A clock that jumps ahea
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from gateway.core import acts
@@ -112,7 +113,7 @@ def answered(view: View, row: AlertRow, person: PersonId, now: int) -> tuple[Eff
     asked = view.asked(row.root, person)
     if asked is not None and asked.answered:
         return ()
-    ladder = read_ladder(row.ladder) if row.ladder else None
+    ladder = _ladder(row.ladder) if row.ladder else None
     if asked is None and not (ladder and _names(ladder, person)):
         return ()
     target = asked is not None and asked.target
@@ -121,6 +122,10 @@ def answered(view: View, row: AlertRow, person: PersonId, now: int) -> tuple[Eff
     if ladder is not None and counts and ladder.enough(row.answered + 1, row.asked):
         effects += [PutPosition(row.root, _stopped(row)), WithdrawNotices(row.root, now)]
     return tuple(effects)
+
+
+_ladder: Final = lru_cache(read_ladder)
+"""For what ten thousand do who answer the same alert."""
 
 
 def _stopped(row: AlertRow) -> Position:

@@ -7,9 +7,11 @@ membership and confirmation tags or path ciphertexts; a member that finds one wr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway.core import limits
 from gateway.core.effects import ChangeLeaf, Effect, EndMember, GiveBlob, PutGroup, PutMember, PutStream, PutTree

@@ -26,8 +26,7 @@ class StreamKind(IntEnum):
     RECEIPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True, gc=False):
     """A channel, the control channel or a receipt stream: where its next envelope goes.
 
     `grace_until` (ms): until when messages of the epoch before are taken. `expires` (ms): when the first member's certificate
@@ -50,8 +49,7 @@ class Stream:
     beside: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True, gc=False):
     """Where a device stands in a stream: its last accepted number, the hash its next header must hold, and the highest number
     that was ever refused so that it may be sealed again (0: none)."""
 

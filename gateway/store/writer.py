@@ -12,10 +12,10 @@ Whatever is asked or changed in any other way finds it written first (`flush`). 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import apsw
+from msgspec.structs import replace
 
 from gateway.core import effects as e
 from gateway.core.broadcast import AlertRow, Asked

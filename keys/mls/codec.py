@@ -95,6 +95,17 @@ def vector_bytes(value: bytes) -> bytes:
     return (length.to_bytes(1) if length < 0x40 else varint(length)) + value
 
 
+def vector_end(data: bytes, start: int) -> int:
+    """Where the `opaque value<V>` that begins at `start` ends, which may be behind the end of `data`; raises `DecodeError`."""
+    first = data[start : start + 1]
+    if first and first[0] < 0x40:
+        return start + 1 + first[0]
+    reader = Reader(data)
+    reader.pos = start
+    length = reader.varint()
+    return reader.pos + length
+
+
 class Codec(Protocol[T]):
     """How one kind of field is written and read; a `Struct` class is the codec of its own values."""
 

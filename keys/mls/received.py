@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keys.mls.codec import Reader, vector_bytes
+from keys.mls.codec import vector_bytes, vector_end
 from keys.mls.errors import DecodeError
 from keys.mls.evolution import Evolution
 from keys.mls.framing import (
@@ -146,14 +146,11 @@ def is_private_message(
     if not message.startswith(outside):
         return False
     try:
-        reader = Reader(message)
-        reader.take(len(outside))
-        for _ in ("encrypted_sender_data", "ciphertext"):
-            reader.take(reader.varint())
-        reader.finish()
+        encrypted_sender_data = vector_end(message, len(outside))
+        ciphertext = vector_end(message, encrypted_sender_data)
     except DecodeError:
         return False
-    return True
+    return ciphertext == len(message)
 
 
 def peek(message: bytes) -> Peek:

@@ -1,9 +1,9 @@
 """Ladders at the gateway: when rungs are fired, whom they wake, and what stops them."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core import ladder
 from gateway.core.broadcast import Ending, notice_id
