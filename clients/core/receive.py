@@ -15,7 +15,7 @@ Whatever its fate, an envelope takes its place in the rolling history. What name
 alarm can be shown to others: header and signature stay on the ledger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
@@ -81,27 +81,36 @@ class Receiver:
         assert state is not None, "deliveries of unknown channels are not handed in"
         mine = [a for a in arrived if self._is_mine(a)]
         if mine:
-            for item in arrived:
+            for item in self._in_turn(channel, arrived, ahead=ahead):
                 self._echo(channel, item, ahead=ahead)
             return
         if state.halted or state.left or arrived[0].placed.place.seq <= state.since:
-            for item in arrived:
+            for item in self._in_turn(channel, arrived, ahead=ahead):
                 resync.offered(self.turn, channel, state, item)
                 self._place(channel, item, Fate.UNREADABLE, ahead=ahead)
             return
         if self._before_my_time(channel, arrived):
-            for item in arrived:
+            for item in self._in_turn(channel, arrived, ahead=ahead):
                 self._place(channel, item, Fate.UNREADABLE, ahead=ahead)
                 proof.expect(self.turn, item.placed, _device(item))
             return
         try:
             verified, author = self._verify(channel, state, arrived)
         except Rejected as rejected:
-            for item in arrived:
+            for item in self._in_turn(channel, arrived, ahead=ahead):
                 self._reject(channel, item, rejected, _device(item), ahead=ahead)
             return
-        for item, envelope in zip(arrived, verified, strict=True):
-            self._take(channel, item, envelope, author, ahead=ahead)
+        found = {a.placed.place.seq: envelope for a, envelope in zip(arrived, verified, strict=True)}
+        for item in self._in_turn(channel, arrived, ahead=ahead):
+            self._take(channel, item, found[item.placed.place.seq], author, ahead=ahead)
+
+    def _in_turn(self, channel: bytes, arrived: Sequence[Arrived], *, ahead: bool) -> Iterator[Arrived]:
+        """What of a run is to be taken now: the signed end of one may have overtaken the rest, and then only takes its place."""
+        for item in arrived:
+            if not ahead and records.AHEAD.get(self.turn.draft, at(channel, item.placed.place.seq)) is not None:
+                self.catch_up(channel, item.placed.place.seq)
+            else:
+                yield item
 
     # --- reading, author, signature ---
 
