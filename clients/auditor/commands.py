@@ -36,6 +36,7 @@ LOOKING: Final = {
     "export": Lazy("clients.auditor.writing:export", "Write a log, or a part of it, as one file."),
     "report": Lazy("clients.auditor.writing:report", "Write the findings as a signed page and as JSON."),
     "signed": Lazy("clients.auditor.writing:signed_report", "Check the signature on a report."),
+    "stamp": Lazy("clients.auditor.writing:stamp", "Have a checkpoint time-stamped (RFC 3161), or check that it was."),
 }
 
 

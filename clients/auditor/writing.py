@@ -1,4 +1,4 @@
-"""`outrider audit export`, `report` and `signed`: what is handed on to others, and what others hand on."""
+"""`outrider audit export`, `report`, `signed` and `stamp`: what is handed on to others, and what others hand on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from cryptography import x509
 
 from clients.auditor.archive import write_archive
 from clients.auditor.commands import EXITS
@@ -17,7 +18,10 @@ from clients.auditor.looking import chronicled
 from clients.auditor.page import page
 from clients.auditor.question import Log, of_a_log
 from clients.auditor.signing import SIGNATURE, check_signed, signed, signer_of, statement
+from clients.auditor.stamp import LIMIT as STAMP_LIMIT
+from clients.auditor.stamp import StampRefused, check, query
 from clients.auditor.verify import open_checkpoint_of
+from clients.core.text import visible
 from clients.shell import Verb, profile, read_bytes, read_text, show, tell
 from keys.disclosure import CONTENT_LIMIT, Package, check_package, read_package
 from keys.errors import KeysError
@@ -148,3 +152,44 @@ def signed_report(folder: Path, by: str) -> None:
         tell(f"not signed by that key: {error}")
         click.get_current_context().exit(NO)
     show({"signed": True, "by": key.name, "verdict": verdict}, f"signed by {key.name}: {verdict}")
+
+
+# ---------------------------------------------------------------------- time-stamps
+
+
+@click.command("stamp", cls=Verb)
+@of_a_log
+@click.option("--query", "asking", type=_FILE, metavar="FILE", help="Write a request for the authority (.tsq).")
+@click.option("--reply", type=_FILE, metavar="FILE", help="Check the authority's reply (.tsr) against the checkpoint.")
+@click.option("--root", type=_FILE, metavar="FILE", help="The authority's root certificate (PEM), for --reply.")
+def stamp(log: Log, asking: Path | None, reply: Path | None, root: Path | None) -> None:
+    """Have the checkpoint of the log in SOURCE stamped by a time-stamp authority (RFC 3161), or check that it was.
+
+    The request is sent by any means, as with curl --data-binary @now.tsq -H 'Content-Type: application/timestamp-query' URL.
+
+    Example: outrider audit stamp gateway/log --charter charter --reply now.tsr --root tsa.pem
+    """
+    head = _checkpoint(log).head
+    if (asking is None) == (reply is None) or (reply is None) != (root is None):
+        raise click.UsageError("either --query FILE, or --reply FILE with --root FILE")
+    if asking is not None:
+        asking.write_bytes(query(head))
+        show(
+            {"query": str(asking), "size": head.size},
+            f"{asking}: a request to stamp the checkpoint of {head.size} entries",
+        )
+    if reply is None or root is None:
+        return
+    try:
+        roots = x509.load_pem_x509_certificates(read_bytes(root, STAMP_LIMIT))
+        stamped = check(read_bytes(reply, STAMP_LIMIT), head, roots)
+    except StampRefused as error:
+        tell(f"not stamped: {error}")
+        click.get_current_context().exit(NO)
+    except ValueError:
+        raise click.UsageError(f"{root} holds no certificate") from None
+    time = stamped.time.isoformat().replace("+00:00", "Z")
+    show(
+        {"stamped": time, "by": stamped.authority, "serial": str(stamped.serial), "size": head.size},
+        f"the checkpoint of {head.size} entries was there at {time}, says {visible(stamped.authority)}",
+    )
