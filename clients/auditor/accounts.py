@@ -69,19 +69,23 @@ class ChannelAccount:
     epochs: list[Epoch] = field(default_factory=list)
     got: dict[bytes, Got] = field(default_factory=dict)
     left: dict[bytes, int] = field(default_factory=dict)  # device: seq of the commit that removed it
+    _numbered: dict[int, Epoch] = field(default_factory=dict)
+
+    def begin(self, epoch: Epoch) -> None:
+        """A commit has made another epoch."""
+        self.epochs.append(epoch)
+        self._numbered[epoch.number] = epoch
 
     def epoch(self, number: int) -> Epoch | None:
         """The members of an epoch."""
-        place = bisect_right([e.number for e in self.epochs], number) - 1
-        return self.epochs[place] if place >= 0 and self.epochs[place].number == number else None
+        return self._numbered.get(number)
 
     def audience(self, said: Said) -> list[bytes]:
         """Whose receipts an envelope waits for: the members of its epoch, without its author and those who have left since."""
         epoch = self.epoch(said.epoch)
         if epoch is None:
             return []
-        since = epoch.seats
-        return [d for d in since if d != said.device and self._owes(d, said)]
+        return [d for d in epoch.seats if d != said.device and self._owes(d, said)]
 
     def _owes(self, device: bytes, said: Said) -> bool:
         return not 0 < self.left.get(device, 0) <= said.seq
@@ -159,7 +163,7 @@ class Accounts:
         epoch = Epoch(
             roster.epoch, placed.index, entry.seq, entry.time, placed.context.device, *terms, dict(roster.seats)
         )
-        channel.epochs.append(epoch)
+        channel.begin(epoch)
 
     def receipt(self, placed: Placed, receipt: Receipt | None, channel: bytes) -> None:
         got = self._channel(channel).got.setdefault(placed.context.device, Got())
