@@ -137,7 +137,7 @@ class Config:
     outside_beat_seconds: int = 60
     """How often a checkpoint is shown to witnesses; the heartbeat of a log in which nothing is said, too."""
 
-    outside_step: int = 16
+    outside_step: int = 8
     """The log is filled up to a multiple of this before each of those."""
 
 

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+from gateway.audit.asking import Contradicted, HttpAsk, ask_all, check_witnessed
 from gateway.audit.floor import FloorFile
 from gateway.audit.outside import Outside, Pace
 from gateway.audit.sequencer import LogRefused, Sequencer
 from gateway.audit.tiles import LogFolder, LogFolderError
-from gateway.audit.witnesses import Contradicted, HttpAsk, Witnesses, ask_all, check_witnessed
+from gateway.audit.witnesses import Witnesses
 from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.append import Gateway
@@ -201,6 +202,8 @@ class Running:
         self._reloading: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._broken: BaseException | None = None
+        self._policy_of: Charter | None = None
+        self._policy = TrustPolicy()
         config = held.config
         self._context = None if config.tls is Tls.PROXY else server_context(config.tls_certificate, config.tls_key)
         self.service = Service(
@@ -265,8 +268,12 @@ class Running:
     # ------------------------------------------------------------------ outside
 
     def _witness_policy(self) -> TrustPolicy:
+        """The charter's, read once for each charter."""
         charter = self.service.charter
-        return TrustPolicy() if charter is None else charter.witness_policy
+        if charter is not self._policy_of:
+            self._policy_of = charter
+            self._policy = TrustPolicy() if charter is None else charter.witness_policy
+        return self._policy
 
     def _watched(self) -> bool:
         """Whether anybody outside the mission is shown checkpoints."""

@@ -33,6 +33,7 @@ LOOKING: Final = {
     "excerpt": Lazy("clients.auditor.evidence:excerpt", "Write evidence out of a log that does not hold."),
     "prove": Lazy("clients.auditor.proving:prove", "Write a proof that an entry is in the log."),
     "proof": Lazy("clients.auditor.proving:proof", "Check such a proof, without the log."),
+    "policy": Lazy("clients.auditor.proving:trust_policy", "Print the charter's witnesses as a tlog-policy."),
     "export": Lazy("clients.auditor.writing:export", "Write a log, or a part of it, as one file."),
     "report": Lazy("clients.auditor.writing:report", "Write the findings as a signed page and as JSON."),
     "signed": Lazy("clients.auditor.writing:signed_report", "Check the signature on a report."),

@@ -5,6 +5,7 @@ others check the same file, given the entry. The checkpoint in it is the newest 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,8 +21,9 @@ from keys.errors import Malformed
 from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.errors import NotFound, ProofFailed, TlogError
 from keys.tlog.merkle import leaf_hash
-from keys.tlog.note import NoteVerifier
+from keys.tlog.note import NoteVerifier, VerifierKey
 from keys.tlog.policy import MAX_POLICY, TrustPolicy, Witnessed
+from keys.tlog.policy import Log as PolicyLog
 from keys.tlog.proof import MAX_TLOG_PROOF, TlogProof
 from keys.tlog.proof import prove as prove_entry
 from keys.tlog.reader import LogReader
@@ -133,3 +135,18 @@ def _entry(leaf: bytes) -> dict[str, object] | None:
         "device": context.device.hex(),
         "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+@click.command("policy", cls=Verb)
+@click.option("--charter", type=_FILE, metavar="FILE", help="The charter; else the profile's pin.")
+def trust_policy(charter: Path | None) -> None:
+    """Print the charter's log, witnesses and quorum as a C2SP tlog-policy, for tools by others.
+
+    Example: outrider audit policy --charter charter.note > policy
+    """
+    named = charter_of(charter)
+    if named is None:
+        raise click.UsageError("no charter was given, and the profile has none: --charter FILE")
+    logs = (PolicyLog(VerifierKey.decode(named.policy.log_key)),)
+    text = replace(named.witness_policy, logs=logs).encode().decode("utf-8", "surrogateescape")
+    show({"policy": text}, *text.splitlines())

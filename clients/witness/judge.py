@@ -60,14 +60,13 @@ class Judge:
             return _refuse(422 if _is_empty_with_a_root(request) else 400, error)
         if request.old > head.size:
             return _refuse(400, "the old size is above the checkpoint's")
+        if head.size == held.size and head.root != held.root:
+            self._store.accuse(held, request.checkpoint.encode())
         if request.old != held.size:
             return _conflict(held)
         try:
             check_consistency(held.size, held.root, head.size, head.root, request.proof)
-        except Inconsistent as error:  # two roots for one size, both signed by the log
-            self._store.accuse(held, request.checkpoint.encode())
-            return _refuse(422, error)
-        except ProofFailed as error:
+        except (Inconsistent, ProofFailed) as error:
             return _refuse(422, error)
         return self._cosign(request, opened.verified, held, head)
 

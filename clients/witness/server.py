@@ -22,7 +22,7 @@ from aiohttp import web
 from clients.witness.judge import Answer, Judge
 from keys.tlog.witness import ADD_CHECKPOINT, MAX_REQUEST
 
-CONNECTIONS: Final = 256
+CONNECTIONS: Final = 1_024
 AT_ONCE: Final = 16  # requests being judged
 BODY_SECONDS: Final = 15.0
 _CHECKPOINT: Final = re.compile(r"/([0-9a-f]{64}/checkpoint)", re.ASCII)
@@ -52,8 +52,14 @@ class WitnessServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):
                 loop.add_signal_handler(number, stop.set)
-        server = _Server(cast(Any, self.answer), access_log=None)
-        listener = await loop.create_server(cast(Callable[[], asyncio.Protocol], server), host, port, ssl=context)
+        server = _Server(cast(Any, self.answer), access_log=None, max_line_size=1_024, max_headers=64)
+        listener = await loop.create_server(
+            cast(Callable[[], asyncio.Protocol], server),
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else BODY_SECONDS,
+        )
         try:
             shown = f"[{host}]" if ":" in host else host
             said(f"{'http' if context is None else 'https'}://{shown}:{listener.sockets[0].getsockname()[1]}")

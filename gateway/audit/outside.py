@@ -31,7 +31,7 @@ class Pace:
     """`beat` in seconds, `step` in entries."""
 
     beat: float = 60.0
-    step: int = 16
+    step: int = 8
 
 
 class Outside:

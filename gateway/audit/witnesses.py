@@ -8,101 +8,35 @@ Nothing waits for this: messages, alerts and the log's own checkpoints go on wit
 not cosigned for `late` seconds that is an alarm, in the journal, in the metrics, in `status`, and as an act in the log, which
 officers are sent.
 
-A witness that knows more of this log than the gateway does is either mistaken or proof that the log was rolled back or forked.
-Its bare word counts for nothing; the checkpoint that it shows, signed by this log's key, does: then the gateway stops
-(`Contradicted`), and at a start it does not begin (`ask_all`).
+What a witness says against this log stops nothing; what it shows, signed by this log's key, does (`gateway.audit.asking`).
 """
 
 import asyncio
 import logging
-import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-import aiohttp
-
-from gateway.audit.floor import Floor
+from gateway.audit.asking import TILES, Ask, Contradicted, NotCosigned, hear
 from gateway.audit.hashes import TileCache, TreeHashes
-from gateway.audit.sequencer import LogKeys, LogRefused, SignedHead, check_contains
+from gateway.audit.sequencer import LogKeys, SignedHead
 from gateway.audit.tiles import LogFolder
-from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.cosignature import cosignature_time, verifier_of
 from keys.tlog.errors import Malformed, TlogError, UnknownKey
 from keys.tlog.merkle import consistency_proof
-from keys.tlog.note import MAX_NOTE, Note, Signature
+from keys.tlog.note import Note, Signature
 from keys.tlog.policy import NONE, TrustPolicy, Witness
-from keys.tlog.witness import (
-    ADD_CHECKPOINT,
-    MAX_ANSWER,
-    AddCheckpoint,
-    decode_cosignatures,
-    decode_size,
-    monitoring_path,
-)
+from keys.tlog.witness import ADD_CHECKPOINT, AddCheckpoint, decode_cosignatures, decode_size
 
 REQUEST_SECONDS: Final = 15.0
-START_SECONDS: Final = 3.0  # that a start waits for witnesses to say what they know
 RETRY_FIRST: Final = 1.0
 RETRY_MOST: Final = 30.0
 CONFLICTS: Final = 3  # answers "not my size" in a row, after which it is tried again later
 KEPT: Final = 4  # heads for which late lines are still taken
 TICK: Final = 1.0  # s between two looks at whether the quorum is late
-_TILES: Final = 64
 
 _log = logging.getLogger(__name__)
-
-
-class NotCosigned(Exception):
-    """A witness has not cosigned, for now: unreachable, or it refuses. The text is for the operator."""
-
-
-class Contradicted(LogRefused):
-    """The log's own key has signed what this log does not contain. `note` is the proof."""
-
-    def __init__(self, text: str, note: bytes) -> None:
-        super().__init__(text)
-        self.note = note
-
-
-class Ask(Protocol):
-    """HTTP, as far as it is needed. A fake in the tests is a witness without sockets."""
-
-    async def __call__(self, method: str, url: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
-        """Status and body; raises NotCosigned where there is no answer."""
-        ...
-
-
-class HttpAsk:
-    """`Ask` over the network. Redirects are not followed, and no proxy is taken from the environment."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self._context = context
-        self._client: aiohttp.ClientSession | None = None
-
-    async def __call__(self, method: str, url: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
-        try:
-            async with self._session().request(
-                method, url, data=body, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=seconds)
-            ) as answer:
-                return answer.status, await answer.content.read(max(MAX_ANSWER, MAX_NOTE) + 1)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise NotCosigned(f"not reached: {type(error).__name__}") from None
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=True if self._context is None else self._context),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._client
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
 
 
 @dataclass(slots=True)
@@ -153,7 +87,7 @@ class Witnesses:
         self._collected: OrderedDict[int, Collected] = OrderedDict()
         self._writing = asyncio.Lock()
         self._news = asyncio.Event()
-        self._tiles = TileCache(folder, _TILES)
+        self._tiles = TileCache(folder, TILES)
         self._proving = asyncio.Lock()
         self._told = False
         self.quorum_at = now()
@@ -261,9 +195,9 @@ class Witnesses:
     async def doubt(self, witnesses: Sequence[Witness], url: str, why: str) -> None:
         """A witness says what can't be, if this log is the only one of its key: what it shows decides."""
         newest = next(reversed(self._collected.values())).head
-        hashes = TreeHashes(newest.edge, TileCache(self._folder, _TILES))
+        hashes = TreeHashes(newest.edge, TileCache(self._folder, TILES))
         try:
-            await _hear(witnesses[0].name, url, self._ask, REQUEST_SECONDS, self._keys, hashes)
+            await hear(witnesses[0].name, url, self._ask, REQUEST_SECONDS, self._keys, hashes)
         except Contradicted as found:
             self._contradicted(found)
             raise NotCosigned(str(found)) from None
@@ -387,63 +321,3 @@ def _verified(text: str, witnesses: Sequence[Witness], lines: Sequence[Signature
     if not found:
         raise UnknownKey("no line by the key that the charter names")
     return found
-
-
-# ---------------------------------------------------------------------- at a start
-
-
-def check_witnessed(folder: LogFolder, keys: LogKeys, hashes: TreeHashes) -> None:
-    """Refuse a database that is not the one of which the last cosigned checkpoint was kept; raises LogRefused."""
-    note = folder.witnessed()
-    if note is not None:
-        kept = keys.open(note)
-        check_contains(hashes, Floor(kept.size, kept.root), "the cosigned checkpoint")
-
-
-async def ask_all(
-    policy: TrustPolicy, urls: Mapping[str, str], ask: Ask, keys: LogKeys, folder: LogFolder, head: SignedHead
-) -> None:
-    """Hold the log against what each witness shows of it. A witness that does not answer within moments holds up nothing.
-
-    Raises:
-        Contradicted: one of them shows a checkpoint of this log's key that is larger than `head`, or of another tree.
-    """
-    places = {urls.get(w.name, w.url).rstrip("/"): w.name for w in policy.witnesses}
-    hashes = TreeHashes(head.edge, TileCache(folder, _TILES))
-    waiting = [_hear(name, url, ask, START_SECONDS, keys, hashes) for url, name in places.items() if url]
-    for found in await asyncio.gather(*waiting, return_exceptions=True):
-        if isinstance(found, NotCosigned):
-            _log.warning("%s", found)
-        elif isinstance(found, BaseException):
-            raise found
-
-
-async def _hear(name: str, url: str, ask: Ask, seconds: float, keys: LogKeys, hashes: TreeHashes) -> None:
-    """Ask a witness what it shows; raises Contradicted, or NotCosigned where it shows nothing of this log's."""
-    try:
-        status, note = await ask("GET", f"{url}/{monitoring_path(keys.origin)}", None, seconds)
-    except NotCosigned as error:
-        raise NotCosigned(f"witness {name} was not heard: {error}") from None
-    if status == 404:
-        return  # it has cosigned nothing yet
-    shown = _shown(note, keys) if status == 200 else None
-    if shown is None:
-        raise NotCosigned(f"witness {name} shows no checkpoint of this log's keys (status {status})")
-    size = hashes.edge.size
-    if shown.size > size:
-        raise Contradicted(
-            f"ROLLBACK: witness {name} has seen {shown.size} entries, the database signed for {size}", note
-        )
-    if await asyncio.to_thread(hashes.root, shown.size) != shown.root:
-        raise Contradicted(
-            f"FORK: witness {name} has seen another tree of {shown.size} entries, signed by this log's key", note
-        )
-
-
-def _shown(note: bytes, keys: LogKeys) -> Checkpoint | None:
-    """A checkpoint that at least one of the log's keys has signed: the witness keeps the lines of those that it knows."""
-    try:
-        verifiers = [verifier_of(keys.ed25519.verifier_key), verifier_of(keys.ml_dsa.verifier_key)]
-        return open_checkpoint(note, verifiers, keys.origin)
-    except TlogError:
-        return None

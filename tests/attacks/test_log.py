@@ -17,10 +17,10 @@ from clients.auditor.verify import Asked, Cause, Outcome, Topic, Verified, verif
 from clients.core.cosigned import judge
 from clients.witness.home import make, open_store
 from clients.witness.judge import Judge
+from gateway.audit.asking import check_witnessed
 from gateway.audit.floor import FloorFile
 from gateway.audit.sequencer import LogRefused, Sequencer
 from gateway.audit.tiles import LogFolder
-from gateway.audit.witnesses import check_witnessed
 from gateway.store import sqlite
 from gateway.store.base import Conflict, WrongStore
 from gateway.store.sqlite import SqliteStore

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clients.main import run
+from keys.charter import sign
+from keys.policy import render
 from keys.tlog.cosignature import Ed25519Cosigner
 from keys.tlog.merkle import leaf_hash
+from keys.tlog.policy import TrustPolicy
 from keys.tlog.proof import TlogProof
+from tests.keys.mission import Mission
 from tests.keys.tlog.logs import LOG_KEY, LOG_KEYS, ORIGIN, TIME, build, entries, entry, flip
 
 WITNESS = Ed25519Cosigner.from_seed("w.example", b"w" * 32)
@@ -73,3 +78,17 @@ def test_a_proof_that_was_changed_does_not_hold(folder: Path, capsys: pytest.Cap
 def test_what_is_not_there_is_not_proved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit(capsys, folder, "prove", folder / "log", 300, "--out", folder / "x")[0] == 7
     assert not (folder / "x").exists()
+
+
+def test_the_charters_quorum_is_printed_for_tools_by_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mission = Mission()
+    lines = (f"witness w {WITNESS.verifier_key.encode()}", "quorum w")
+    note = sign(render(replace(mission.policy, witnesses=lines)), mission.authorities[:2])
+    (tmp_path / "charter").write_bytes(note)
+    capsys.readouterr()
+    assert run(["audit", "policy", "--charter", str(tmp_path / "charter")]) == 0
+    policy = TrustPolicy.decode(capsys.readouterr().out.encode())
+    assert [log.key.encode() for log in policy.logs] == [mission.policy.log_key]
+    assert (policy.quorum, [w.key for w in policy.witnesses]) == ("w", [WITNESS.verifier_key])
+    assert run(["audit", "policy", "--profile", str(tmp_path)]) == 0
+    assert run(["audit", "policy", "--profile", str(tmp_path / "none")]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +13,19 @@ import pytest
 
 from clients.witness.home import make, open_store
 from clients.witness.judge import Judge
+from gateway.audit.asking import Contradicted, HttpAsk, NotCosigned, ask_all, check_witnessed
 from gateway.audit.floor import FloorFile
 from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, SignedHead
 from gateway.audit.tiles import LogFolder
-from gateway.audit.witnesses import Contradicted, NotCosigned, Witnesses, ask_all, check_witnessed
+from gateway.audit.witnesses import Witnesses
 from keys.tlog.checkpoint import TreeHead, open_checkpoint, sign_checkpoint
+from keys.tlog.cosignature import Ed25519Cosigner
 from keys.tlog.edge import Edge
 from keys.tlog.merkle import leaf_hashes
+from keys.tlog.note import MAX_NOTE
 from keys.tlog.policy import Group, TrustPolicy, Witness
 from keys.tlog.witness import encode_size, monitoring_path
-from tests.gateway.audit.test_sequencer import KEYS, NOW, ORIGIN, VERIFIERS, Place, now
+from tests.gateway.audit.test_sequencer import KEYS, NOW, ORIGIN, VERIFIERS, Database, Place, now
 
 Answering = Callable[[str, str, bytes | None], tuple[int, bytes]]
 
@@ -125,6 +129,16 @@ async def until(holds: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it does not come about")
+
+
+OURS = Ed25519Cosigner.from_seed("ours.example", random.Random(0).randbytes(32))
+
+
+def sixteen() -> bytes:
+    """Root of the log of sixteen entries."""
+    database = Database()
+    database.accept(16)
+    return Edge().extend(leaf_hashes(database.leaves))[0].root
 
 
 class Running:
@@ -231,6 +245,9 @@ async def test_a_charters_new_witnesses_are_asked_at_once(scene: Scene) -> None:
     [
         pytest.param(200, b"", id="an empty answer"),
         pytest.param(200, "— other.example AAAAAAA=\n".encode(), id="another's line"),
+        pytest.param(
+            200, OURS.cosign(TreeHead(ORIGIN, 16, sixteen()), 0).encode().encode(), id="a line without a time"
+        ),
         pytest.param(200, b"\xff" * 100, id="no text"),
         pytest.param(200, b"x" * (1 << 20), id="too much"),
         pytest.param(403, b"", id="it does not know the key"),
@@ -333,3 +350,46 @@ async def test_attack_16_a_database_behind_the_last_cosigned_checkpoint_is_refus
         check_witnessed(scene.folder(), KEYS, sequencer.hashes())
     with pytest.raises(Contradicted, match="ROLLBACK"):
         await ask_all(scene.policy, {}, scene.post, KEYS, scene.folder(), sequencer.head)
+
+
+# ---------------------------------------------------------------------- over sockets
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "length"),
+    [
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"x" * 4_000, b"x" * 5_000], 200, 9_000, id="in pieces"),
+        pytest.param([b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"], 302, 0, id="elsewhere"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"x" * 4_000], None, 0, id="cut short"),
+        pytest.param([b"SSH-2.0-OpenSSH\r\n"], None, 0, id="no HTTP"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 100_000] * 30], 200, -1, id="without end"),
+    ],
+)  # fmt: skip
+async def test_answers_over_sockets(pieces: list[bytes], status: int | None, length: int) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        served.set()
+
+    served = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/add-checkpoint"
+    ask = HttpAsk()
+    try:
+        if status is None:
+            with pytest.raises(NotCosigned):
+                await ask("POST", url, b"old 0\n", 5)
+        else:
+            found, body = await ask("POST", url, b"old 0\n", 5)
+            assert found == status
+            assert len(body) == length or (length < 0 and MAX_NOTE < len(body) < 2 * MAX_NOTE)
+    finally:
+        await ask.close()
+        await served.wait()
+        server.close()
+        await server.wait_closed()

@@ -521,7 +521,7 @@ def test_a_witness_is_shown_padded_sizes_and_nothing_between(
 ) -> None:
     key, origin = [live.charter.log_verifier()], live.charter.policy.log_origin
     shown = open_checkpoint(outside(live, tokens["w1"]), key, origin)
-    assert shown.size % 16 == 0
+    assert shown.size % 8 == 0
     assert get(live, "/log/witnessed", tokens["gita"])[1] == shown.encode()
     assert get(live, "/log/witnessed", tokens["w1"])[0] == 404
     place = officer.send(channel).places[0]
