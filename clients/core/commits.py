@@ -92,7 +92,7 @@ def check(
         if not isinstance(received, CommitReceived):
             raise CommitBroken("no commit inside")
     except (KeysError, roster.BadCommit) as error:
-        raise CommitBroken(str(error)) from None
+        raise CommitBroken(str(error)) from error
     except MLSError as error:
         raise CommitBroken(f"{type(error).__name__}: {error}") from None
 

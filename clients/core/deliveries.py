@@ -57,7 +57,7 @@ def take_urgent(s: Session, turn: Turn) -> None:
         if records.CHANNELS.get(turn.draft, channel) is None:
             continue
         try:
-            _ahead(s, turn, channel, s.inboxes[channel], Receiver(turn, s.trust, s.groups, s.given_up))
+            _ahead(s, turn, channel, s.inboxes[channel], Receiver(turn, s.trust, s.groups, s.given_up, s.doubted))
         except Wanting as wanting:
             s.wanted.update(dict.fromkeys(wanting.certificates))
 
@@ -87,7 +87,7 @@ def _drain_sparse(
 
 
 def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None:
-    receiver = Receiver(turn, s.trust, s.groups, s.given_up)
+    receiver = Receiver(turn, s.trust, s.groups, s.given_up, s.doubted)
     try:
         _in_order(s, turn, channel, inbox, receiver)
         _ahead(s, turn, channel, inbox, receiver)

@@ -17,7 +17,7 @@ alarm can be shown to others: header and signature stay on the ledger.
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -29,7 +29,7 @@ from clients.core.groups import Groups
 from clients.core.ledger import at
 from clients.core.opening import Arrived, Case, Opener, Rejected
 from clients.core.records import AlarmKind, Chain, Channel, Epoch, Fate, Line
-from clients.core.roster import author_in
+from clients.core.roster import Unfounded, author_in
 from clients.core.timeline import claim
 from clients.core.trust import Trust
 from clients.core.turn import Turn
@@ -60,6 +60,7 @@ VERBS: Final = {
     Kind.RESYNC_APPROVAL: Verb.APPROVE_ENROLMENT,
 }
 GRACE_SLACK: Final = 1_000  # ms between the gateway's decision and the time it writes
+LIST_PATIENCE: Final = 10_000  # ms for a revocation list that a commit may rest on
 BACKWARDS: Final = 2_000  # ms that an entry may be dated before the one in front of it
 
 
@@ -71,6 +72,7 @@ class Receiver:
     trust: Trust
     groups: Groups
     given_up: AbstractSet[bytes] = frozenset()  # certificates that could not be had
+    doubted: dict[tuple[bytes, int], int] = field(default_factory=dict)  # commits by place: since when they wait (ms)
 
     def run(self, channel: bytes, arrived: Sequence[Arrived], *, ahead: bool = False) -> None:
         """Take a whole run, in its place; or (`ahead`) before its turn, the history before it still missing.
@@ -206,6 +208,7 @@ class Receiver:
         try:
             commits.check(work, channel, state, arrived.placed, arrived.body, envelope, author)
         except commits.CommitBroken as error:
+            self._wait_for_lists(channel, arrived.placed.place.seq, error)
             broken = str(error)
         seq = arrived.placed.place.seq
         if not ahead:
@@ -217,6 +220,13 @@ class Receiver:
         else:
             proof.expect(self.turn, arrived.placed, envelope.context.device)
             commits.apply(work, channel, arrived.placed, arrived.body)
+
+    def _wait_for_lists(self, channel: bytes, seq: int, error: commits.CommitBroken) -> None:
+        """A commit that rides ahead with an alert or an SOS may come before the revocation list that allows it, which stands in another
+        stream: it is not refused before that had time to come. Raises Wanting."""
+        first = self.doubted.setdefault((channel, seq), self.turn.now)
+        if isinstance(error.__cause__, Unfounded) and self.turn.now < first + LIST_PATIENCE:
+            raise commits.Wanting([])
 
     def _check_chain(self, channel: bytes, envelope: Verified, seq: int) -> None:
         """Numbers and hashes of one device follow on; a gap is named, and what comes after it still counts."""

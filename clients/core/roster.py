@@ -29,6 +29,10 @@ class BadCommit(Exception):
     """The commit breaks a rule; the text names it."""
 
 
+class Unfounded(BadCommit):
+    """The commit breaks a rule by what this device knows; a revocation list that allows it may be on its way still."""
+
+
 def read_commit(message: bytes) -> tuple[PublicMessage, Commit]:
     """A commit in clear, by a member or by one that comes in again, as claimed. Raises BadCommit."""
     try:
@@ -145,7 +149,7 @@ def _check_remove(turn: Turn, known: Trust, certificate: bytes, author: Certifie
     removed = known.certified(certificate)
     if removed is None or removed.not_after < place.time or trust.revoked(turn.draft, removed, place.index):
         return
-    raise BadCommit(f"device {author.device.hex()[:8]} has no role that may remove")
+    raise Unfounded(f"device {author.device.hex()[:8]} has no role that may remove")
 
 
 def _check_extensions(group: Group, proposal: GroupContextExtensions) -> None:

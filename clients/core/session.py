@@ -50,6 +50,7 @@ class Session:
     inboxes: dict[bytes, Inbox] = field(default_factory=dict)
     wanted: dict[bytes, None] = field(default_factory=dict)  # certificates to fetch
     given_up: set[bytes] = field(default_factory=set)  # certificates and bodies that are not to be had
+    doubted: dict[tuple[bytes, int], int] = field(default_factory=dict)  # commits that wait for a list (ms)
     claims: dict[tuple[int, bytes], bytes | None] = field(default_factory=dict)  # KeyPackages by suite and device
     quiet: dict[bytes, int] = field(default_factory=dict)  # streams not to be tried before (ms)
     receipt_at: dict[bytes, int] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class Session:
         self.prove_after, self.prove_most, self.gossip_at, self.looked = 0, ASKED_AT_ONCE, 0, False
         self.errands = Errands()
         self.given_up.clear()
+        self.doubted.clear()
         self.unsubmitted.clear()
         for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors):
             memory.clear()

@@ -12,6 +12,7 @@ import pytest
 from clients.core import alerts, calling, conversation, emergencies, records
 from clients.core.content import NoDuress, Position, SosContent, encode_content, read_content
 from clients.core.errors import NotAllowed, NotNow
+from clients.core.groups import roster_at
 from clients.core.outbox import Kept, keep
 from clients.core.records import Emergency, Move, Word
 from gateway import wire
@@ -402,3 +403,50 @@ def test_a_check_in_that_is_missed_is_seen_whatever_the_gateway_says() -> None:
     assert [due(p, watches=w) for p, w in ((s.ayo, False), (s.bea, True), (s.luis, False))] == [1, 1, 0]
     check_in(s)
     assert due(s.bea, watches=True) == 0
+
+
+# --- a device that was revoked is still in the channel ---
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        pytest.param(False, id="its author knows of it"),
+        pytest.param(True, id="its author was away when it was revoked"),
+        pytest.param(None, id="it was sealed before its author knew"),
+    ],
+)
+def test_an_sos_does_not_wait_for_a_revoked_device_to_go(away: bool | None) -> None:
+    """The gateway takes no message of an epoch that still holds such a device, so the author's own device removes it at once, whoever's
+    turn it is, and the SOS goes behind. No time passes here."""
+    s = scene()
+    began, at = s.world.now, s.ayo.channel(s.channel).epoch
+    for party in (s.bea, s.chen, s.luis):
+        party.disconnect()  # nobody else is there to remove it
+    if away:
+        s.ayo.disconnect()
+    if away is None:
+        lose(s.world, s.bea)
+        s.ayo.act(lambda work: calling.call(work, "shots at the gate", PLACE))
+    else:
+        lose(s.world, s.bea)
+        if not away:
+            s.world.run()
+        s.ayo.act(lambda work: calling.call(work, "shots at the gate", PLACE))
+    if away:
+        s.ayo.connect()
+    s.world.run()
+    assert s.world.now == began
+    assert s.ayo.channel(s.channel).epoch == at + 1
+    (called,) = [e for _, e in records.EMERGENCIES.scan(s.ayo.ledger)]
+    assert called.seq, "the gateway has it"
+    s.chen.connect()
+    s.world.run()
+    assert [e.device for _, e in records.EMERGENCIES.scan(s.chen.ledger)] == [s.ayo.id]
+    roster = roster_at(s.chen.ledger, s.channel, s.chen.channel(s.channel).epoch)
+    assert roster is not None
+    assert s.bea.id not in {seat.device for seat in roster.seats}
+
+
+def lose(world: World, whom: Party) -> None:
+    world.revoke(world.mission.home.registrars[0], [whom.enrolled.certified.serial])

@@ -12,10 +12,15 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
-from clients.core import commits, conversation, proof, receipts, records
+from clients.core import commits, conversation, outbox, proof, receipts, records
+from clients.core.content import SeenLog, encode_content
 from clients.core.errors import NotNow
+from clients.core.evidence import head_at
+from clients.core.outbox import Kept
+from clients.core.receive import LIST_PATIENCE
 from clients.core.records import AlarmKind
 from gateway import wire
+from gateway.core import acts
 from keys import evidence
 from keys.body import Ack, Confirmed, Receipt, Seen, confirmation, read_receipt
 from keys.canonical import encode
@@ -40,6 +45,7 @@ from keys.tlog.edge import Edge
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see, texts
 from tests.keys.alerts import made
+from tests.keys.mission import Mission
 from tests.restored import restored
 
 Lie = Callable[[wire.FromGateway], list[wire.FromGateway]]
@@ -489,6 +495,30 @@ def test_a_ghost_device() -> None:
     assert Kind.COMMIT_REFUSED in [*said, *delivered], "and the others are told"
 
 
+def test_a_member_removes_another_who_may_stay() -> None:
+    """It is not refused before a revocation list that would allow it had time to come, and then it is."""
+    from keys.body import Commit
+    from keys.mls import Remove
+
+    scene = opened()
+    group = scene.ana.device.session.groups.get(scene.ana.ledger, scene.channel)
+    assert group is not None
+    leaf = next(
+        m.leaf_index for m in group.public.members if m.credential.certificates[0] == scene.mso.enrolled.certified.der
+    )
+    context = _context(scene, scene.ana, Kind.COMMIT, group.epoch)
+    pending = group.commit([Remove(leaf)], authenticated_data=context.authenticated_data(), random=scene.world.random)
+    body = encode(Commit(pending.message, None, sha256(pending.group_info).digest()))
+    _inject(scene, context, body, scene.ana)
+    scene.world.run()
+    assert not scene.alarms(AlarmKind.COMMIT_REFUSED)
+    scene.world.later(LIST_PATIENCE)
+    _a_while(scene.world)
+    (alarm,) = scene.alarms(AlarmKind.COMMIT_REFUSED)
+    assert "no role that may remove" in alarm.detail
+    assert scene.ben.channel(scene.channel).epoch == group.epoch, "the epoch is not taken"
+
+
 def lines(party: Party, channel: bytes) -> list[tuple[bytes, records.Line]]:
     return [(k, line) for k, line in records.LINES.scan(party.ledger, channel) if line.header]
 
@@ -697,6 +727,112 @@ def test_what_another_device_has_seen_of_the_log(size: int, sound: bool) -> None
     assert not list(records.SEEN.scan(scene.ben.ledger)), "it was settled"
     assert [a.device for a in scene.alarms(AlarmKind.SUSPICION)] == ([] if sound else [scene.ana.id])
     assert not kept(scene.ben), "a word is no proof"
+
+
+def _doubted(
+    scene: Scene, answer: Lie | None = None, ask: Callable[[wire.Prove], list[wire.FromDevice]] | None = None
+) -> int:
+    """Ana has seen what the gateway does not prove to Ben as it should; the seconds until he doubts."""
+    size = next(n for n in range(5, 100) if head_at(scene.ben.ledger, n) is None)
+    edge, _ = Edge().extend(b"".join(scene.relay.leaves[:size]))
+
+    class Evasive(Hostile):
+        def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+            asked = (
+                ask is not None
+                and isinstance(frame, wire.Prove)
+                and frame.held == size
+                and line.who.device == scene.ben.id
+            )
+            return ask(frame) if asked else [frame]  # type: ignore[misc,arg-type]
+
+    scene.relay.__class__ = Evasive
+    if answer is not None:
+        scene.lie(answer)
+    seen = Receipt(scene.channel, [], [], [], Seen(size, edge.root))
+    scene.ben.act(lambda work: receipts.take(work.turn, seen, scene.ana.id, scene.world.now))
+    for second in range(300):
+        scene.world.run()
+        if scene.alarms(AlarmKind.SUSPICION):
+            return second
+        scene.world.later(1_000)
+    raise AssertionError(scene.ben.alarms())
+
+
+def test_a_question_about_what_another_saw_is_not_answered() -> None:
+    scene = opened()
+    assert 60 <= _doubted(scene, ask=lambda frame: []) <= 90
+    assert not list(records.SEEN.scan(scene.ben.ledger))
+
+
+def test_every_answer_is_about_another_tree() -> None:
+    """Each time the log grows between the two answers, so that neither is about what the other is about."""
+    scene = opened()
+
+    def grow(frame: wire.Prove) -> list[wire.FromDevice]:
+        relay = scene.relay
+        relay._decide(lambda: acts.filler(relay.view, relay.gateway, relay.now, relay.random))
+        return [frame]
+
+    assert 70 <= _doubted(scene, ask=grow) <= 120
+
+
+def test_the_gateway_denies_what_another_saw() -> None:
+    scene = opened()
+
+    def deny(frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if isinstance(frame, wire.Proven) and frame.id in asked:
+            return [wire.Refused(frame.id, wire.Refusal.DENIED, "", 0, None)]
+        return [frame]
+
+    asked: set[int] = set()
+
+    def note(frame: wire.Prove) -> list[wire.FromDevice]:
+        asked.add(frame.id)
+        return [frame]
+
+    assert _doubted(scene, deny, note) <= 20
+
+
+def test_a_checkpoint_that_the_log_never_signed_is_shown() -> None:
+    """A member makes one up to have the others halt: it is forged, and nobody does."""
+    scene = opened()
+    head = TreeHead(scene.world.mission.policy.log_origin, 5, bytes(32))
+    note = sign_checkpoint(head, [Mission(2).log]).encode()
+    content = SeenLog(note)
+    kept_item = Kept(scene.channel, Kind.APPLICATION, encode_content(content), Precedence.IMMEDIATE, Marking.AMBER)
+    scene.ana.act(lambda work: outbox.keep(work.turn, kept_item))
+    scene.world.run()
+    assert [a.device for a in scene.alarms(AlarmKind.FORGED)] == [scene.ana.id]
+    assert not kept(scene.ben)
+    say(scene.ben, scene.channel, "what was that?")
+    scene.world.run()
+    assert texts(scene.ana, scene.channel)[-1] == "what was that?"
+
+
+def test_on_a_narrow_link_nothing_is_asked_about_what_others_saw() -> None:
+    scene = opened()
+    scene.ben.device.session.narrow = True
+    unknown = next(n for n in range(5, 100) if head_at(scene.ben.ledger, n) is None)
+    seen = Receipt(scene.channel, [], [], [], Seen(unknown, bytes(32)))
+    asked: list[wire.Prove] = []
+
+    class Watched(Hostile):
+        def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+            if isinstance(frame, wire.Prove) and line.who.device == scene.ben.id and not frame.indices:
+                asked.append(frame)
+            return [frame]
+
+    scene.relay.__class__ = Watched
+    scene.ben.act(lambda work: receipts.take(work.turn, seen, scene.ana.id, scene.world.now))
+    scene.world.later(120_000)
+    scene.world.run()
+    assert not asked
+    held = proof.held(scene.ben.ledger, scene.ben.device.charter)
+    assert held is not None
+    same = Receipt(scene.channel, [], [], [], Seen(held.size, bytes(32)))
+    scene.ben.act(lambda work: receipts.take(work.turn, same, scene.ana.id, scene.world.now))
+    assert scene.alarms(AlarmKind.SUSPICION), "what it can compare without asking it does"
 
 
 def test_another_epoch_than_the_others() -> None:

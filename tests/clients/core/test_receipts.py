@@ -1,4 +1,4 @@
-"""Ranges: as few as say it all."""
+"""Ranges: as few as say it all; and a receipt that comes before its author is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.core import conversation, records
+from clients.core.outbox import stream_of_receipts
 from clients.core.receipts import covers, merged, spans
+from gateway import wire
+from keys.envelope import Envelope, read
+from tests.clients.relay import world_of
 
 SEQS = st.sets(st.integers(1, 40))
 
@@ -24,3 +29,37 @@ def test_merged_covers_both_and_no_more(one: set[int], other: set[int]) -> None:
     ranges = merged(spans(sorted(one)), spans(sorted(other)))
     assert [n for n in range(50) if covers(ranges, n)] == sorted(one | other)
     assert ranges == spans(sorted(one | other))
+
+
+def test_a_receipt_that_overtakes_the_commit_by_which_its_author_came_in_waits_for_it() -> None:
+    """The streams are told apart only by their precedence: it is no forgery that it came first, and it counts once he is known."""
+    world = world_of("Chen officer", "Dara officer", "Ben agent")
+    chen, dara, ben = world.parties
+    channel = world.channel(chen, dara)
+    dara.act(lambda work: conversation.change(work, channel, add=[ben.id]))
+    for _ in range(40):  # Chen's device is slow: what is for it piles up
+        for party in (dara, ben):
+            party.device.session.flush = True
+            party.step()
+    assert chen.line is not None
+    chen.line.pump()
+    frames, chen.line.inbound = chen.line.inbound, []
+    whole = [wire.Deliver(p) for f in frames if isinstance(f, wire.Deliveries) for p in f.placed]
+    whole += [f for f in frames if not isinstance(f, wire.Deliveries)]
+    deliveries = [f for f in whole if isinstance(f, wire.Deliver)]
+    theirs = [f for f in deliveries if f.placed.channel == stream_of_receipts(channel) and author(f) == ben.id]
+    assert theirs, "Ben's device has said what it got"
+    for frame in theirs:
+        chen.take(frame)
+    assert not chen.alarms()
+    assert records.RECEIVED.get(chen.ledger, channel + ben.id) is None
+    for frame in whole:
+        if frame not in theirs:
+            chen.take(frame)
+    world.run()
+    assert not chen.alarms()
+    assert records.RECEIVED.get(chen.ledger, channel + ben.id) is not None
+
+
+def author(frame: wire.Deliver) -> bytes:
+    return read(Envelope(frame.placed.header, frame.placed.signature)).context.device
