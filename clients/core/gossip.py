@@ -24,6 +24,7 @@ from clients.core.session import Session
 from clients.core.turn import HOUR, Turn
 from gateway import wire
 from keys.envelope import Kind, Precedence
+from keys.policy import Verb
 from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.errors import TlogError
 from keys.tlog.merkle import check_consistency
@@ -71,6 +72,8 @@ def show(turn: Turn, channel: bytes) -> None:
     """Show the channel's members the checkpoint that this device holds; once an hour at most."""
     note, state = records.CHECKPOINT.get(turn.draft), records.CHANNELS.get(turn.draft, channel)
     if note is None or state is None or state.left or state.halted:
+        return
+    if not turn.charter.policy.permits(turn.me.roles, Verb.SEND):
         return
     last = records.COUNTERS.get(turn.draft, _ASKED + channel)
     if last is not None and turn.now < last.value + HOUR:
