@@ -63,9 +63,12 @@ def audit() -> None:
 @of_a_log
 @click.option("--since", type=_FILE, metavar="FILE", help="Go on from what an earlier verification saved.")
 @click.option("--save", type=_FILE, metavar="FILE", help="If all is sound, save what the next one may go on from.")
+@click.option("--before", type=_FILE, metavar="DIR", help="The log that could not go on, whose place this one takes.")
 @click.option("--log-only", is_flag=True, help="Check the tree alone, not what the entries say.")
 @click.option("--every-signature", is_flag=True, help="Check each signature, also where the chain vouches for it.")
-def verify(log: Log, since: Path | None, save: Path | None, log_only: bool, every_signature: bool) -> None:
+def verify(
+    log: Log, since: Path | None, save: Path | None, before: Path | None, log_only: bool, every_signature: bool
+) -> None:
     """Check the log in SOURCE, a folder, an archive or a URL, and say PASS, FAIL or UNCHECKED of each claim.
 
     Example: outrider audit verify gateway/log --key log.vkey --head head
@@ -73,7 +76,8 @@ def verify(log: Log, since: Path | None, save: Path | None, log_only: bool, ever
     if log_only and save is not None:
         raise click.UsageError("--save keeps what entries say, and --log-only does not read it")
     state = None if since is None else read_state(read_bytes(since, LIMIT))
-    question = replace(log.asked, since=state, log_only=log_only, every_signature=every_signature)
+    old = None if before is None else source_of(str(before), None, None, None).fetch
+    question = replace(log.asked, since=state, before=old, log_only=log_only, every_signature=every_signature)
     verified = log.verified(question)
     for line in report.json_lines(verified) if asked().json else report.page(verified, log.name):
         click.echo(line)

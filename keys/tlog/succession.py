@@ -5,7 +5,7 @@ hold. Its mission gives it a successor: another origin, with keys of its own, wh
 `Predecessor`: the newest head known of the old log, and how many of its entries are still there.
 
     predecessor = policy.predecessor                    # from the charter in the new log's first entry
-    kept = predecessor.check(old_checkpoint, reader.frontier)      # the old log's folder, as far as there is one
+    kept = predecessor.check(old_checkpoint)            # of the old log's folder, as far as there is one
 
 What that gives is what the old folder shows of the old log. `predecessor.missing` is the range that nobody can show any more;
 an auditor reports it as such. A head of the old log that somebody kept outside counts on: `covers` says whether the new log
@@ -14,13 +14,11 @@ owns up to it. A head that is larger than the one cited, or another one of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from keys.tlog.checkpoint import Checkpoint, TreeHead
 from keys.tlog.cosignature import verifier_of
 from keys.tlog.errors import Inconsistent, Malformed, WrongOrigin
-from keys.tlog.merkle import Frontier
 from keys.tlog.note import NoteVerifier
 
 
@@ -67,15 +65,13 @@ class Predecessor:
             raise Inconsistent(f"two roots for {self.size} entries of {self.origin}")
         return head.size <= self.size
 
-    def check(self, checkpoint: Checkpoint, frontier: Callable[[int], Frontier]) -> int:
+    def check(self, checkpoint: Checkpoint) -> int:
         """What a stored part of the old log shows: how many entries, from the first on, of those that the head covers.
 
-        `checkpoint` is one that its keys have signed, `frontier` gives the compact range of its first entries, checked
-        (`LogReader.frontier`). Raises WrongOrigin, or Inconsistent where the stored log is not the one cited.
+        `checkpoint` is one that its keys have signed, and that its tiles lead to. Whether a smaller tree is a beginning of the one
+        cited can't be told without what is lost. Raises WrongOrigin, or Inconsistent where the old log signed for more than was
+        cited, or for another tree of that size: evidence against who founded the new one.
         """
-        self.covers(checkpoint.head)
-        if checkpoint.size >= self.size and frontier(self.size).root != self.root:
-            raise Inconsistent(f"the first {self.size} entries of {self.origin} are not those that were cited")
-        if checkpoint.size > self.size:
+        if not self.covers(checkpoint.head):
             raise Inconsistent(f"{self.origin} signed for {checkpoint.size} entries, and {self.size} were cited")
         return checkpoint.size

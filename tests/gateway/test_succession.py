@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from clients.auditor.source import FolderSource
-from clients.auditor.verify import Asked, Claim, Outcome, Topic, Verdict, Verified, verify_log
+from clients.auditor.verify import Asked, Cause, Claim, Outcome, Topic, Verdict, Verified, verify_log
 from clients.authority.ceremony import Plan, found_mission, propose, with_log
+from clients.main import run
 from gateway.config import load
 from gateway.core import acts
 from gateway.core.append import Gateway
+from gateway.home import open_keys
 from gateway.main import run_loop
 from gateway.running import clock, opened
 from keys.body import Act
@@ -28,7 +30,6 @@ from keys.tlog.cosignature import verifier_of
 from keys.tlog.errors import Inconsistent, WrongOrigin
 from keys.tlog.merkle import EMPTY_ROOT
 from keys.tlog.note import Ed25519Signer
-from keys.tlog.reader import LogReader
 from tests.gateway.web.live import Done, command, founded
 from tests.keys.mission import Mission
 
@@ -79,7 +80,8 @@ class Scene:
     def verified(self, note: bytes, pin: Charter | None) -> Verified:
         keys = reopen(note).log_verifiers
         source = FolderSource(self.new / "log")
-        return verify_log(source.fetch, source.paths(), Asked(keys, clock(), charter=pin))
+        old = FolderSource(self.old / "log")
+        return verify_log(source.fetch, source.paths(), Asked(keys, clock(), charter=pin, before=old.fetch))
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +138,36 @@ def test_attack_16_the_start_is_refused_and_a_new_origin_is_the_way_out(scene: S
         found = scene.verified(note, pin)
         assert found.verdict is Verdict.CONSISTENT, found.claims
         assert says in claim(found, Topic.CHARTER).rule
+        assert "8 of the 8 entries" in claim(found, Topic.PREDECESSOR).rule
+    command_line = ["verify", scene.new / "log", "--before", scene.old / "log", "--key", scene.new / "log.vkey"]
+    assert run(["audit", *map(str, command_line), "--profile", str(scene.new)]) == 0
     old = FolderSource(scene.old / "log")
     checkpoint = open_checkpoint(old.fetch("checkpoint"), before.verifiers, before.origin)
-    assert before.check(checkpoint, LogReader(old.fetch, checkpoint).frontier) == 8
+    assert before.check(checkpoint) == 8
+
+
+def test_another_log_does_not_pass_for_the_predecessor(scene: Scene) -> None:
+    """Cut, forked, gone, or that of another mission: each is named."""
+    assert scene.init("--succeeds", scene.old).returncode == 0
+    note = scene.successor()
+    assert scene.install(note).returncode == 0
+    log, vkey = scene.old / "log", verifier_of(scene.charter.policy.log_key)
+    good = (log / "checkpoint").read_bytes()
+    found = claim(scene.verified(note, None), Topic.PREDECESSOR)
+    assert found.outcome is Outcome.PASS
+    keys = open_keys(load(scene.old / "gateway.toml")).log
+    for head, cause in (
+        (TreeHead(keys.origin, 8, b"x" * 32), Cause.FORKED),
+        (TreeHead(keys.origin, 9, b"x" * 32), Cause.FORKED),
+        (TreeHead(keys.origin, 7, b"x" * 32), Cause.MISSING),
+        (TreeHead(keys.origin, 0, EMPTY_ROOT), Cause.CUT),
+    ):
+        (log / "checkpoint").write_bytes(sign_checkpoint(head, [keys.ed25519]).encode())
+        assert claim(scene.verified(note, None), Topic.PREDECESSOR).cause is cause
+    (log / "checkpoint").write_bytes(good.replace(vkey.name.encode(), b"another.example", 1))
+    assert claim(scene.verified(note, None), Topic.PREDECESSOR).cause is Cause.BAD_SIGNATURE
+    (log / "checkpoint").unlink()
+    assert claim(scene.verified(note, None), Topic.PREDECESSOR).cause is Cause.MISSING
 
 
 def test_another_missions_charter_does_not_pass_for_the_predecessors(scene: Scene) -> None:

@@ -26,6 +26,7 @@ from clients.auditor.verify.heads import (
     OutsideHead,
     Tree,
     check_checkpoint,
+    check_predecessor,
     check_witnesses,
     log_keys,
     open_checkpoint_of,
@@ -78,6 +79,8 @@ class Asked:
     watch: Watch | None = None
     policy: TrustPolicy | None = None
     export: Export | None = None
+    before: Fetch | None = None
+    """The log whose place this one takes, where it is at hand."""
 
     @property
     def trusted(self) -> TrustPolicy | None:
@@ -170,6 +173,9 @@ def _read(
     tree.check_rest(paths)
     if reading is not None:
         reading.end(size, tree.root_at, entry_at)
+    if asked.before is not None:
+        first = reading.charters.all[0] if reading is not None and reading.charters.all else None
+        check_predecessor(asked.before, None if first is None else first.policy.predecessor, findings)
     if asked.export is not None:
         check_openings(fetch, tree, asked.export, reading.charters.current if reading else asked.charter, findings)
     return reading
@@ -189,6 +195,7 @@ def _topics(asked: Asked) -> list[Topic]:
             (Topic.COSIGNATURES, asked.trusted is not None),
             (Topic.HEAD, asked.head is not None),
             (Topic.SINCE, asked.since is not None),
+            (Topic.PREDECESSOR, asked.before is not None),
             (Topic.OPENINGS, export is not None and bool(export.openings)),
         )
         if there

@@ -46,6 +46,7 @@ class Topic(StrEnum):
     TREE = "tree"
     HEAD = "head"
     SINCE = "since"
+    PREDECESSOR = "predecessor"
     ENTRIES = "entries"
     ORDER = "order"
     TIMES = "times"
@@ -71,7 +72,14 @@ class Topic(StrEnum):
 
 
 OF_THE_TREE: Final = (Topic.CHECKPOINT, Topic.TREE)
-WHERE_THERE_IS_ONE: Final = (Topic.ARCHIVE, Topic.COSIGNATURES, Topic.HEAD, Topic.SINCE, Topic.OPENINGS)
+WHERE_THERE_IS_ONE: Final = (
+    Topic.ARCHIVE,
+    Topic.COSIGNATURES,
+    Topic.HEAD,
+    Topic.SINCE,
+    Topic.PREDECESSOR,
+    Topic.OPENINGS,
+)
 """Claims that are made only where there is what they are about."""
 OF_THE_ENTRIES: Final = tuple(t for t in Topic if t not in (*OF_THE_TREE, *WHERE_THERE_IS_ONE))
 
@@ -82,6 +90,7 @@ MEANING: Final = {
     Topic.TREE: "every tile and every entry leads to the checkpoint's root",
     Topic.HEAD: "the head kept outside is this log's: nothing it covers was cut off or rewritten",
     Topic.SINCE: "the log has grown from the one verified earlier",
+    Topic.PREDECESSOR: "the log before it is the one whose place it says that it takes",
     Topic.ENTRIES: "every entry is one envelope in its one encoding",
     Topic.ORDER: "in every channel each place is taken once and none is left out",
     Topic.TIMES: "the gateway's clock never ran back, and nothing is from the future",

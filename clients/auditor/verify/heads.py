@@ -20,6 +20,7 @@ from keys.tlog.merkle import Frontier, frontier_of
 from keys.tlog.note import Note, NoteVerifier
 from keys.tlog.policy import TrustPolicy
 from keys.tlog.reader import LogReader
+from keys.tlog.succession import Predecessor
 
 CHECKPOINT_PATH: Final = "checkpoint"
 WITNESSED_PATH: Final = "witnessed"
@@ -120,6 +121,34 @@ def _witnessed(fetch: Fetch, keys: Sequence[NoteVerifier]) -> Checkpoint | None:
         return open_checkpoint(fetch(WITNESSED_PATH), keys, keys[0].name)
     except NotFound:
         return None
+
+
+def check_predecessor(fetch: Fetch, before: Predecessor | None, findings: Findings) -> None:
+    """Whether a log that is at hand is the one whose place this log says that it takes, up to the head that was cited.
+
+    What that log holds is not judged here: verify it by itself, with its own key and charter.
+    """
+    topic = Topic.PREDECESSOR
+    if before is None:
+        findings.unchecked(topic, "this log's first charter names no log before it")
+        return
+    try:
+        checkpoint = open_checkpoint(fetch(CHECKPOINT_PATH), before.verifiers[:1], before.origin)
+        kept = before.check(checkpoint)
+        LogReader(fetch, checkpoint).check_tiles()
+    except NotFound:
+        findings.fail(topic, Cause.MISSING, f"there is no checkpoint of {before.origin}", tile=CHECKPOINT_PATH)
+    except errors.Inconsistent as error:
+        findings.fail(topic, Cause.FORKED, str(error), tile=CHECKPOINT_PATH)
+    except Damaged as error:
+        findings.fail(topic, Cause(error.cause.value), str(error), error.index, error.tile)
+    except TlogError as error:
+        findings.fail(topic, Cause.BAD_SIGNATURE, f"not {before.origin}: {error}", tile=CHECKPOINT_PATH)
+    else:
+        if kept < before.kept:
+            rule = f"{before.kept} entries of it were said to be kept, and {kept} are here"
+            findings.fail(topic, Cause.CUT, rule, tile=CHECKPOINT_PATH)
+        findings.note(topic, f"{before.origin}: {kept} of the {before.size} entries that it signed for are here")
 
 
 class Tree:
