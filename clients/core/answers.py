@@ -277,7 +277,11 @@ def _notice(s: Session, turn: Turn, frame: wire.Notice) -> None:
 
 
 def _remind(s: Session, turn: Turn, frame: wire.Remind) -> None:
-    if not emergencies.reminded(turn, frame.root):
+    if reminding.is_known(turn.draft, frame):
+        return
+    if emergencies.reminded(turn, frame.root):
+        reminding.note(turn, frame, shown=True)
+    else:
         reminding.take(turn, frame)
 
 

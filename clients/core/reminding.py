@@ -15,17 +15,27 @@ from clients.core.turn import Reminded, Turn
 from gateway import wire
 
 
+def is_known(view: View, frame: wire.Remind) -> bool:
+    """Whether it came before: the gateway tells again of what was not answered whenever a session begins."""
+    known = records.REMINDERS.get(view, frame.root)
+    return known is not None and known.notice == frame.notice
+
+
+def note(turn: Turn, frame: wire.Remind, *, shown: bool) -> None:
+    """Remember it under its name."""
+    channel = frame.place.channel if frame.place else b""
+    records.REMINDERS.put(turn.draft, frame.root, Reminder(frame.notice, frame.rung, channel, turn.now, shown=shown))
+
+
 def take(turn: Turn, frame: wire.Remind) -> None:
     """A reminder from the gateway."""
-    known = records.REMINDERS.get(turn.draft, frame.root)
-    if known is not None and known.notice == frame.notice:
+    if is_known(turn.draft, frame):
         return
     if not alerts.standing(turn.draft, frame.root, turn.now).holds:
         return
     if alerts.is_answered(turn.draft, frame.root, turn.me.device):
         return
-    channel = frame.place.channel if frame.place else b""
-    records.REMINDERS.put(turn.draft, frame.root, Reminder(frame.notice, frame.rung, channel, turn.now, shown=False))
+    note(turn, frame, shown=False)
     turn.events.append(Reminded(frame.root))
 
 

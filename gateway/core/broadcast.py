@@ -235,7 +235,8 @@ class Broadcasts(Protocol):
         ...
 
     def reminders(self, person: bytes, now: int, limit: int) -> Sequence[Notice]:
-        """What waits for the person's devices on the platform's own road."""
+        """What a device of this person is to be reminded of on the platform's own road, while the person has not answered: all
+        that waits, and of each alert the last that was written to a session, since nobody knows whether that one was read."""
         ...
 
     def roads(self) -> AbstractSet[str]:

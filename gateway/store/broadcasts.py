@@ -36,6 +36,12 @@ _OPEN: Final = (
     "JOIN escalations x ON x.root = n.root JOIN alerts a ON a.root = n.root"
     " WHERE n.state = 1 AND x.ended = 0 AND a.not_after >= ?1 "
 )
+_REMINDING: Final = (
+    "JOIN escalations x ON x.root = n.root JOIN alerts a ON a.root = n.root WHERE n.state IN (1, 2) AND x.ended = 0"
+    " AND a.not_after >= ?1 AND (n.state = 1 OR n.n = (SELECT max(m.n) FROM notices m WHERE m.person = n.person"
+    " AND m.root = n.root AND m.road = n.road)) AND NOT EXISTS (SELECT 1 FROM alert_people p WHERE p.root = n.root"
+    " AND p.person = n.person AND p.answered != 0) "
+)
 _CHAIN: Final = (
     "WITH RECURSIVE chain (root) AS (VALUES {roots} UNION SELECT r.reference FROM alert_references r JOIN chain USING (root)"
     " UNION SELECT r.root FROM alert_references r JOIN chain c ON r.reference = c.root) SELECT root FROM chain"
@@ -166,7 +172,7 @@ class BroadcastRows(Rows):
         return [_notice(row) for row in self._rows(sql, now, number, APP, limit)]
 
     def reminders(self, person: bytes, now: int, limit: int) -> Sequence[Notice]:
-        sql = _NOTICE + _OPEN + "AND n.person = ?2 AND n.road = ?3 AND n.due <= ?1 ORDER BY n.n LIMIT ?4"
+        sql = _NOTICE + _REMINDING + "AND n.person = ?2 AND n.road = ?3 ORDER BY n.n LIMIT ?4"
         return [_notice(row) for row in self._rows(sql, now, person, APP, limit)]
 
     def roads(self) -> AbstractSet[str]:

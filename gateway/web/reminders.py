@@ -1,8 +1,9 @@
 """The road "app": reminders to the sessions of those whom a ladder wakes.
 
 When a rung is fired, whoever is in session is told at once; who comes later is told after its Follow. A reminder is settled once it
-is written to a session; a crash before that, and it comes again under the same name. It is for a person: all sessions of
-that one get it.
+is written to a session, which is not to say that it was read: lines die, processes are killed. So every Follow is told once
+more of the newest reminder of each alert that the person has not answered; the device knows it by its name. It is for a
+person: all sessions of that one get it.
 """
 
 import asyncio
@@ -65,10 +66,11 @@ class Reminders:
     async def _greet(self, peer: Peer) -> None:
         with self._service.store.snapshot() as view:
             waiting = view.reminders(peer.who.person, self._service.now(), WAITING)
-            frames = [(notice, self._frame(view, notice, peer)) for notice in waiting]
-        for _, frame in frames:
+            newest = {notice.root: notice for notice in waiting}
+            frames = [self._frame(view, notice, peer) for notice in newest.values()]
+        for frame in frames:
             peer.say(frame)
-        await self._settle([notice for notice, _ in frames])
+        await self._settle([notice for notice in waiting if notice.state is wire.NoticeState.QUEUED])
 
     async def _tell(self, after: int) -> int:
         """Tell those in session of notices made after the number `after`; gives the last number there is. Who is not in session

@@ -104,7 +104,7 @@ CREATE TABLE notices (
 );
 CREATE INDEX notices_root ON notices (root, n);
 CREATE INDEX notices_queued ON notices (road, due) WHERE state = 1;
-CREATE INDEX notices_person ON notices (person, root) WHERE state = 1;
+CREATE INDEX notices_person ON notices (person, root);
 
 -- The roads of gateway.toml and who has an address there; the addresses themselves stay in the operator's file.
 CREATE TABLE roads (
