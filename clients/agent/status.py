@@ -11,13 +11,14 @@ from clients.core.records import Alarm
 from clients.core.text import visible
 from clients.device import SYNC, device, short
 from clients.moments import iso, now
-from clients.shell import Verb, run, show, tell, write_new
+from clients.shell import Verb, narrow, run, show, tell, write_new
 from clients.station import Station
 from clients.suspicions import who
 from clients.views import Status
 from gateway import wire
 
 CLOCK_APART = 60_000  # ms between the clocks that are worth a word
+CHECKPOINT_OLD = 600_000  # ms after which a session has long had a newer one
 
 
 @click.command(cls=Verb)
@@ -168,6 +169,11 @@ def status_lines(told: Status, link: str) -> list[str]:
     ]
     if abs(told.clock_off) > CLOCK_APART:
         lines.append("WARNING  this device's clock and the gateway's differ: set the clock")
+    old = told.checkpoint_age is not None and told.checkpoint_age > CHECKPOINT_OLD
+    if link == "GOOD" and old and not narrow():  # who has little room asks for proofs only of what came
+        lines.append(
+            "WARNING  there is a link, and no new checkpoint of the log: the gateway may be keeping all from you"
+        )
     if now() > told.charter_until:
         lines.append("WARNING  the charter has reached its end: a successor is due; emergencies still work")
     return lines

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from clients import views
+from clients.agent.status import status_lines
 from clients.auditor.excerpts import excerpt_around, excerpts
 from clients.auditor.question import Log
 from clients.auditor.source import FolderSource
@@ -334,7 +336,26 @@ def _withheld(s: Scene, log: Log, root: bytes) -> files.Evidence:
 # ------------------------------------------------------------------ last night's backup
 
 
-def test_attack_15_last_nights_backup(tmp_path: Path) -> None:
+def test_attack_34_everything_is_kept_from_one() -> None:
+    """There is a link, and nothing comes: no message, no proof. What Ben himself says is late, and the log that he knows grows old."""
+    s = opened()
+    s.rogue.kept_from = s.ben.id, lambda c: True
+    s.rogue.mute = True
+    s.lies()
+    say(s.chen, s.channel, "everybody out")
+    s.world.run()
+    say(s.ben, s.channel, "anybody there?")
+    s.until("everything withheld", (s.ben, AlarmKind.LATE))
+    s.world.later(10 * MINUTE)
+    s.world.run()
+    told = s.ben.act(lambda work: views.status(work, online=True, clock_off=0))
+    assert any("keeping all from you" in line for line in status_lines(told, "GOOD"))
+    assert not any("keeping all" in line for line in status_lines(told, "DOWN")), (
+        "without a link it says nothing of the gateway"
+    )
+
+
+def test_attack_15_and_16_last_nights_backup(tmp_path: Path) -> None:
     """The gateway comes up with last night's store. At first it is only shorter; once it grows past what was seen it convicts itself."""
     s = opened()
     night = s.rogue.backup()
