@@ -1,0 +1,548 @@
+"""The gateway's process without sockets and tasks: it has the product's store, core, sequencer and timers do their work.
+
+What is modelled here is the shell alone (`gateway.web`): one conversation a line, decisions in the store's order, and a hub
+that hands what is new to those who follow it. A `Process` is one life: killing it is forgetting it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gateway import wire
+from gateway.audit.sequencer import SignedHead
+from gateway.core import acts, answers, limits, notices, requests
+from gateway.core.append import Gateway
+from gateway.core.effects import Effect, Outcome
+from gateway.core.errors import denied
+from gateway.core.feed import Feed, Recipient, with_body
+from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame, recipient_of
+from gateway.core.notices import Result, Tried
+from gateway.core.session import Session
+from gateway.core.view import Identity, Stored, StreamKind
+from gateway.store.base import Broken, DiskFull
+from gateway.timers import WAKES, Clock, Timers, floor
+from gateway.web.refusals import ANSWERED, refusal
+from gateway.web.socket import _patient
+from keys.body import Act
+from keys.envelope import Kind
+from keys.errors import Malformed
+from keys.identity import receipt_stream
+from tests.simulation.disk import Dead, Disk
+from tests.simulation.log import Beat, log_keys, not_covered
+from tests.simulation.network import DOWN, Line
+from tests.simulation.store import SimulatedStore, drive
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Machine
+    from tests.simulation.world import World
+
+BEAT = 3_000  # ms between two checkpoints: with one a second most of a run would be proofs
+PROVE_PATIENCE = 5_000
+LONGEST_SLEEP = 5_000
+_ROSTER = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
+
+
+class Peer:
+    """A conversation over one line; what `web.socket.Conversation` does."""
+
+    def __init__(self, process: Process, line: Line) -> None:
+        self.process = process
+        self.line = line
+        self.session = Session()
+        self.feed: Feed | None = None
+        self.newest = -1
+        self.logged = 0
+        self.joined: dict[bytes, int] = {}
+        self.deciding = 0
+        self.ended = False
+
+    @property
+    def who(self) -> Identity:
+        assert self.session.identity is not None
+        return self.session.identity
+
+    def say(self, frame: wire.FromGateway) -> None:
+        if not self.ended:
+            for data in self.process.world.lies.to_device(self, frame):
+                self.line.send(DOWN, data)
+
+    def end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self.line.close(DOWN)
+            self.process.leave(self)
+
+    def cut(self, reason: str) -> None:
+        self.say(wire.Notice(wire.Alarm.CUT_OFF, reason))
+        self.end()
+
+    # --- what comes in ---
+
+    def hear(self, data: bytes) -> None:
+        if self.ended:
+            return
+        self.process.world.oracle.at_the_relay(data)
+        try:
+            frame = wire.read_from_device(data)
+        except Malformed as error:
+            self._refuse(refusal(0, error))
+            self.end()
+            return
+        try:
+            self._dispatch(frame)
+        except Broken as error:
+            self.process.stop(error)
+        except ANSWERED as error:
+            self._refuse(refusal(getattr(frame, "id", 0), error))
+            if isinstance(frame, wire.Hello | wire.Proof):
+                self.end()
+
+    def _refuse(self, frame: wire.Refused) -> None:
+        self.say(frame)
+
+    def _dispatch(self, frame: wire.FromDevice) -> None:
+        process, who = self.process, self.session.identity
+        if isinstance(frame, wire.Hello | wire.Proof):
+            self._greet(frame)
+        elif isinstance(frame, wire.Cursor) and who is not None:
+            self._cursor(frame)
+        elif isinstance(frame, wire.Taken) and who is not None:
+            if self.feed is not None:
+                self.feed.taken(frame.count)
+                process.pump(self)
+        elif isinstance(frame, wire.Follow) and who is not None:
+            self._follow(frame)
+        elif isinstance(frame, wire.Fetch) and who is not None:
+            self._fetch(frame)
+        elif isinstance(frame, wire.Prove) and who is not None:
+            process.prove(self, frame)
+        elif type(frame) in answers.ANSWERS:
+            with process.store.snapshot() as view:
+                self.say(answers.answer(view, who, frame, process.now()))
+        else:
+            self.decide(frame)
+
+    def _greet(self, frame: wire.Hello | wire.Proof) -> None:
+        process = self.process
+        charter = process.charter
+        if isinstance(frame, wire.Hello):
+            self.session, challenge = self.session.greet(frame, charter, process.random(32), process.now())
+            self.say(challenge)
+            return
+        with process.store.snapshot() as view:
+            self.session, ready = self.session.prove(frame, view, charter, process.key, process.now())
+        process.enter(self)
+        self.say(ready)
+
+    def _follow(self, frame: wire.Follow) -> None:
+        process = self.process
+        with process.store.snapshot() as view:
+            following = follow(view, self.who, process.charter, frame)
+            low = not self.who.registrar and view.packages_left(self.who.device) < limits.KEY_PACKAGES_LOW
+        self.joined = {state.channel: state.since for state in following.channels.channels}
+        self.say(following.channels)
+        for joined in following.joined:
+            self.say(joined)
+        if low:
+            self.say(wire.Notice(wire.Alarm.LOW_KEY_PACKAGES, "few KeyPackages are left: put more"))
+        self.feed = following.feed
+        process.greet(self)
+        process.pump(self)
+
+    def _fetch(self, frame: wire.Fetch) -> None:
+        process = self.process
+        with process.store.snapshot() as view:
+            rows = fetch(view, self.who, process.charter, frame)
+        recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, process.charter)
+        for stored in rows:
+            process.deliver(self, stored, recipient)
+        self.say(wire.Done(frame.id, len(rows)))
+
+    def _cursor(self, frame: wire.Cursor) -> None:
+        if self.feed is not None:
+            self.feed.stored(frame.position.channel, frame.position.seq)
+            self.process.pump(self)
+
+    def decide(self, frame: wire.FromDevice) -> None:
+        """In the store's order of calls; answered once it is durable."""
+        process, who = self.process, self.session.identity
+        self.deciding += 1
+
+        def decision(view: Any) -> Any:
+            charter = view.charter()
+            gateway = Gateway(charter, process.key)
+            return requests.decide(view, who, frame, gateway, process.now(), process.random)
+
+        def done(answer: Any, error: BaseException | None) -> None:
+            self.deciding -= 1
+            if isinstance(error, Broken):
+                process.stop(error)
+            elif isinstance(error, ANSWERED):
+                self._refuse(refusal(getattr(frame, "id", 0), error))
+            elif error is not None:
+                raise error  # a fault of the core: the run ends with it
+            elif answer is not None:
+                if isinstance(answer, wire.Accepted):
+                    self.newest = max(self.newest, answer.places[-1].index)
+                    process.world.oracle.accepted(who, frame, answer)
+                self.say(answer)
+
+        process.decide(decision, done, patient=_patient(frame))
+
+
+class Process:
+    """One life of the gateway. Raises what opening the store or the log raises."""
+
+    def __init__(self, world: World, machine: Machine) -> None:
+        self.world = world
+        self.machine = machine
+        self.alive = True
+        self.paused = 0
+        self.busy = False
+        self.random = world.gateway_random
+        self.key = world.mission.gateway
+        self.peers: dict[bytes, Peer] = {}
+        self.lines: list[Peer] = []
+        self.waiting: list[tuple[int, Peer, wire.Prove]] = []
+        self.disk = Disk(machine.files, world.disks)
+        self.store = SimulatedStore(self.disk, self._soon)
+        try:
+            keys = log_keys(world.mission.policy.log_origin, world.mission.log)
+            self.sequencer: Beat = Beat.open(  # type: ignore[assignment]
+                self.store, machine.folder, machine.floor, keys, self.now, self._after
+            )
+        except BaseException:
+            self.store.abandon()
+            raise
+        self.beating = self.beat_due = False
+        self.last_beat = 0
+        self._reminded = 0
+        with self.store.snapshot() as view:
+            charter = view.charter()
+            assert charter is not None
+            self.charter = charter
+            self.clock = Clock(self.now, lambda: world.sim.now / 1000, floor(view))
+        self.timers = Timers(
+            self.store, lambda: Gateway(self.charter, self.key), self.clock, self.random, self._fired, self._fault
+        )
+        self._ticking = False
+        self.store.watch(self._committed)
+        self.sequencer.listeners.append(self._signed)
+        gateway = Gateway(self.charter, self.key)
+        self.decide(lambda view: acts.act(view, gateway, Act.START, "outrider", self.now(), self.random), self._started)
+        self._beat_soon()
+        self._sweep()
+
+    def now(self) -> int:
+        """The machine's wall clock."""
+        return self.world.sim.now + self.machine.skew
+
+    def _started(self, _: Any, error: BaseException | None) -> None:
+        if isinstance(error, Broken):
+            self.stop(error)
+        elif error is not None and not isinstance(error, DiskFull):
+            raise error
+
+    # --- time and the disk ---
+
+    def do(self, ms: int, action: Callable[..., None], *args: Any) -> None:
+        """Do this later, if the process lives then and is not stopped meanwhile."""
+        self.world.sim.after(ms, self._now, action, args)
+
+    def _now(self, action: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if not self.alive:
+            return
+        if self.world.sim.now < self.paused:
+            self.world.sim.after(self.paused - self.world.sim.now, self._now, action, args)
+            return
+        try:
+            action(*args)
+        except Dead:
+            self.machine.power_cut("within a step of the log")
+
+    def _soon(self, action: Callable[..., None], *args: Any) -> None:
+        self.do(1 + self.world.disks.randrange(3), action, *args)
+
+    def decide(
+        self, decision: Any, done: Callable[[Any, BaseException | None], None], *, patient: bool = False
+    ) -> None:
+        drive(self.store.decide(decision, patient=patient), done)
+        self.kick()
+
+    def kick(self) -> None:
+        if not self.busy and self.store.waiting and self.alive:
+            self.busy = True
+            self.do(self.machine.latency(), self._work)
+
+    def _work(self) -> None:
+        self.store.work()
+        if self.disk.dead is not None:
+            self.machine.power_cut("within a transaction")
+            return
+        self.busy = False
+        self.kick()
+
+    def stop(self, error: BaseException) -> None:
+        """What has failed can't be believed any more: the process ends, and is started anew."""
+        if self.alive:
+            self.world.sim.note(f"gateway stops: {type(error).__name__}")
+            self.machine.process_ended()
+
+    def _fault(self, error: BaseException) -> None:
+        raise error
+
+    # --- the log's beat ---
+
+    def _after(self, step: int) -> None:
+        if self.machine.dies_after(step):
+            raise Dead
+
+    def _beat_soon(self) -> None:
+        self.beat_due = True
+        if not self.beating:
+            self.beating = True
+            self.do(max(5, self.last_beat + BEAT - self.world.sim.now), self._beat)
+
+    def _beat(self) -> None:
+        self.last_beat, self.beat_due = self.world.sim.now, False
+        drive(self.sequencer.step(), self._beaten)
+        self.kick()
+
+    def _beaten(self, more: Any, error: BaseException | None) -> None:
+        self.beating = False
+        if isinstance(error, Dead):
+            raise error
+        if isinstance(error, DiskFull):
+            self.do(1_000, self._beat_soon)
+        elif error is not None:
+            self.stop(error)
+        elif more or self.beat_due:
+            self._beat_soon()
+
+    def _signed(self, head: SignedHead) -> None:
+        self.world.oracle.signed(head)
+        for peer in list(self.peers.values()):
+            if peer.feed is not None and not peer.feed.recipient.narrow and peer.logged <= peer.newest:
+                peer.say(wire.Logged(head.bare))
+                peer.logged = head.size
+        waiting, self.waiting = self.waiting, []
+        for until, peer, frame in waiting:
+            self._prove(until, peer, frame)
+
+    def prove(self, peer: Peer, frame: wire.Prove) -> None:
+        size = max((index + 1 for index in frame.indices), default=0)
+        with self.store.snapshot() as view:
+            known = max(view.log_size(), self.sequencer.head.size)
+        if max(size, frame.held) > known:
+            raise denied()
+        self._prove(self.world.sim.now + PROVE_PATIENCE, peer, frame)
+
+    def _prove(self, until: int, peer: Peer, frame: wire.Prove) -> None:
+        size = max((index + 1 for index in frame.indices), default=0)
+        if max(size, frame.held) <= self.sequencer.head.size:
+            peer.say(self.sequencer.proven(frame))
+        elif self.world.sim.now >= until:
+            peer.say(refusal(frame.id, not_covered()))
+        else:
+            self.waiting.append((until, peer, frame))
+
+    def _sweep(self) -> None:
+        """Every second: proofs that waited too long, certificates that have ended, ladders that are due."""
+        if any(until <= self.world.sim.now for until, _, _ in self.waiting):
+            waiting, self.waiting = self.waiting, []
+            for until, peer, frame in waiting:
+                self._prove(until, peer, frame)
+        for peer in list(self.peers.values()):
+            if self.now() > peer.who.not_after:
+                peer.cut("expired")
+        self._tick()
+        self.world.oracle.bounds(self)
+        self.do(1_000, self._sweep)
+
+    # --- ladders ---
+
+    def _tick(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            drive(self.timers.tick(), self._ticked)
+            self.kick()
+
+    def _ticked(self, fired: Any, error: BaseException | None) -> None:
+        self._ticking = False
+        if isinstance(error, Broken):
+            self.stop(error)
+        elif isinstance(error, DiskFull):
+            return
+        elif error is not None:
+            raise error
+        elif fired:
+            self._fired()
+            self._tick()
+
+    def _fired(self) -> None:
+        with self.store.snapshot() as view:
+            page = view.reminders_after(self._reminded, self.now(), 256)
+        told = []
+        for notice in page:
+            self._reminded = notice.number
+            for peer in self.peers.values():
+                if peer.feed is not None and peer.who.person == notice.person:
+                    peer.say(self._reminder(notice, peer))
+                    told.append(notice)
+        self._settle(told)
+
+    def greet(self, peer: Peer) -> None:
+        """Reminders that waited for this person."""
+        if peer.who.registrar:
+            return
+        with self.store.snapshot() as view:
+            waiting = view.reminders(peer.who.person, self.now(), 64)
+        for notice in waiting:
+            peer.say(self._reminder(notice, peer))
+        self._settle(waiting)
+
+    def _reminder(self, notice: Any, peer: Peer) -> wire.Remind:
+        place = None
+        with self.store.snapshot() as view:
+            for placing in view.alert_places(notice.root):
+                member = view.member(placing.channel, peer.who.device)
+                if member is not None and not member.left and member.since < placing.seq:
+                    place = wire.Position(placing.channel, placing.seq)
+                    break
+        return wire.Remind(notice.id, notice.root, notice.rung, place)
+
+    def _settle(self, told: Sequence[Any]) -> None:
+        if not told:
+            return
+
+        def decision(view: Any) -> Outcome[None]:
+            effects: list[Effect] = []
+            for notice in told:
+                effects += notices.settled(view, notice.id, Result(Tried.SENT), self.now()).effects
+            return Outcome(None, tuple(effects))
+
+        self.decide(decision, self._started)
+
+    # --- the hub ---
+
+    def accept(self, line: Line) -> None:
+        """A device has connected."""
+        peer = Peer(self, line)
+        self.lines.append(peer)
+        line.heard[0] = lambda data: self._now(peer.hear, (data,))
+        line.broke[DOWN] = lambda: self._now(peer.end, ())
+
+    def enter(self, peer: Peer) -> None:
+        before = self.peers.pop(peer.who.device, None)
+        if before is not None:
+            before.end()
+        self.peers[peer.who.device] = peer
+
+    def leave(self, peer: Peer) -> None:
+        if peer.session.identity is not None and self.peers.get(peer.who.device) is peer:
+            del self.peers[peer.who.device]
+        if peer in self.lines:
+            self.lines.remove(peer)
+
+    def _committed(self, batch: Sequence[Stored]) -> None:
+        self.world.oracle.committed(self, batch)
+        self._beat_soon()
+        for stored in batch:
+            self._spread(stored)
+        if any(stored.kind in WAKES for stored in batch):
+            self._tick()
+
+    def _spread(self, stored: Stored) -> None:
+        if stored.kind in _ROSTER:
+            self._follow_roster(stored)
+        elif stored.kind is Kind.CHARTER:
+            self._follow_charter()
+        elif stored.kind is Kind.REVOCATION_LIST:
+            self._cut_revoked()
+        with self.store.snapshot() as view:
+            stream = view.stream(stored.channel)
+            assert stream is not None
+            dense = stream.kind is StreamKind.CHANNEL
+            concerned = None if dense else audience(view, stream, stored)
+        for peer in list(self.peers.values()):
+            feed = peer.feed
+            if feed is None:
+                continue
+            if concerned is not None and stored.device != peer.who.device and not concerned.includes(feed.recipient):
+                continue
+            if feed.pass_on(stored) is not None:
+                self.deliver(peer, stored, feed.recipient)
+            elif feed.arrived(stored):
+                self.pump(peer)
+
+    def deliver(self, peer: Peer, stored: Stored, recipient: Recipient) -> None:
+        peer.newest = max(peer.newest, stored.index)
+        peer.say(wire.Deliver(answers.placed(stored, body=with_body(stored, recipient))))
+
+    def pump(self, peer: Peer) -> None:
+        feed = peer.feed
+        while feed is not None and not peer.ended and feed.waiting:
+            stored = feed.next(self)
+            if stored is None:
+                if feed.open and feed.waiting:
+                    continue
+                return
+            self.deliver(peer, stored, feed.recipient)
+
+    def _follow_roster(self, stored: Stored) -> None:
+        for peer in list(self.peers.values()):
+            if peer.feed is None:
+                continue
+            with self.store.snapshot() as view:
+                member = view.member(stored.channel, peer.who.device)
+                if member is None:
+                    continue
+                stream = view.stream(stored.channel)
+                assert stream is not None
+                if member.left:
+                    if peer.joined.pop(stored.channel, None) is not None:
+                        peer.feed.leave(stored.channel, member.left)
+                        peer.feed.leave(receipt_stream(stream.id), 0)
+                elif peer.joined.get(stored.channel) != member.since:
+                    peer.joined[stored.channel] = member.since
+                    if member.welcome:
+                        peer.say(joined_frame(member))
+                    follow_channel(peer.feed, view, stream, member, {})
+
+    def _follow_charter(self) -> None:
+        with self.store.snapshot() as view:
+            charter = view.charter()
+        assert charter is not None
+        self.charter = charter
+        for peer in list(self.peers.values()):
+            peer.say(wire.Notice(wire.Alarm.CHARTER, "a new version of the charter is in force"))
+            if peer.feed is not None:
+                peer.feed.recipient = recipient_of(peer.who, charter)
+
+    def _cut_revoked(self) -> None:
+        for peer in list(self.peers.values()):
+            if peer.who.registrar:
+                continue
+            with self.store.snapshot() as view:
+                row = view.certificate(peer.who.certificate)
+            if row is None or row.revoked:
+                peer.cut("revoked")
+
+    # --- what feeds read ---
+
+    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        with self.store.snapshot() as view:
+            return view.envelopes(channel, after, limit)
+
+    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        with self.store.snapshot() as view:
+            return view.landmarks(channel, after, limit)
+
+    def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
+        with self.store.snapshot() as view:
+            page = view.envelopes(channel, after, limit)
+            stream = view.stream(channel)
+            assert stream is not None
+            mine = [s for s in page if s.device == recipient.device or audience(view, stream, s).includes(recipient)]
+        return mine, page[-1].seq if page else after

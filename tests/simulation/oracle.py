@@ -1,0 +1,315 @@
+"""What must hold, whatever happens: dicts and lists beside the real thing, looked at after every step.
+
+    acknowledged      implies stored: what a device was told is accepted stands at that very place after every restart
+    one history       a log index, a place of a channel and an epoch's commit belong to one envelope for ever; checkpoints
+                      only grow, and each is of the same log
+    epochs            every member of an epoch has its authenticator
+    shown             what was said, by who said it, in its channel, once on each device
+    relay             no said word is ever seen in a frame or on the gateway's disk
+    alerts            each rung due is fired in time while the gateway is up, and no rung twice at once
+    bounds            windows, questions and queues
+    in the end        no gap, one order, empty outboxes, every word at every member, no alarm without a cause
+
+A violation is `Violated`: the run ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from clients.core import records
+from clients.core.content import Text, read_content
+from clients.core.records import AlarmKind
+from clients.core.session import OPEN_ERRANDS
+from clients.core.turn import Outcome, Raised
+from gateway import wire
+from gateway.audit.sequencer import LogRefused, SignedHead
+from gateway.core.broadcast import Ending
+from gateway.core.feed import WINDOW
+from gateway.core.view import Identity, Stored
+from keys.envelope import Entry, Envelope, Kind, read, read_entry
+from keys.tlog.merkle import leaf_hash
+
+if TYPE_CHECKING:
+    from tests.simulation.gateway import Process
+    from tests.simulation.phone import Phone
+    from tests.simulation.world import World
+
+MARK = b"WORD"
+"""Stands in everything that is said, and nowhere else."""
+RUNG_LATE = 20_000  # ms that a rung may be fired after it was due, the gateway being up
+LADDER_SOON = 45_000
+QUEUE = 4_096
+
+
+class Violated(AssertionError):
+    """An invariant does not hold."""
+
+
+def need(holds: object, what: str) -> None:
+    if not holds:
+        raise Violated(what)
+
+
+class Oracle:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log: dict[int, bytes] = {}  # leaf by index, as shown to anybody
+        self.places: dict[tuple[bytes, int], bytes] = {}  # header hash by channel and seq
+        self.commits: dict[tuple[bytes, int], bytes] = {}
+        self.acked: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # header hash and index
+        self.unchecked: list[tuple[bytes, int]] = []
+        self.authenticators: dict[tuple[bytes, int], tuple[bytes, str]] = {}
+        self.epochs: dict[tuple[str, bytes], int] = {}
+        self.said: dict[str, tuple[str, bytes]] = {}  # text: who, channel
+        self.seen: dict[tuple[str, str], int] = {}
+        self.checkpoint = 0
+        self.rungs: dict[bytes, int] = {}
+        self.due: tuple[int | None, int] = (None, 0)
+        self.latest_kinds: set[str] = set()
+
+    # --- what is said and seen ---
+
+    def will_say(self, who: str, channel: bytes, text: str) -> None:
+        self.said[text] = who, channel
+
+    def saw(self, phone: Phone, channel: bytes, seq: int, message: records.Message) -> None:
+        """A person looks at it, for the first time as far as the device knows."""
+        if message.kind is not Kind.APPLICATION or message.reason or phone.spoiled == "backup":
+            return
+        content = read_content(message.content)
+        if not isinstance(content, Text):
+            return
+        said = self.said.get(content.text)
+        need(said is not None, f"{phone.name} is shown what nobody said: {content.text!r}")
+        assert said is not None
+        who, where = said
+        need(where == channel, f"{phone.name} is shown {content.text!r} in another channel")
+        need(self.world.phones[who].id == message.device, f"{phone.name} is shown {content.text!r} as another's word")
+        key = phone.name, content.text
+        need(key not in self.seen, f"{phone.name} is shown {content.text!r} twice")
+        self.seen[key] = self.world.sim.now
+
+    # --- the gateway ---
+
+    def at_the_relay(self, data: bytes) -> None:
+        need(MARK not in data, "a word in clear on its way to the gateway")
+
+    def image(self, files: dict[str, bytes]) -> None:
+        for name, data in files.items():
+            need(MARK not in data, f"a word in clear in {name}")
+
+    def committed(self, process: Process, batch: Sequence[Stored]) -> None:
+        """Durable, and about to be told."""
+        sim = self.world.sim
+        for stored in batch:
+            leaf = stored.leaf()
+            self._enter(stored.index, read_entry(leaf), leaf_hash(leaf))
+            sim.note(f"#{stored.index} {stored.kind.name} {stored.seq} {sha256(stored.header).hexdigest()[:8]}")
+            if stored.kind is Kind.ESCALATION:
+                self._fired(process)
+            self.latest_kinds.add(stored.kind.name)
+
+    def _enter(self, index: int, entry: Entry, leaf: bytes) -> None:
+        """An entry is in the log: the first at its index, its place and, if it is a commit, in its epoch."""
+        header = sha256(entry.header).digest()
+        need(self.log.setdefault(index, leaf) == leaf, f"log index {index} was given twice")
+        place = bytes(entry.channel), entry.seq
+        need(self.places.setdefault(place, header) == header, f"seq {entry.seq} was given twice")
+        begun = self.world.first_seqs.get(place[0], 0)
+        follows = (place[0], entry.seq - 1) in self.places or entry.seq <= begun + 1
+        need(follows, f"seq {entry.seq} without the one before")
+        context = read(Envelope(entry.header, entry.signature)).context
+        if context.kind is Kind.COMMIT:
+            key = bytes(entry.channel), context.epoch
+            need(self.commits.setdefault(key, header) == header, f"epoch {context.epoch} was ended twice")
+
+    def accepted(self, who: Identity | None, frame: wire.FromDevice, answer: wire.Accepted) -> None:
+        """About to be said to a device."""
+        assert isinstance(frame, wire.Submit)
+        for sealed, place in zip(frame.run, answer.places, strict=True):
+            context = read(Envelope(sealed.header, sealed.signature)).context
+            key = bytes(context.channel), place.seq
+            value = sha256(sealed.header).digest(), place.index
+            need(self.acked.setdefault(key, value) == value, f"seq {place.seq} was acknowledged to two")
+
+    def recovered(self, process: Process) -> None:
+        """A new life: what was acknowledged and what was shown is still there."""
+        with process.store.snapshot() as view:
+            for (channel, seq), (header, index) in self.acked.items():
+                stored = view.envelope(channel, seq)
+                found = stored is not None and (sha256(stored.header).digest(), stored.index) == (header, index)
+                need(found, f"acknowledged and lost: seq {seq}, log index {index}")
+            first = self.world.founded_at
+            entries = view.entries(first, 1_000_000)
+            for n, leaf in self.log.items():
+                there = first <= n < first + len(entries) and leaf_hash(entries[n - first]) == leaf
+                need(there, f"the log rolled back: entry {n} was shown and is not there")
+            for n, entry in enumerate(entries, first):
+                if n not in self.log:  # durable, though the process ended before it was told
+                    self._enter(n, read_entry(entry), leaf_hash(entry))
+        need(process.sequencer.head.size >= self.checkpoint, "the log rolled back behind a checkpoint")
+        self.rungs.clear()
+        self.due = None, self.world.sim.now
+
+    def signed(self, head: SignedHead) -> None:
+        need(head.size >= self.checkpoint, "a checkpoint smaller than the one before")
+        self.checkpoint = head.size
+        leaves = self.world.machine.folder.leaves
+        for index in range(max(self.world.founded_at, head.size - 8), head.size):
+            leaf = self.log.get(index)
+            need(leaf is None or leaves[index * 32 : index * 32 + 32] == leaf, f"signed for another entry {index}")
+
+    def refused_to_start(self, error: BaseException) -> None:
+        if isinstance(error, LogRefused) and self.world.machine.old is None:
+            raise Violated(f"the gateway refuses its own data: {error}")
+        need(self.world.machine.old is not None or self.world.rot, f"the gateway can't open its own data: {error}")
+
+    def started_from_backup(self) -> None:
+        raise Violated("the gateway started from an old backup")
+
+    def _fired(self, process: Process) -> None:
+        """A rung: not long after it was due, as far as the gateway was up."""
+        with process.store.snapshot() as view:
+            for root in self.world.people.roots():
+                row = view.alert(root)
+                if row is None:
+                    continue
+                firings = row.at.firings
+                need(firings >= self.rungs.get(root, 0), "a firing was forgotten")
+                self.rungs[root] = firings
+
+    def ladders(self, process: Process) -> None:
+        """Nothing is due for long while nothing stands in the way."""
+        with process.store.snapshot() as view:
+            due = view.ladder_next()
+        now = self.world.sim.now
+        if due is None or due > process.clock.now() or due != self.due[0] or self.world.hindered(process):
+            self.due = due, now
+        need(now - self.due[1] <= RUNG_LATE, f"a rung is {now - self.due[1]} ms late")
+
+    def bounds(self, process: Process) -> None:
+        need(process.store.waiting + len(process.store._patient) <= QUEUE, "the store's queue has no bound")
+        for peer in process.peers.values():
+            feed = peer.feed
+            if feed is not None:
+                need(feed._count <= WINDOW, "more under way than the window")
+        need(len(self.world.sim) < 20_000, "the heap has no bound")
+        self.ladders(process)
+
+    # --- devices ---
+
+    def turned(self, phone: Phone, outcome: Outcome) -> None:
+        """A turn of a device is durable."""
+        for event in outcome.events:
+            if isinstance(event, Raised):
+                alarm = event.alarm
+                self.world.sim.note(f"{phone.name} alarm {alarm.kind.name} seq {alarm.seq}: {alarm.detail}")
+        session = phone.core.session
+        need(len(session.errands.asked) <= OPEN_ERRANDS + 16, f"{phone.name} asks without a bound")
+        if any(change.shelf == records.GROUPS for change in outcome.changes):
+            self._agree(phone)
+
+    def _agree(self, phone: Phone) -> None:
+        for channel, group in phone.core.session.groups._loaded.items():
+            key = phone.name, channel
+            epoch = group.epoch
+            if self.epochs.get(key) == epoch:
+                continue
+            known = self.epochs.get(key, -1)
+            need(epoch > known or phone.spoiled, f"{phone.name} went from epoch {known} back to {epoch}")
+            self.epochs[key] = epoch
+            mine = group.epoch_authenticator
+            other, who = self.authenticators.setdefault((channel, epoch), (mine, phone.name))
+            need(other == mine, f"{phone.name} and {who} are in different groups at epoch {epoch}")
+            self.world.sim.note(f"{phone.name} at epoch {epoch} {mine.hex()[:8]}")
+
+    def restarted(self, phone: Phone) -> None:
+        for key in [key for key in self.epochs if key[0] == phone.name]:
+            channel = records.CHANNELS.get(phone.ledger, key[1])
+            group = phone.core.session.groups.get(phone.ledger, key[1])
+            if group is None:
+                need(channel is None or channel.left or phone.spoiled, f"{phone.name} lost its group")
+                del self.epochs[key]
+            else:
+                need(group.epoch >= self.epochs[key] or phone.spoiled, f"{phone.name} fell back an epoch")
+
+    # --- in the end ---
+
+    def settled(self) -> str:
+        """Why the world is not at rest yet; empty when it is."""
+        process = self.world.machine.process
+        if process is None:
+            return "the gateway is down"
+        for phone in self.world.phones.values():
+            if phone.spoiled:
+                continue
+            if not phone.alive or not phone.core.session.ready:
+                return f"{phone.name} is not in session"
+            waiting = phone.core.waiting()
+            if waiting:
+                return f"{phone.name} waits for {waiting}"
+        with process.store.snapshot() as view:
+            if process.sequencer.head.size < view.log_size():
+                return "the log is behind"
+            due = view.ladder_next()
+            if due is not None and due <= process.clock.now() + LADDER_SOON:
+                return "a rung is due soon"
+            for phone in self.world.phones.values():
+                for channel, state in records.CHANNELS.scan(phone.ledger):
+                    stream = view.stream(channel)
+                    if phone.spoiled or state.left or state.halted or stream is None:
+                        continue
+                    member = view.member(channel, phone.id)
+                    if state.seq < stream.seq and member is not None and not member.left:
+                        return f"{phone.name} is behind in {channel.hex()[:8]}"
+        return ""
+
+    def end(self, allowed: frozenset[AlarmKind]) -> None:
+        """After the healing."""
+        need(not (why := self.settled()), f"not at rest after the healing: {why}")
+        process = self.world.machine.process
+        assert process is not None
+        self.image(process.disk.image())
+        self.recovered(process)
+        with process.store.snapshot() as view:
+            for phone in self.world.phones.values():
+                if not phone.spoiled:
+                    self._whole(view, phone)
+                    self._no_false_alarm(phone, allowed)
+            for root in self.world.people.roots():
+                row = view.alert(root)
+                if row is not None and row.ladder and row.begun and not row.emergency:
+                    done = row.at.stopped or row.ended is not Ending.NONE or row.at.firings
+                    need(done, "an alert was neither answered nor escalated")
+
+    def _whole(self, view: Any, phone: Phone) -> None:
+        for key, item in records.OUTBOX.scan(phone.ledger):
+            stream = records.CHANNELS.get(phone.ledger, item.stream)
+            if stream is None or not stream.left:  # what was kept for a channel that it was then taken out of stays
+                sent = records.SENT.get(phone.ledger, key)
+                need(False, f"{phone.name} has not sent {item.kind.name}: {sent.refused if sent else ''}")
+        for channel, state in records.CHANNELS.scan(phone.ledger):
+            need(not state.halted, f"{phone.name} halted: {state.halted}")
+            truth = view.envelopes(channel, state.since, 1_000_000, bodies=False)
+            last = state.left or state.seq
+            lines = dict(records.LINES.scan(phone.ledger, channel))
+            for stored in truth:
+                if stored.seq > last:
+                    break
+                line = lines.get(channel + stored.seq.to_bytes(8, "big"))
+                need(line is not None, f"{phone.name} has a gap at seq {stored.seq}")
+                assert line is not None
+                need(line.header == stored.header, f"{phone.name} has another envelope at seq {stored.seq}")
+        for text, (who, channel) in self.said.items():
+            here = records.CHANNELS.get(phone.ledger, channel)
+            if here is not None and who != phone.name and (phone.name, text) in self.seen:
+                continue
+        unshown = [k for k, _ in records.UNSHOWN.scan(phone.ledger)]
+        need(len(unshown) < QUEUE, "what is to be shown has no bound")
+
+    def _no_false_alarm(self, phone: Phone, allowed: frozenset[AlarmKind]) -> None:
+        for _, alarm in records.ALARMS.scan(phone.ledger):
+            need(alarm.kind in allowed, f"{phone.name} raised a false alarm: {alarm.kind.name} {alarm.detail}")

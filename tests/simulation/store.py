@@ -1,0 +1,139 @@
+"""The gateway's own store without its thread and its event loop, on a simulated disk.
+
+`SimulatedStore` is `SqliteStore`: its batches, its transactions, what it does after an error. In place of the thread the
+simulation calls `work` when the disk is at leisure; in place of the loop a `Later` puts what is to be said on the heap.
+`drive` goes on with a coroutine of the product each time that what it waits for has come.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import apsw
+
+from gateway.store.rows import Parsed, SqliteView
+from gateway.store.sqlite import SqliteStore
+from gateway.store.writer import WriterView
+from tests.simulation.disk import Disk
+
+DATABASE = "gateway.db"
+CHECKPOINT = 20  # transactions
+
+
+class Promise:
+    """What a coroutine waits for, and what comes of it."""
+
+    def __init__(self) -> None:
+        self._done = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._then: list[Callable[[], None]] = []
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, result: Any) -> None:
+        self._settle(result, None)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._settle(None, error)
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        self._done, self._result, self._error = True, result, error
+        then, self._then = self._then, []
+        for go_on in then:
+            go_on()
+
+    def then(self, go_on: Callable[[], None]) -> None:
+        go_on() if self._done else self._then.append(go_on)
+
+    def __await__(self) -> Generator[Promise, None, Any]:
+        if not self._done:
+            yield self
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def drive(coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]) -> None:
+    """Go on with it whenever what it waits for is there; `done` is told its result or its error."""
+    try:
+        promise = coroutine.send(None)
+    except StopIteration as end:
+        done(end.value, None)
+    except Exception as error:
+        done(None, error)
+    else:
+        promise.then(lambda: drive(coroutine, done))
+
+
+class Later:
+    """As much of an event loop as a store asks for."""
+
+    def __init__(self, later: Callable[..., None]) -> None:
+        self.call_soon_threadsafe = later
+
+    def create_future(self) -> Promise:
+        return Promise()
+
+
+class Path:
+    """The name of the database: as much of a path as opening it asks for."""
+
+    def __init__(self, folder: str) -> None:
+        self.name = f"{folder}/{DATABASE}"
+
+    def is_file(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SimulatedStore(SqliteStore):
+    """Opens the database on the disk as it is; raises what opening raises. `later` puts a call on the heap."""
+
+    def __init__(self, disk: Disk, later: Callable[..., None]) -> None:
+        self._loop: Any = Later(later)
+        self.disk = disk
+        with disk.mounted() as folder:
+            self._writer = self._open(Path(folder))  # type: ignore[arg-type]
+        # By hand, in `work`: what a VFS in Python raises within SQLite's own checkpoint would come out of a COMMIT that was done.
+        self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        self._worked = 0
+        self._parsed = Parsed()
+        self._watchers = []
+        self._jobs = queue.SimpleQueue()
+        self._patient = deque()
+        self._broken = None
+        self._view = WriterView(self._writer, self._parsed)
+        self._reader = SqliteView(self._writer, self._parsed)
+
+    @property
+    def waiting(self) -> int:
+        """Decisions that wait for the writer."""
+        return self._jobs.qsize()
+
+    def work(self) -> None:
+        """One turn of the writer's thread."""
+        jobs, _ = self._gather(ending=False)
+        if jobs:
+            self._transact(self._view, jobs)
+            self._worked += 1
+            if self._worked % CHECKPOINT == 0 and self._broken is None:
+                with suppress(apsw.Error):  # as SQLite does: the WAL has it all
+                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteView]:
+        yield self._reader
+
+    def abandon(self) -> None:
+        """The process is gone; its memory with it."""
+        self.disk.fail_write = self.disk.fail_sync = self.disk.die_in = self.disk.room = -1
+        self._writer.close()
+        self.disk.unmount()

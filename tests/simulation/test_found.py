@@ -1,0 +1,96 @@
+"""What the simulation has found, each as the shortest story that shows it; `tests/SCORECARD.md` names them."""
+
+from __future__ import annotations
+
+from clients.core import records
+from gateway import wire
+from keys.envelope import Precedence
+from tests.clients.relay import Line, Party, Relay, World
+from tests.clients.talk import say, texts
+
+
+class EchoFirst(Relay):
+    """The envelope comes back to its author before its acceptance does, and a turn lies between."""
+
+    late: list[tuple[Line, wire.FromGateway]]
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if isinstance(frame, wire.Accepted) and hasattr(self, "late"):
+            self.late.append((line, frame))
+            return []
+        return [frame]
+
+    def tell(self) -> None:
+        late, self.late = self.late, []
+        for line, frame in late:
+            line.inbound.append(frame)
+
+
+def rekey(party: Party, channel: bytes) -> None:
+    intent = records.Intent(channel, [], [], renew=False, rekey=True, automatic=False)
+    party.act(lambda work: records.INTENTS.put(work.turn.draft, work.turn.next_id(), intent))
+
+
+def test_an_acceptance_settles_its_own_commit_and_not_the_next() -> None:
+    world = World(relay=EchoFirst)
+    relay = world.relay
+    assert isinstance(relay, EchoFirst)
+    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    channel = world.channel(mso, ana)
+    before = mso.channel(channel).epoch
+    relay.late = []
+    rekey(mso, channel)
+    rekey(mso, channel)
+    for _ in range(20):
+        for party in world.parties:
+            party.step()
+    while relay.late:
+        relay.tell()
+        world.run()
+    assert not mso.alarms()
+    assert mso.channel(channel).epoch == ana.channel(channel).epoch == before + 2
+    say(mso, channel, "still here")
+    while relay.late:
+        relay.tell()
+    world.run()
+    assert texts(ana, channel) == ["still here"]
+
+
+def test_a_list_of_channels_that_comes_twice_is_no_shrunk_one() -> None:
+    world = World()
+    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    channel = world.channel(mso, ana)
+    ana.disconnect()
+    heard: list[wire.FromGateway] = []
+    ana.connect()
+    assert ana.line is not None
+    heard += [frame for frame in ana.line.inbound if isinstance(frame, wire.Channels)]
+    world.run()
+    say(mso, channel, "one more")
+    world.run()
+    ana.take(heard[0])
+    assert ana.kinds() <= {"GATEWAY"}
+
+
+def test_two_flashes_of_one_run_overtake_together() -> None:
+    world = World()
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    ben.disconnect()
+    for n in range(6):
+        say(mso, channel, f"routine {n}")
+        world.run()
+    ana.disconnect()
+    for text in ("shots at the gate", "two of them"):
+        say(ana, channel, text, Precedence.FLASH)
+    ana.connect()
+    world.run()
+    ben.connect()
+    assert ben.line is not None
+    for _ in range(200):
+        ben.line.pump()
+        if ben.line.inbound:
+            ben.take(ben.line.inbound.pop(0))
+    world.run()
+    assert not ben.alarms()
+    assert sorted(texts(ben, channel)) == sorted(texts(mso, channel))

@@ -1,0 +1,56 @@
+"""Fifty seeds of ten simulated minutes, those that have failed once, and the promise that a seed repeats.
+
+By hand: `make sim SEEDS=1-1000 MINUTES=60`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.world import World
+
+MINUTES = 10
+REGRESSIONS = [
+    line.split(maxsplit=2)
+    for line in (Path(__file__).parent / "regressions.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("seed", range(1, 51))
+def test_whatever_happens(seed: int) -> None:
+    World(seed, MINUTES).run()
+
+
+@pytest.mark.parametrize(
+    ("seed", "minutes", "faults"), [pytest.param(*line, id=f"seed-{line[0]}") for line in REGRESSIONS]
+)
+def test_what_failed_once(seed: str, minutes: str, faults: str) -> None:
+    World(int(seed), float(minutes), None if faults == "drawn" else faults.split()).run()
+
+
+TRACE = """
+from tests.simulation.world import World
+for keyed in (True, False):
+    print(World(7, 2, keyed=keyed).run().trace)
+"""
+
+
+def test_a_seed_is_one_story() -> None:
+    """To the byte, whatever the order in which this Python keeps its sets."""
+    stories = {
+        subprocess.run(
+            [sys.executable, "-c", TRACE],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(stories) == 1

@@ -1,0 +1,248 @@
+"""One run: a mission, its gateway, its devices and people, under one seed.
+
+    world = World(seed, minutes=10)
+    world.run()              # raises Failed, with the seed, the faults that were on, and what happened last
+
+First things go wrong for as long as was asked for, then everything heals, and within `HEALING` all has to be at rest and whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+
+from clients.core import records
+from gateway.audit.floor import Floor
+from tests.simulation import faults
+from tests.simulation.crypto import EPHEMERAL, cryptography
+from tests.simulation.founding import Founded, founded
+from tests.simulation.gateway import Process
+from tests.simulation.lies import Honest
+from tests.simulation.log import FloorHeld
+from tests.simulation.machine import Machine
+from tests.simulation.network import Line, Weather
+from tests.simulation.oracle import Oracle, Violated
+from tests.simulation.people import People
+from tests.simulation.phone import Phone
+from tests.simulation.schedule import Schedule
+from tests.simulation.store import DATABASE
+
+MINUTE = 60_000
+HEALING = 3 * MINUTE
+LOOK = 500  # ms between two looks whether all is at rest
+REAL = 20  # one seed in so many has real keys
+
+
+class Failed(AssertionError):
+    """A run broke an invariant."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run came to."""
+
+    trace: str
+    steps: int
+    simulated: int  # ms
+    faults: int
+    entries: int
+    said: int
+    seen: int
+
+
+class World:
+    """`kinds` are the faults that are on; None: as the seed draws them."""
+
+    def __init__(
+        self, seed: int, minutes: float = 10, kinds: Sequence[str] | None = None, *, keyed: bool | None = None
+    ) -> None:
+        self.seed = seed
+        self.keyed = seed % REAL != 0 if keyed is None else keyed
+        self.sim = Schedule(seed)
+        self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
+        self.minutes = minutes
+        self.counts: dict[str, int] = {}
+        self.rot = False
+
+    def fault(self, kind: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    # --- a run ---
+
+    def run(self) -> Figures:
+        """Raises Failed."""
+        with cryptography(keyed=self.keyed):
+            self._set_up(founded(keyed=self.keyed))
+            try:
+                return self._live()
+            except Exception as error:
+                raise Failed(self._story(error)) from error
+
+    def _set_up(self, mission: Founded) -> None:
+        sim = self.sim
+        EPHEMERAL.begin(self.seed.to_bytes(8, "big"))
+        self.mission = mission.mission
+        self.talk, self.alerts, self.desk = mission.talk, mission.alerts, mission.desk
+        self.more: list[bytes] = []
+        self.tls_key = mission.mission.policy.tls_keys[0]
+        self.roads, self.disks, self.chaos = sim.random("roads"), sim.random("disks"), sim.random("chaos")
+        self.gateway_random = sim.random("gateway").randbytes
+        self.unreachable: dict[str, int] = {}
+        self.lies = Honest()
+        self.founded_at = mission.floor.size
+        sim.now = max(sim.now, mission.now)
+        self.began = sim.now
+        self.weather = self._weather()
+        self.machine = Machine(
+            self, {DATABASE: mission.database}, mission.folder.copy(), FloorHeld(Floor(*_pair(mission.floor)))
+        )
+        self.oracle = Oracle(self)
+        self.first_seqs = _seqs(mission)
+        self.phones = {
+            name: Phone(self, name, {shelf: dict(rows) for shelf, rows in shelves.items()})
+            for name, shelves in mission.shelves.items()
+        }
+        self.people = People(self, sim.random("pace").choice((8_000, 15_000, 25_000)))
+
+    def _weather(self) -> Weather:
+        chance, weather = self.sim.random("weather"), Weather()
+        if "loss" in self.kinds:
+            weather.loss = chance.choice((0.002, 0.01, 0.03))
+        if "double" in self.kinds:
+            weather.double = chance.choice((0.01, 0.05))
+        if "mix" in self.kinds:
+            weather.mix = chance.choice((0.01, 0.05))
+        if "narrow" in self.kinds:
+            weather.delay, weather.jitter, weather.bytes_per_ms = 300, 200, 8.0
+        return weather
+
+    def _live(self) -> Figures:
+        sim = self.sim
+        sim.note(f"seed {self.seed} faults {' '.join(self.kinds)}")
+        self.machine.start()
+        for n, phone in enumerate(self.phones.values()):
+            phone.do(50 * n, phone.connect)
+        self.people.begin()
+        for kind in self.kinds:
+            if kind in faults.EVENTS:
+                self._plan(kind, sim.random(f"fault {kind}"))
+        self.hurt = True
+        sim.after(MINUTE, self._backups)
+        sim.run(self.began + int(self.minutes * MINUTE), _nothing)
+        self._heal()
+        deadline = sim.now + HEALING
+        while self.oracle.settled() and sim.now < deadline:
+            sim.run(sim.now + LOOK, _nothing)
+        sim.run(sim.now + 15_000, _nothing)
+        while self.oracle.settled() and sim.now < deadline:
+            sim.run(sim.now + LOOK, _nothing)
+        self.oracle.end(frozenset().union(*(faults.CAUSES.get(kind, frozenset()) for kind in self.kinds)))
+        self.machine.process_ended()
+        sim.note("end")
+        return self.figures()
+
+    def figures(self) -> Figures:
+        oracle = self.oracle
+        return Figures(
+            self.sim.trace,
+            self.sim.steps,
+            self.sim.now - self.began,
+            sum(self.counts.values()),
+            len(oracle.log),
+            len(oracle.said),
+            len(oracle.seen),
+        )
+
+    def _backups(self) -> None:
+        if self.hurt and "backup" in self.kinds:
+            faults.take_backup(self)
+            self.sim.after(2 * MINUTE, self._backups)
+
+    def _plan(self, kind: str, chance: object) -> None:
+        _, seconds = faults.EVENTS[kind]
+        self.sim.after(int(chance.expovariate(1 / seconds) * 1_000), self._strike, kind, chance)  # type: ignore[attr-defined]
+
+    def _strike(self, kind: str, chance: object) -> None:
+        if not self.hurt:
+            return
+        action, _ = faults.EVENTS[kind]
+        self.fault(kind)
+        self.sim.note(f"fault {kind}")
+        action(self, chance)  # type: ignore[arg-type]
+        self._plan(kind, chance)
+
+    def _heal(self) -> None:
+        """Everything is as it should be from here on."""
+        self.sim.note("healing")
+        self.hurt = self.people.busy = False
+        self.healed_at = self.sim.now
+        self.weather.loss = self.weather.double = self.weather.mix = 0.0
+        self.unreachable.clear()
+        machine = self.machine
+        machine.skew, machine.slow, machine.held_down = 0, 1, False
+        if machine.process is not None:
+            disk = machine.process.disk
+            disk.room = disk.fail_sync = disk.fail_write = disk.die_in = -1
+            machine.process.paused = 0
+        machine.step_of_death = -1
+        for phone in self.phones.values():
+            phone.skew = phone.paused = 0
+            phone.full, phone.boundaries = False, -1
+            if phone.line is not None:
+                phone.line.break_()
+
+    # --- roads ---
+
+    def connect(self, phone: Phone) -> None:
+        """A device tries to connect."""
+        sim = self.sim
+        if self.unreachable.get(phone.name, 0) > sim.now or self.machine.process is None:
+            sim.after(1_000, phone._now, phone.life, phone.not_opened, ())
+            return
+        sim.after(self.weather.delay, partial(self._connected, phone, phone.life))
+
+    def _connected(self, phone: Phone, life: int) -> None:
+        process = self.machine.process
+        if phone.life != life or not phone.alive or phone.line is not None:
+            return
+        if process is None:
+            phone.do(500, phone.not_opened)
+            return
+        line = Line(self, phone.name, copy(self.weather))
+        process.accept(line)
+        phone._now(life, phone.opened, (line,))
+
+    def hindered(self, process: Process) -> bool:
+        """Whether the gateway can't be expected to do anything in time."""
+        disk, machine = process.disk, self.machine
+        return disk.room >= 0 or machine.slow > 1 or process.paused > self.sim.now - 1_000
+
+    # --- when it went wrong ---
+
+    def _story(self, error: Exception) -> str:
+        what = str(error) if isinstance(error, Violated) else f"{type(error).__name__}: {error}"
+        lines = "\n".join(self.sim.recent)
+        return (
+            f"{what}\nseed {self.seed}, {self.minutes} minutes, {'keyed' if self.keyed else 'real'} keys, faults: "
+            f"{' '.join(self.kinds) or 'none'}\nthe last of {self.sim.steps} steps:\n{lines}"
+        )
+
+
+def _nothing() -> None: ...
+
+
+def _pair(floor: Floor) -> tuple[int, bytes]:
+    return floor.size, floor.root
+
+
+def _seqs(mission: Founded) -> dict[bytes, int]:
+    """How far each channel had come when the mission was founded."""
+    found: dict[bytes, int] = {}
+    for shelves in mission.shelves.values():
+        for key, data in shelves.get("channel", {}).items():
+            found[key] = max(found.get(key, 0), records.CHANNELS._read(data).seq)
+        for key, data in shelves.get("position", {}).items():
+            found[key] = max(found.get(key, 0), records.POSITIONS._read(data).value)
+    return found
