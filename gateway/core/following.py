@@ -35,7 +35,9 @@ from keys.policy import Verb
 from keys.retention import Rule, read_tombstone
 
 _EVERYONE: Final = frozenset({Kind.CHARTER, Kind.REVOCATION_LIST})
-_DIRECTORY: Final = frozenset({Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE, Kind.DESTRUCTION, Kind.AUDITOR_READ})
+_DIRECTORY: Final = frozenset(
+    {Kind.CERTIFICATE, Kind.GATEWAY_ACT, Kind.DISCLOSURE, Kind.DESTRUCTION, Kind.AUDITOR_READ}
+)
 _ALERTING: Final = frozenset(
     {Kind.APPROVAL, Kind.REFUSED_ATTEMPT, Kind.ESCALATION, Kind.JUMP, Kind.REVIEW, Kind.UNLOCK, Kind.WITHHELD}
 )

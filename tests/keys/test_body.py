@@ -131,7 +131,9 @@ def test_beyond_a_bound(read: Read, value: object) -> None:
         pytest.param(body.read_terms, body.ChannelTerms(2**53, "𝄞" * 100, body.Marking.RED), id="channel terms"),
         pytest.param(body.read_commit_refused, body.CommitRefused(2**53, R, "𝄞" * 200), id="commit refused"),
         pytest.param(body.read_gateway_act, body.GatewayAct(body.Act.START, "𝄞" * 400), id="gateway act"),
-        pytest.param(body.read_auditor_read, body.AuditorRead("𝄞" * 100, 2**53, 253_402_300_799_999), id="auditor read"),
+        pytest.param(
+            body.read_auditor_read, body.AuditorRead("𝄞" * 100, 2**53, 253_402_300_799_999), id="auditor read"
+        ),
         pytest.param(
             body.read_receipt,
             Receipt(
