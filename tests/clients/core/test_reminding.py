@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from clients.core import conversation, reminding
+from clients.core import conversation, records, reminding
 from clients.core.turn import Reminded
 from gateway import wire
 from tests.clients.alarms import by_two
+from tests.clients.core.test_emergencies import scene as sos_scene
 from tests.clients.core.test_two_people import Scene, scene
 from tests.clients.relay import Party
 
@@ -72,3 +73,22 @@ def test_the_event() -> None:
         s.world.now, lambda work: reminding.take(work.turn, wire.Remind(NOTICE, root, 0, None))
     )
     assert Reminded(root) in outcome.events
+
+
+def test_an_sos_is_shown_once_more_by_each_reminder_however_often_that_comes() -> None:
+    """The gateway tells again of what was not answered whenever a session begins."""
+    s = sos_scene()
+    root = s.call()
+
+    def looks() -> bool:
+        waiting = [key for key, _ in records.UNSHOWN.scan(s.bea.ledger)]
+        for key in waiting:
+            s.bea.act(lambda work, k=key: conversation.show(work, k[:16], int.from_bytes(k[16:], "big")))
+        return bool(waiting)
+
+    looks()
+    again = []
+    for notice in (NOTICE, NOTICE, OTHER):
+        s.bea.take(wire.Remind(notice, root, 0, wire.Position(s.channel, 1)))
+        again.append(looks())
+    assert again == [True, False, True]
