@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from clients.auditor.verify.claims import Findings, Outcome, Topic
+from clients.auditor.verify.heads import check_charter_keys
 from clients.authority.ceremony import with_witnesses
 from clients.main import run
 from keys.charter import Charter, found, sign, succeed
@@ -16,7 +18,7 @@ from keys.request import Ended, GatewayRequest, read_request, write_request
 from keys.tlog.checkpoint import TreeHead, absent_keys, open_checkpoint, sign_checkpoint
 from keys.tlog.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from keys.tlog.errors import TlogError
-from keys.tlog.note import Ed25519Signer, VerifierKey
+from keys.tlog.note import Ed25519Signer, Signature, VerifierKey
 from keys.tlog.policy import TrustPolicy
 from keys.tlog.succession import Predecessor
 from tests.keys.mission import Mission
@@ -145,6 +147,25 @@ def test_a_checkpoint_without_the_second_line_is_noticed() -> None:
         note = bare.with_signatures(lines).encode()
         checkpoint = open_checkpoint(note, named.log_verifiers, ORIGIN)
         assert len(absent_keys(checkpoint, named.log_verifiers)) == absent
+
+
+@pytest.mark.parametrize(
+    ("line", "fails"),
+    [
+        pytest.param(SECOND.cosign(TreeHead(ORIGIN, 5, b"r" * 32), 1), False, id="it holds"),
+        pytest.param(SECOND.cosign(TreeHead(ORIGIN, 6, b"r" * 32), 1), True, id="it is of another tree"),
+        pytest.param(OTHER.cosign(TreeHead(ORIGIN, 5, b"r" * 32), 1), True, id="it is by another key"),
+        pytest.param(None, True, id="it is not there"),
+    ],
+)
+def test_an_auditor_who_has_one_key_checks_the_other_as_the_charter_names_it(
+    line: Signature | None, fails: bool
+) -> None:
+    named = charter(log_key_pq=SECOND.verifier_key.encode())
+    note = sign_checkpoint(TreeHead(ORIGIN, 5, b"r" * 32), [MISSION.log]).with_signatures([line] if line else [])
+    findings = Findings()
+    check_charter_keys(open_checkpoint(note.encode(), [named.log_verifier()], ORIGIN), named, findings)
+    assert [c.outcome for c in findings.claims([Topic.CHECKPOINT])] == [Outcome.FAIL if fails else Outcome.PASS]
 
 
 def test_the_charters_quorum_is_a_tlog_policy() -> None:

@@ -25,6 +25,7 @@ from clients.auditor.verify.heads import (
     Fetch,
     OutsideHead,
     Tree,
+    check_charter_keys,
     check_checkpoint,
     check_predecessor,
     check_witnesses,
@@ -173,6 +174,8 @@ def _read(
     tree.check_rest(paths)
     if reading is not None:
         reading.end(size, tree.root_at, entry_at)
+        if reading.charters.current is not None:
+            check_charter_keys(tree.checkpoint, reading.charters.current, findings)
     if asked.before is not None:
         first = reading.charters.all[0] if reading is not None and reading.charters.all else None
         check_predecessor(asked.before, None if first is None else first.policy.predecessor, findings)

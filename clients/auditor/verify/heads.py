@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from clients.auditor.verify.claims import Cause, Findings, Topic
+from keys.charter import Charter
 from keys.envelope import Entry, read_entry
 from keys.errors import Malformed
 from keys.tlog import errors
@@ -71,6 +72,21 @@ def check_checkpoint(fetch: Fetch, keys: Sequence[NoteVerifier], findings: Findi
     findings.note(topic, _lines(checkpoint))
     findings.size = checkpoint.size
     return checkpoint
+
+
+def check_charter_keys(checkpoint: Checkpoint, charter: Charter, findings: Findings) -> None:
+    """Whether each key by which the log signs, as its charter in force has it, signed the checkpoint: also one that was not given."""
+    given = {(line.name, line.key_id) for line in checkpoint.verified}
+    for key in charter.log_verifiers:
+        lines = [line for line in checkpoint.note.signatures if (line.name, line.key_id) == (key.name, key.key_id)]
+        try:
+            for line in () if (key.name, key.key_id) in given else lines:
+                key.verify(checkpoint.note.text, line.signature)
+        except TlogError as error:
+            findings.fail(Topic.CHECKPOINT, Cause.BAD_SIGNATURE, str(error), tile=CHECKPOINT_PATH)
+        if not lines:
+            rule = f"no line by {key.name} {key.key_id.hex()}, which the charter names"
+            findings.fail(Topic.CHECKPOINT, Cause.BAD_SIGNATURE, rule, tile=CHECKPOINT_PATH)
 
 
 def _lines(checkpoint: Checkpoint) -> str:
