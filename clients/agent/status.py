@@ -42,7 +42,8 @@ def status(offline: bool, timeout: float, folder: Path | None) -> int:
         told, alarms, kept, halted = station.status(), station.alarms(), station.evidence(), station.forked()
         whose = {alarm.device: who(station, alarm) for alarm in alarms}
         names = {alarm.device: station.name(alarm.device) for alarm in alarms if alarm.device}
-        asked = report is not None and report.connected and bool(station.charter.policy.witnesses)
+        named = bool(station.charter.policy.witnesses) and not narrow()  # the answer takes some kilobytes
+        asked = report is not None and report.connected and named
         cosigned = run(_cosigned(station)) if asked else None
     linked = report is not None and report.connected
     files = [] if folder is None else [str(_write(folder, name, data)) for name, data in kept]
