@@ -11,8 +11,11 @@ from clients.core import conversation, records
 from clients.core.outbox import stream_of_receipts
 from clients.core.receipts import covers, merged, spans
 from gateway import wire
-from keys.envelope import Envelope, read
-from tests.clients.relay import world_of
+from keys.body import Receipt, read_receipt
+from keys.envelope import Envelope, Marking, read
+from keys.identity import ChannelId, receipt_stream
+from tests.clients.relay import Party, World, world_of
+from tests.clients.talk import say, see
 
 SEQS = st.sets(st.integers(1, 40))
 
@@ -63,3 +66,39 @@ def test_a_receipt_that_overtakes_the_commit_by_which_its_author_came_in_waits_f
 
 def author(frame: wire.Deliver) -> bytes:
     return read(Envelope(frame.placed.header, frame.placed.signature)).context.device
+
+
+def _receipts(world: World, channel: bytes, by: Party) -> list[Receipt]:
+    stream = receipt_stream(ChannelId(channel))
+    return [read_receipt(s.body or b"") for s in world.relay.view.envelopes(stream, 0, 1_000) if s.device == by.id]
+
+
+def test_attack_51_receipts_do_not_track_anybody() -> None:
+    """Collected and jittered, so that they tell no message's moment; what was read is told to one's own people alone."""
+    world = World()
+    chen, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    luis = world.party("Luis", "guest", guest=True)
+    channel = world.channel(chen, ana, ben, luis, kind="detail", ceiling=Marking.GREEN)
+    assert world.mission.policy.channel_class("detail").receipts == "shown"
+    world.later(5_000)
+    world.run(flush=False)
+    before = {party.name: len(_receipts(world, channel, party)) for party in (ben, luis)}
+    for n in range(5):
+        say(ana, channel, f"{n}")
+        world.run(flush=False)
+        world.later(50)
+    assert all(len(_receipts(world, channel, p)) == before[p.name] for p in (ben, luis)), "none at once"
+    at = {party.name: party.device.session.receipt_at[channel] for party in (ben, luis)}
+    assert at["Ben"] != at["Luis"], "each at its own moment"
+    world.later(2_000)
+    world.run(flush=False)
+    for party in (ben, luis):
+        (one,) = _receipts(world, channel, party)[before[party.name] :]
+        assert [r.last - r.first + 1 for r in one.received] == [5], "one for all five"
+        assert see(party) == ["0", "1", "2", "3", "4"]
+    world.later(2_000)
+    world.run()
+    assert [r.last - r.first + 1 for r in _receipts(world, channel, ben)[-1].shown] == [5]
+    assert not any(receipt.shown for receipt in _receipts(world, channel, luis)), "not to another organisation"
+    told = records.RECEIVED.get(luis.ledger, channel + ben.id)
+    assert told is None or not told.shown, "what Ben has read is not for him"
