@@ -1,6 +1,6 @@
 """kill -9 on the gateway under traffic, round after round: nothing accepted is lost, nothing is shown twice, the log never goes back.
 
-    python -m tests.e2e.chaos --rounds 200 [--seed N]
+    python -m tests.e2e.chaos --rounds 200 [--seed N] [--minutes N]
 
 Four devices write in one channel as fast as they can; at a random moment the gateway's process is killed and started again. After
 the last round everybody catches up, and then: whatever a device was told is accepted has been shown to each of the others exactly
@@ -138,10 +138,10 @@ def check_traffic(traffic: Traffic, result: Result) -> None:
             result.wrong.append(f"{name} was shown messages out of order")
 
 
-async def run(folder: Path, rounds: int, seed: int) -> Result:
-    """The whole campaign in a new folder."""
+async def run(folder: Path, rounds: int, seed: int, minutes: float) -> Result:
+    """The whole campaign in a new folder: so many rounds, and no further one once its time is over."""
     chance, started = random.Random(seed), time.monotonic()
-    result = Result(rounds, seed)
+    result = Result(0, seed)
     async with RealMission.found(folder) as mission:
         for name in WRITERS:
             await mission.enrol("officer" if name == "chen" else "agent", name)
@@ -150,13 +150,14 @@ async def run(folder: Path, rounds: int, seed: int) -> Result:
         readers = [asyncio.create_task(traffic.read(name)) for name in WRITERS]
         writers = [asyncio.create_task(traffic.write(name)) for name in WRITERS]
         heads = []
-        for n in range(rounds):
+        while result.rounds < rounds and time.monotonic() - started < 60 * minutes:
             await asyncio.sleep(chance.uniform(0.05, 0.7))
             await mission.kill()
             heads.append(checkpoint_of(mission))
             await mission.start()
+            result.rounds += 1
             if sys.stderr.isatty():
-                print(f"\rround {n + 1} of {rounds}, {len(traffic.sent)} sent", end="", file=sys.stderr)
+                print(f"\rround {result.rounds} of {rounds}, {len(traffic.sent)} sent", end="", file=sys.stderr)
         traffic.running = False
         traffic.accepted()
         await asyncio.sleep(1.0)
@@ -187,9 +188,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--minutes", type=float, default=24 * 60.0, help="no further round after these")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="outrider-chaos-") as folder:
-        result = asyncio.run(run(Path(folder), arguments.rounds, arguments.seed))
+        result = asyncio.run(run(Path(folder), arguments.rounds, arguments.seed, arguments.minutes))
     print(
         f"{result.rounds} rounds of kill -9 (seed {result.seed}): {result.accepted} accepted, {result.lost} lost, "
         f"{result.doubled} shown twice, log of {result.log_size} entries, {result.seconds:.0f} s"
