@@ -72,6 +72,8 @@ class Pass:
     keys: tuple[bytes, ...]
     topic: Topic  # what its signatures speak for
     label: str
+    in_runs: bool  # a kind whose signature may be left to the end of a run
+    is_receipt: bool
 
 
 class Plain:
@@ -136,7 +138,10 @@ class Plain:
         context = placed.context
         chain, kind = self._chains.all[context.device, context.channel], context.kind
         franking = len(context.franking)
-        given = Pass(kind, chain, stream, channel, *life, epoch, ceiling, franking, keys, topic, kind.label)
+        runs, receipt = kind in CHAINED, kind is Kind.RECEIPT
+        given = Pass(
+            kind, chain, stream, channel, *life, epoch, ceiling, franking, keys, topic, kind.label, runs, receipt
+        )
         self._passes.setdefault(context.channel, {})[context.device] = given
 
     # ------------------------------------------------------------------ entries
@@ -154,12 +159,13 @@ class Plain:
                 yield index
                 last = times.last
                 continue
-            chain, stream, signature = own.chain, own.stream, entry.signature
+            chain, stream, signature, number = own.chain, own.stream, entry.signature, context.number
+            heard, channel, seq = context.heard, own.channel, entry.seq
             if (
                 context.previous != chain.link
-                or context.number != chain.number + 1
-                or chain.number == 0
-                or entry.seq != stream.seq + 1
+                or number != chain.number + 1
+                or number == 1
+                or seq != stream.seq + 1
                 or not own.since <= time <= own.until
                 or context.epoch != own.epoch
                 or context.kind is not own.kind
@@ -168,20 +174,23 @@ class Plain:
                 or len(context.franking) != own.franking
                 or context.alert is not None
                 or (chains.open is not None and chains.open is not chain)
-                or not _may_be_signed(signature, own)
-                or not _has_heard(context.heard, own.channel)
+                or not (_may_be_signed(signature, own) if signature else own.in_runs)
+                or not (
+                    heard.rolling == channel.rolling
+                    if channel is not None and heard.seq == channel.seq
+                    else _has_heard(heard, channel)
+                )
             ):
                 yield index
                 last = times.last
                 continue
             hashed = sha256(entry.header).digest()
-            stream.seq += 1
+            stream.seq = seq
             if stream.dense:
                 stream.rolling = rolling = sha256(stream.rolling + hashed).digest()
                 stream.history += rolling
                 self.said += 1
-            chain.number += 1
-            chain.index = index
+            chain.number, chain.index = number, index
             if signature:
                 chain.link = sha256(entry.header + signature).digest()
                 chains.close(chain, Signed(index, own.topic, own.keys, own.label, entry.header, signature))
@@ -192,14 +201,12 @@ class Plain:
             times.move(time, index)
             last = time
             self.taken += 1
-            if own.kind is Kind.RECEIPT:
+            if own.is_receipt:
                 self._said(index, entry.header, context)
 
 
 def _may_be_signed(signature: bytes, own: Pass) -> bool:
-    """Whether an entry with this signature, or without any, may stand there."""
-    if not signature:
-        return own.kind in CHAINED
+    """Whether an entry with this signature may stand there, and end the run that is open if there is one."""
     return len(signature) == _SIGNED and own.chain.run < RUN_LIMIT
 
 
@@ -207,8 +214,6 @@ def _has_heard(heard: Heard, channel: Stream | None) -> bool:
     """Whether what a device says it had heard is what stood there."""
     if channel is None:  # not compared in this stream; but who has heard nothing has an empty hash
         return (heard.seq == 0) == (heard.rolling == NOTHING)
-    if heard.seq == channel.seq:
-        return heard.rolling == channel.rolling
     if heard.seq == 0:
         return heard.rolling == NOTHING
-    return heard.seq < channel.seq and heard.rolling == channel.heard_at(heard.seq)
+    return heard.seq <= channel.seq and heard.rolling == channel.heard_at(heard.seq)
