@@ -7,6 +7,7 @@ import click
 
 from clients.approving import error_of
 from clients.core.cosigned import Cosigned, judge
+from clients.core.errors import NotReached
 from clients.core.records import Alarm
 from clients.core.text import visible
 from clients.device import SYNC, device, short
@@ -69,11 +70,14 @@ def status(offline: bool, timeout: float, folder: Path | None) -> int:
     return 0 if linked or offline else 3
 
 
-async def _cosigned(station: Station) -> Cosigned:
-    """Ask what the charter's witnesses have seen of the log. Raises NotReached."""
+async def _cosigned(station: Station) -> Cosigned | None:
+    """Ask what the charter's witnesses have seen of the log; None where no answer comes."""
     charter, held = station.charter, station.checkpoint()
-    async with station.session():
-        frame = await station.ask(lambda i: wire.GetWitnessed(i, 0 if held is None else held.size))
+    try:
+        async with station.session():
+            frame = await station.ask(lambda i: wire.GetWitnessed(i, 0 if held is None else held.size))
+    except NotReached:
+        return None
     if not isinstance(frame, wire.Witnessed):
         raise error_of(frame)
     return judge(charter, held, frame)
