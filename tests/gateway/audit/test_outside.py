@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.asking import check_witnessed
 from gateway.audit.outside import Outside, Pace
 from gateway.audit.sequencer import SignedHead
 from gateway.audit.tiles import LogFolder
@@ -20,7 +21,7 @@ from keys.envelope import Kind
 from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.reader import LogReader
 from keys.tlog.tile import bundles, tiles
-from tests.gateway.audit.test_sequencer import NOW, ORIGIN, VERIFIERS, Place
+from tests.gateway.audit.test_sequencer import KEYS, NOW, ORIGIN, VERIFIERS, Died, Fault, Place, _faulty
 from tests.gateway.core.world import World
 
 
@@ -105,6 +106,51 @@ async def test_the_beat_marks_and_a_full_disk_delays_it(place: Place) -> None:
     sequencer.finish()
     await asyncio.wait_for(beat, 5)
     assert shown == [16]
+
+
+# ---------------------------------------------------------------------- what fails on the way
+
+
+@pytest.mark.parametrize("persisted", [pytest.param(False, id="failed"), pytest.param(True, id="failed but persisted")])
+async def test_a_fault_at_every_durable_step_to_the_cosigned_checkpoint(tmp_path: Path, persisted: bool) -> None:
+    """From the filler to `witnessed`: what is there after the restart is whole, and never ahead of the database."""
+    seen = 0
+    for at in range(1, 60):
+        place = Place(tmp_path / str(at))
+        place.path.mkdir()
+        await place.found()
+        place.database.accept(16)
+        await place.open().drain()
+        earlier = (place.path / "log" / "checkpoint").read_bytes()
+        LogFolder(place.path / "log").publish_witnessed(earlier)
+        fault = Fault(at, persisted=persisted)
+        sequencer = _faulty(place, place.open(), fault)
+
+        async def pad(place: Place = place) -> int:
+            place.database.accept(16)
+            return len(place.database.leaves)
+
+        sequencer.pad = pad
+        folder = LogFolder(place.path / "log", fault.sync)
+        sequencer.shown = lambda head, folder=folder: folder.publish_witnessed(head.note)  # type: ignore[misc]
+        sequencer.mark()
+        try:
+            await sequencer._step_to_mark()
+        except (OSError, Died):
+            seen += 1
+        place.database.before = place.database.after = lambda: None
+        again = place.open()
+        log = LogFolder(place.path / "log")
+        check_witnessed(log, KEYS, again.hashes())
+        kept = log.witnessed()
+        assert kept == earlier or open_checkpoint(kept or b"", VERIFIERS, ORIGIN).size == 32, f"fault {at}"
+        await again.drain()
+        assert again.head.size == 32
+        place.check()
+        if fault.count < at:
+            assert kept != earlier
+            break  # there is no such step any more
+    assert 10 < seen < 58
 
 
 # ---------------------------------------------------------------------- the beat
