@@ -79,7 +79,7 @@ class Conversation:
         self._heard = 0
         self._stalled: tuple[float, int] | None = None
         self._ending = False
-        self._again = asyncio.Event()
+        self._again: asyncio.Event | None = None  # while somebody waits for room in the buffer
         self.proved: Callable[[], None] = lambda: None
         """Called once, when the device has proved who it is."""
         self.writable = not connection.writing_paused
@@ -192,14 +192,15 @@ class Conversation:
     async def _drained(self) -> None:
         """A device that does not read its answers is not heard any further."""
         while self._connection.writing_paused and not self._transport.is_closing():
-            self._again.clear()
+            self._again = asyncio.Event()
             with suppress(TimeoutError):  # nobody says so when the connection dies meanwhile
                 await asyncio.wait_for(self._again.wait(), 1.0)
 
     def _on_room(self, room: bool) -> None:
         self.writable = room and not self._ending
         if room:
-            self._again.set()
+            if self._again is not None:
+                self._again.set()
             if self._session.identity is not None:
                 self._hub.ready(self)
 
