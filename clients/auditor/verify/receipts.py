@@ -171,12 +171,21 @@ class Beside:
         bundle = Bundle(number, width)
         self._path = receipts_path(bundle)
         try:
-            self._bodies = decode_bundle(self._fetch(self._path), width)
+            self._bodies = self._decoded(bundle)
         except NotFound:
             return
         except (errors.Malformed, errors.TooLarge) as error:
             rule = f"no bundle of receipts: {error}"
             self._findings.fail(Topic.BODIES, Cause.ALTERED, rule, bundle.start, self._path)
+
+    def _decoded(self, bundle: Bundle) -> list[bytes]:
+        try:
+            return decode_bundle(self._fetch(self._path), bundle.width)
+        except NotFound:
+            if bundle.width == WIDTH:
+                raise
+            self._path = receipts_path(bundle.full)  # the full one has taken its place, as with tiles
+            return decode_bundle(self._fetch(self._path), WIDTH)[: bundle.width]
 
     def _by_hash(self, name: bytes, index: int) -> bytes | None:
         path = f"body/{name.hex()}"

@@ -185,6 +185,14 @@ def test_receipts_in_their_bundle(talk: Talk) -> None:
     assert not talk.against(beside(talk))
 
 
+def test_the_full_bundle_in_place_of_a_partial_one(talk: Talk) -> None:
+    """The log has grown between the auditor's checkpoint and his asking."""
+    files = beside(talk)
+    (path,) = (p for p in files.files if p.startswith("receipts/"))
+    full = files.files[path] + bytes(2) * (256 - len(talk.book.leaves))
+    assert not talk.against(files.changed(path, None).changed("receipts/000", full))
+
+
 def test_every_flipped_bit_of_a_bundle_of_receipts_is_found(talk: Talk) -> None:
     files = beside(talk)
     (path,) = (p for p in files.files if p.startswith("receipts/"))

@@ -23,6 +23,7 @@ from keys.envelope import NOTHING, Entry, Kind, Marking, Precedence
 from keys.identity import receipt_stream
 from keys.statement import verify_promise
 from keys.tlog.checkpoint import open_checkpoint
+from keys.tlog.entry import decode_bundle
 from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 from tests.gateway.core.world import Party
 from tests.gateway.web.live import Closed, Link, Live, command, greet, running, ws_frame
@@ -565,6 +566,31 @@ def test_tiles_and_entries(live: Live, tokens: dict[str, str]) -> None:
     entries = f"/log/tile/entries/{number:03d}.p/{width}"
     assert get(live, entries, tokens["gita"])[0] == 200
     assert get(live, entries, tokens["w1"])[0] == 404
+
+
+def test_receipts_are_for_auditors(live: Live, tokens: dict[str, str], officer: Party, agent: Party) -> None:
+    from keys import body
+
+    channel = officer.create_channel()
+    officer.add(channel, agent)
+    seq = officer.send(channel).places[0].seq
+    receipt = encode(body.Receipt(channel, [body.Range(seq, seq, NOTHING)], [], [], None))
+    accepted = agent.say(Kind.RECEIPT, receipt_stream(channel), receipt)  # type: ignore[arg-type]
+    assert isinstance(accepted, wire.Accepted)
+    number, place = divmod(accepted.places[0].index, 256)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        note = get(live, "/log/checkpoint", tokens["gita"])[1]
+        size = open_checkpoint(note, [live.charter.log_verifier()], live.charter.policy.log_origin).size
+        if size > accepted.places[0].index:
+            break
+    width = min(256, size - 256 * number)
+    path = f"/log/receipts/{number:03d}" + ("" if width == 256 else f".p/{width}")
+    status, data, _ = get(live, path, tokens["gita"])
+    assert status == 200
+    assert decode_bundle(data, width)[place] == receipt
+    assert get(live, path, tokens["w1"])[0] == 404
+    assert get(live, path.replace("receipts/", "receipts/../receipts/"), tokens["gita"])[0] == 404
 
 
 def test_published_bodies_only(live: Live, tokens: dict[str, str], officer: Party, channel: bytes) -> None:
