@@ -77,14 +77,13 @@ def tell_of(verified: Verified) -> None:
 
 
 def alert_rows(chronicle: Chronicle, verified: Verified) -> list[tuple[str, ...]]:
-    """A table of alerts, with a header."""
-    rows: list[tuple[str, ...]] = [
-        ("entry", "time", "what", "marking", "signed by", "channels", "people", "answers", "rungs")
-    ]
+    """A table of alerts, with a header: for how many people in how many channels, and how many answers stand beside it."""
+    rows: list[tuple[str, ...]] = [("entry", "time (UTC)", "what", "marking", "signed by", "for", "answers")]
     for one in chronicle.alerts.values():
-        what = one.fields.draft.type.name.lower() + (" (drill)" if one.fields.draft.exercise else "")
-        count = tuple(str(n) for n in (len(one.channels), len(one.people), one.answers, len(one.rungs)))
-        rows.append((str(one.index), iso(one.time), what, one.marking.label, standing(one, verified), *count))
+        what = one.fields.draft.type.name.lower().replace("_", "-") + (", drill" if one.fields.draft.exercise else "")
+        time = iso(one.time)[:16].replace("T", " ")
+        reach = f"{len(one.people)} in {len(one.channels)}"
+        rows.append((str(one.index), time, what, one.marking.label, standing(one, verified), reach, str(one.answers)))
     return rows
 
 

@@ -1,12 +1,17 @@
 """`outrider audit verify` as it is typed: exits, JSON Lines, pins, and what it says when it can't."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from clients.main import run
+from keys.tlog.checkpoint import TreeHead
+from keys.tlog.cosignature import Ed25519Cosigner
+from keys.tlog.note import Note, decode_base64
+from keys.tlog.policy import Group, TrustPolicy, Witness
 from tests.clients.auditor.logs import Book, honest
 from tests.keys.tlog.logs import flip
 
@@ -96,8 +101,51 @@ def test_saved_and_gone_on_from(home: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
+    ("names", "code", "outcome"),
+    [
+        pytest.param("one two", 0, "PASS", id="both have cosigned"),
+        pytest.param("one", 7, "UNCHECKED", id="one has, and two are asked for"),
+        pytest.param("", 7, "UNCHECKED", id="nobody has"),
+        pytest.param("one forged", 1, "FAIL", id="a line that does not hold"),
+    ],
+)
+def test_witnesses_of_a_policy(
+    names: str, code: int, outcome: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    witnesses = {name: Ed25519Cosigner.from_seed(f"{name}.test", name.ljust(32).encode()) for name in ("one", "two")}
+    group = Group("both", 2, ("one", "two"))
+    keys = tuple(Witness(name, witness.verifier_key) for name, witness in witnesses.items())
+    (home / "policy").write_bytes(TrustPolicy(witnesses=keys, groups=(group,), quorum="both").encode())
+    note = Note.decode((home / "log" / "checkpoint").read_bytes())
+    size, root = int(note.text.split("\n")[1]), decode_base64(note.text.split("\n")[2])
+    head = TreeHead(log().mission.log.name, size, root)
+    lines = [witnesses[name].cosign(head, 1_790_000_000) for name in names.split() if name in witnesses]
+    if "forged" in names:
+        lines.append(replace(witnesses["two"].cosign(head, 1_790_000_000), signature=bytes(72)))
+    (home / "log" / "checkpoint").write_bytes(note.with_signatures(lines).encode())
+    assert run(["--json", "audit", "verify", "log", "--key", "log.vkey", "--policy", "policy"]) == code
+    claims = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (claim,) = [one for one in claims if one.get("claim") == "cosignatures"]
+    assert claim["outcome"] == outcome
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_lines_fit_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run(["audit", "verify", "log", "--key", "log.vkey"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
+        pytest.param("audit verify log --key log.vkey --policy head", id="a policy that is none"),
+        pytest.param("audit verify head --key log.vkey", id="an archive that is none"),
+        pytest.param("audit export log --out x", id="an export of a log that nobody names"),
+        pytest.param("audit export log --key log.vkey --out x --channel abc", id="no channel"),
+        pytest.param("audit export log --key log.vkey --out x --entry 999", id="no such entry"),
         pytest.param("audit verify nowhere --key log.vkey", id="no such folder"),
         pytest.param("audit verify log --key nowhere", id="no such key"),
         pytest.param("audit verify log --key charter", id="a key that is none"),

@@ -93,6 +93,7 @@ def test_alerts_are_listed_with_who_signed(capsys: pytest.CaptureFixture[str]) -
     text = said("audit list log", capsys)
     assert "one, reviewed" in text
     assert "two people" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "shelter" not in text
 
 
