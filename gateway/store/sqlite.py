@@ -119,8 +119,8 @@ def migrate(path: Path) -> tuple[int, int]:
         return version, SCHEMA_VERSION
 
 
-def create(path: Path) -> None:
-    """Make a new, empty database. Only `outrider-gateway init` does.
+def create(path: Path, sync: Callable[[int], None] = os.fsync) -> None:
+    """Make a new, empty database. Only `outrider-gateway init` does. `sync` is there to be recorded.
 
     Raises:
         WrongStore: there is a file already.
@@ -137,7 +137,7 @@ def create(path: Path) -> None:
     path.chmod(0o600)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # until here a power cut leaves no database, and `init` is run again
+        sync(folder)  # until here a power cut leaves no database, and `init` is run again
     finally:
         os.close(folder)
 
