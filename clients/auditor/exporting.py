@@ -1,8 +1,9 @@
 """What goes into an archive: the whole log, or the part of it that a partner's auditor may see.
 
 A part has every tile, the entries of the channels named (their receipts and the control channel with them, or nothing of theirs
-could be judged), single entries, and the bodies that those name. Of all other entries it has the leaf hash, which tells nothing: each
-entry holds a random nonce.
+could be judged), single entries, and the bodies that those name, but none that tells of other channels: who an alert was for, whom its
+ladder wakes, what was disclosed or destroyed. Of all other entries it has the leaf hash, which tells nothing: each entry holds a
+random nonce. What a partner's auditor so learns beside the channels named: which certificates there are, by ids that are no names.
 
 The parts come in one order and hold no time of their own, so two exports of one log are the same bytes.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from clients.auditor.archive import Manifest, Part, entry_part, opening_part
 from clients.auditor.source import CHECKPOINT, LogSource
+from clients.auditor.verify.reading import NOT_IN_A_PART
 from keys.canonical import encode
 from keys.disclosure import Package
 from keys.envelope import PUBLISHED, Kind, read, read_entry
@@ -107,9 +109,10 @@ class Exporting:
         except Malformed:
             return
         path = f"body/{claimed.header.body_hash.hex()}"
-        if claimed.context.kind in PUBLISHED:
+        kind = claimed.context.kind
+        if kind in PUBLISHED and (self._chosen.whole or kind not in NOT_IN_A_PART):
             self._bodies[path] = b""
-        elif claimed.context.kind is Kind.RECEIPT and receipt:
+        elif kind is Kind.RECEIPT and receipt:
             self._bodies[path] = receipt
 
     def _resource(self, resource: Resource) -> Iterator[Part]:

@@ -19,7 +19,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients.auditor.verify.claims import OF_THE_ENTRIES, OF_THE_TREE, Cause, Claim, Findings, Outcome, Topic
+from clients.auditor.verify.claims import (
+    OF_THE_ENTRIES,
+    OF_THE_TREE,
+    OF_WHOLE_LOGS,
+    Cause,
+    Claim,
+    Findings,
+    Outcome,
+    Topic,
+)
 from clients.auditor.verify.export import Export, Part, check_form, check_openings
 from clients.auditor.verify.heads import (
     Fetch,
@@ -190,7 +199,7 @@ def _topics(asked: Asked) -> list[Topic]:
     export = asked.export
     made = {*OF_THE_TREE, *entries}
     if export is not None and not export.whole:
-        made.discard(Topic.ESCALATION)  # answers and ends may stand in channels that are not here
+        made -= OF_WHOLE_LOGS  # they may turn on channels that are not here
     made |= {
         topic
         for topic, there in (

@@ -81,6 +81,8 @@ WHERE_THERE_IS_ONE: Final = (
     Topic.OPENINGS,
 )
 """Claims that are made only where there is what they are about."""
+OF_WHOLE_LOGS: Final = frozenset({Topic.ESCALATION, Topic.DISCLOSURES, Topic.TOMBSTONES})
+"""Claims that no part of a log can bear out."""
 OF_THE_ENTRIES: Final = tuple(t for t in Topic if t not in (*OF_THE_TREE, *WHERE_THERE_IS_ONE))
 
 MEANING: Final = {

@@ -38,6 +38,20 @@ from keys.tlog.note import NoteVerifier
 BY_THE_GATEWAY = frozenset(
     {Kind.CHARTER, Kind.GATEWAY_ACT, Kind.FILLER, Kind.ESCALATION, Kind.REFUSED_ATTEMPT, Kind.AUDITOR_READ}
 )
+NOT_IN_A_PART = frozenset(
+    {
+        Kind.APPROVAL,
+        Kind.JUMP,
+        Kind.ESCALATION,
+        Kind.REFUSED_ATTEMPT,
+        Kind.WITHHELD,
+        Kind.AUDITOR_READ,
+        Kind.TOMBSTONE,
+        Kind.DESTRUCTION,
+        *DISCLOSURES,
+    }
+)
+"""In the control channel: bodies that tell of channels whose entries a part of the log does not have. They are not in it either."""
 CHECKED_AT_ONCE = frozenset({Kind.CHANNEL_CREATED, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT, Kind.APPROVAL})
 """In channels: what others act on. Certificates and lists are checked where they are judged."""
 
@@ -138,6 +152,8 @@ class Reading:
             return
         keys = self._keys_of(placed)
         self.chains.take(placed, keys)
+        if self.in_part and kind in NOT_IN_A_PART:
+            return
         if kind is Kind.CERTIFICATE:
             self.certificates.approve(placed)
         elif kind is Kind.REVOCATION_LIST:
@@ -177,6 +193,8 @@ class Reading:
             return
         at_once = kind is not Kind.FILLER  # those are many, and the chain vouches for them
         self.chains.take(placed, (charter.policy.gateway_key,), Topic.GATEWAY, at_once=at_once)
+        if self.in_part and kind in NOT_IN_A_PART:
+            return
         if kind in (Kind.GATEWAY_ACT, Kind.AUDITOR_READ):
             self._act(placed)
         elif kind is Kind.TOMBSTONE:

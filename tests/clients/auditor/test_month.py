@@ -192,6 +192,7 @@ def test_a_month(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = ArchiveSource(desk / "part.outrider")
     assert month.sent not in part.export.entries
     assert month.first in part.export.entries
+    assert month.made.draft.alert not in (desk / "part.outrider").read_bytes()  # nor who else was warned
 
     # 15: a second auditor finds the same, byte by byte
     for who in ("gita", "hostpol"):
