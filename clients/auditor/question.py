@@ -25,6 +25,7 @@ from clients.auditor.verify.watching import Watch
 from clients.shell import profile, read_bytes, read_text, tell
 from keys.charter import NOTE_LIMIT, Charter, reopen
 from keys.errors import CharterRefused
+from keys.evidence import MAGIC
 from keys.tlog.errors import TlogError
 from keys.tlog.note import MAX_NOTE, NoteVerifier
 from keys.tlog.policy import MAX_POLICY, TrustPolicy
@@ -111,10 +112,18 @@ def source_of(source: str, charter: Charter | None, token_file: Path | None, ca:
         return FolderSource(path)
     try:
         if path.is_file():
+            if is_evidence(path):
+                raise click.UsageError(f"{source} is a file of evidence: outrider audit evidence {source}")
             return ArchiveSource(path)
     except NoArchive as error:
         raise click.UsageError(f"{source} is no archive that can be read: {error}") from None
     raise click.UsageError(f"{source} is neither a folder, an archive nor the URL of a log")
+
+
+def is_evidence(path: Path) -> bool:
+    """Whether a file says that it is one of evidence (`keys.evidence`)."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def charter_of(file: Path | None) -> Charter | None:

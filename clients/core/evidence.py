@@ -49,7 +49,7 @@ def remember(turn: Turn, size: int, root: bytes, note: bytes) -> None:
     known = head_at(turn.draft, size)
     if known is None or not known.note:
         records.HEADS.put(turn.draft, _size(size), Head(root, note))
-    kept = [key for key, _ in records.HEADS.scan(turn.draft)]
+    kept = [key for key, _ in turn.draft.scan(records.HEADS.name, b"", b"")]  # keys alone: nothing is read
     for key in kept[:-HEADS_KEPT]:
         records.HEADS.delete(turn.draft, key)
 

@@ -19,7 +19,7 @@ from clients.core import evidence, outbox, proof, records
 from clients.core.content import SeenLog, encode_content
 from clients.core.errands import Errand
 from clients.core.outbox import Kept
-from clients.core.records import AlarmKind, Counter, Head, Item, SeenBy
+from clients.core.records import AlarmKind, Charge, Counter, Head, Item, SeenBy
 from clients.core.session import Session
 from clients.core.turn import HOUR, Turn
 from gateway import wire
@@ -44,7 +44,7 @@ def compare(turn: Turn, channel: bytes, device: bytes, size: int, root: bytes, n
         if known.root != root:
             _differs(turn, channel, device, size, known, note)
         return
-    if proof.held(turn.draft, turn.charter) is None or size == 0:
+    if records.CHECKPOINT.get(turn.draft) is None or size == 0:
         return
     before = records.SEEN.get(turn.draft, device)
     if before is None or note or not before.note:
@@ -108,17 +108,21 @@ def shown(turn: Turn, channel: bytes, device: bytes, note: bytes) -> None:
 
 def ask(s: Session, turn: Turn) -> None:
     """Have one thing that others saw proved, together with a step of this device's own; and what makes a charge whole."""
-    held = proof.held(turn.draft, turn.charter)
-    if held is None or not s.listed or s.narrow:
+    if not s.listed or s.narrow:
         return
-    _give_up(s, turn)
+    waiting = [seen for seen in list(records.SEEN.scan(turn.draft)) if not _given_up(s, turn, *seen)]
     if turn.now < s.gossip_at or s.errands.covers("prove", b"") or s.errands.covers("gossip", b""):
+        return
+    charges = list(records.CHARGES.scan(turn.draft))
+    if s.looked and not waiting and not charges:
+        return
+    held = proof.held(turn.draft, turn.charter)
+    if held is None:
         return
     if not s.looked:  # one look at the newest log a session: whether it has grown from where this device was
         s.looked = s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, []))
         return
-    pursue(s, turn, held)
-    waiting = list(records.SEEN.scan(turn.draft))
+    pursue(s, turn, held, charges)
     waiting = [one for one in waiting if one[0] > s.gossip_last] or waiting  # in turns
     for device, seen in waiting[:1]:  # both questions at once, so that both answers end at one checkpoint
         if s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, [])):
@@ -126,9 +130,9 @@ def ask(s: Session, turn: Turn) -> None:
             s.gossip_asked, s.gossip_at, s.gossip_last = turn.now, turn.now + EVERY, device
 
 
-def pursue(s: Session, turn: Turn, held: Checkpoint) -> None:
+def pursue(s: Session, turn: Turn, held: Checkpoint, charges: Sequence[tuple[bytes, Charge]]) -> None:
     """Ask for what makes a charge whole. The leaf hash at an index is the first hash on its neighbour's way up."""
-    for key, charged in records.CHARGES.scan(turn.draft):
+    for key, charged in charges:
         index = int.from_bytes(key, "big")
         wanted = [index] if charged.entry else [index, index ^ 1]
         if max(wanted) < held.size:
@@ -137,13 +141,15 @@ def pursue(s: Session, turn: Turn, held: Checkpoint) -> None:
             return
 
 
-def _give_up(s: Session, turn: Turn) -> None:
-    silent = s.errands.covers("gossip", b"") and turn.now > s.gossip_asked + PATIENCE
-    for device, seen in list(records.SEEN.scan(turn.draft)):
-        if seen.tries >= TRIES or (silent and s.errands.covers("gossip", device)):
-            records.SEEN.delete(turn.draft, device)
-            what = f"has seen a log of {seen.size} entries, which the gateway does not prove"
-            suspicion(turn, seen.channel, device, seen.size, what)
+def _given_up(s: Session, turn: Turn, device: bytes, seen: SeenBy) -> bool:
+    """Whether the gateway has had its time to prove what a device saw."""
+    silent = s.errands.covers("gossip", device) and turn.now > s.gossip_asked + PATIENCE
+    if seen.tries < TRIES and not silent:
+        return False
+    records.SEEN.delete(turn.draft, device)
+    what = f"has seen a log of {seen.size} entries, which the gateway does not prove"
+    suspicion(turn, seen.channel, device, seen.size, what)
+    return True
 
 
 def answered(turn: Turn, errand: Errand, frame: wire.Proven) -> None:

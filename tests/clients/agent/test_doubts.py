@@ -90,8 +90,10 @@ def test_the_file_needs_nothing_of_the_profile(
     assert [str(one) for one in (tmp_path / "out").iterdir()] == [file]
     assert run(["audit", "evidence", file, "--profile", str(tmp_path)]) == 0
     page = capsys.readouterr().out
-    assert "PASS  forked: the log's key signed a tree of 17 entries" in page
     assert max(map(len, page.splitlines())) <= 80
+    assert "PASS  forked: the log's key signed a tree of 17 entries" in page
+    assert run(["audit", "verify", file, "--profile", str(tmp_path)]) == 2
+    assert f"outrider audit evidence {file}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
