@@ -153,7 +153,7 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
         return False
     if state.halted:
         return item.kind in (Kind.COMMIT_REFUSED, Kind.RECEIPT)
-    if evidence.forked(turn.draft, turn.charter) and item.kind not in evidence.STILL and not gossip.is_shown(item):
+    if evidence.halts(turn.draft, turn.charter, state, item.kind) and not gossip.is_shown(item):
         return False
     if item.kind is Kind.RECEIPT:
         return True

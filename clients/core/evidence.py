@@ -13,12 +13,13 @@ from typing import Final
 
 from clients.core import records
 from clients.core.ledger import View
-from clients.core.records import AlarmKind, Charge, Head, Note
+from clients.core.records import AlarmKind, Channel, Charge, Head, Note
 from clients.core.turn import Turn
 from gateway.wire import Proven
 from keys import evidence as files
 from keys.charter import Charter
 from keys.envelope import Kind
+from keys.policy import DESK
 from keys.tlog.checkpoint import Checkpoint
 from keys.tlog.errors import TlogError
 from keys.tlog.merkle import check_inclusion
@@ -63,6 +64,12 @@ def forked(view: View, charter: Charter) -> str:
     """Why nothing goes on under this log; empty where it has not been convicted."""
     found = records.FORKED.get(view, charter.policy.log_origin.encode())
     return "" if found is None else "the log's key has signed two logs: evidence is kept, ask your security officer"
+
+
+def halts(view: View, charter: Charter, state: Channel, kind: Kind) -> bool:
+    """Whether a log that was convicted keeps this back. What can't wait goes out, and officers go on among themselves: alerts by two
+    are agreed there."""
+    return kind not in STILL and state.channel_class != DESK and bool(forked(view, charter))
 
 
 def convict(turn: Turn, one: bytes, other: bytes, path: Sequence[bytes] = ()) -> bool:

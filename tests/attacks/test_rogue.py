@@ -32,7 +32,7 @@ from keys.envelope import Kind, Precedence
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
 from tests.attacks.rogue import Findings, Rogue
-from tests.clients.alarms import alone, desk, document
+from tests.clients.alarms import alone, by_two, desk, document
 from tests.clients.relay import Party, World
 from tests.clients.talk import say, see, texts
 from tests.restored import restored
@@ -165,6 +165,10 @@ def test_attack_14_a_second_history_for_one_client(tmp_path: Path) -> None:
         assert judged(proof, tmp_path)["kind"] == "fork"
         with pytest.raises(conversation.NotNow, match="halted"):
             say(party, s.channel, "more")
+    s.until("fork for one client", (s.chen, AlarmKind.FORKED), most=10 * MINUTE)
+    root = by_two(s.chen, s.dara, s.alerts)  # the desk goes on, since alerts by two are agreed there
+    s.settle()
+    assert records.ALERTS.get(s.ana.ledger, root) is not None
 
 
 def _header(party: Party, item: bytes) -> bytes:
