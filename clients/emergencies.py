@@ -57,7 +57,7 @@ def emergency_lines(one: EmergencyView) -> list[str]:
     if not one.mine:
         lines += [] if one.answered else [f"    you have it in hand: outrider ack {short(one.root)}"]
     if one.asked:
-        lines.append(f"    its end is asked for since {iso(one.asked)}, and waits for a second person")
+        lines.append(f"    its end was asked for at {iso(one.asked)}: it waits for a second person")
         if one.word:
             lines.append(f"    the word was {one.word}{_advice(one.word)}")
         if not one.mine:

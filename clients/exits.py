@@ -25,7 +25,7 @@ from clients import vault
 from clients.core import errors
 from clients.core.cap import CapRefused
 from clients.core.text import visible_lines
-from clients.shell import SCHEMA, Asked, profile
+from clients.shell import SCHEMA, Asked, profile, tell
 from keys import errors as keys
 from keys.tlog.errors import TlogError
 
@@ -86,7 +86,7 @@ def ended(error: BaseException, asked: Asked) -> int:
         )
     else:
         for line in visible_lines(f"outrider: {message or type(error).__name__}"):
-            click.echo(line, err=True)
+            tell(line)
         _usage_hint(error)
     return code
 

@@ -12,7 +12,9 @@ called, so `outrider --version` and `--help` start without keys, vault or networ
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -307,8 +309,14 @@ def show(value: Mapping[str, object], *lines: str) -> None:
 
 
 def tell(line: str) -> None:
-    """Progress, for people, on stderr."""
-    click.echo(line, err=True)
+    """Progress and errors, for people, on stderr: a sentence longer than the screen is broken between words there."""
+    for part in _folded(line) if sys.stderr.isatty() else [line]:
+        click.echo(part, err=True)
+
+
+def _folded(line: str) -> list[str]:
+    width = max(40, min(100, shutil.get_terminal_size((80, 24)).columns - 1))
+    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [line]
 
 
 def table(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -18,7 +18,7 @@ from clients.core.receipts import covers
 from clients.core.records import Message, Move
 from keys.alert import AlertType, Signing, root_words
 from keys.authority import read_card
-from keys.emergency import read_stand_down
+from keys.emergency import Plan, read_stand_down
 from keys.envelope import Kind, Marking, Precedence
 from keys.errors import KeysError
 
@@ -294,9 +294,9 @@ def emergency_text(view: View, message: Message, channel: bytes, *, turn_now: in
     last = max(mine, key=lambda m: m.placed, default=None)
     if last is None:
         return "answered the challenge"
-    at, due = last.said[-1]
+    at, due = next(((at, due) for at, due in last.said if at in (message.placed, message.time)), last.said[-1])
     late = at - due - last.grace * 1000
-    following = emergencies.awaited(last)
+    following = Plan(last.due, last.grace).next(at)
     then = f", next {clock(following)}" if following else ", the last one"
     return f"checked in{f' LATE, due {clock(due)}' if late > 0 else ''}{then}"
 

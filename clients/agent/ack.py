@@ -52,7 +52,7 @@ def _said(alert: AlertView | None, root: bytes, choice: int, *, kept: bool) -> l
     choices = " / ".join(visible(text) for text in offered.values())
     if not offered:
         return [head]
-    asked = "It asks for a choice; until you make one you count as silent, and are reminded:"
+    asked = "It asks for a choice: until then you count as silent."
     return [f"{'KEPT' if kept else 'SEEN'} {short(root)}. {asked}", f"  outrider ack {short(root)} {choices}"]
 
 

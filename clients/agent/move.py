@@ -70,6 +70,8 @@ def start(
 
 def _file(plan: Path) -> tuple[str, int | None, int | None, list[str]]:
     """Route, every, grace (ms) and the names of the legs."""
+    if not plan.exists():
+        raise click.UsageError(f"no file {plan} with a plan; without one: --every 15m --legs 5 --route {plan.name}")
     try:
         told = tomllib.loads(read_text(plan))
         unknown = set(told) - KEYS

@@ -173,11 +173,19 @@ def end(person: str, word_file: Path | None, unchecked: bool, yes: bool, timeout
         run(station.sync(timeout))
         if person:
             return _confirm(station, person, timeout, unchecked=unchecked, yes=yes)
+        if not any(one.mine and not one.ended for one in station.emergencies()):
+            raise NotNow(f"you have called for no help that goes on{_others(station)}")
         items = station.ask_end(word(word_file))
         report = run(station.sync(timeout))
         kept = [d for d in map(station.delivery, items) if not d.seq]
     show({"state": "kept" if kept else "asked"}, "waiting for a second person: the SOS goes on until then")
     return not_reached(report.error, "it is kept, and goes next time") if kept else 0
+
+
+def _others(station: Station) -> str:
+    """Whose end could be confirmed instead."""
+    named = [f"outrider sos end {short(one.root)}" for one in station.emergencies() if not one.ended and not one.mine]
+    return f"; to confirm another's end: {named[0]}" if named else ""
 
 
 def word(file: Path | None) -> str:

@@ -80,9 +80,7 @@ def list_alerts(timeout: float) -> None:
     above = forced_lines + [line for e in emergencies for line in emergency_lines(e)]
     above += [x for m in moves for x in move_lines(m)]
     for who, at, what in tried:
-        above += preview.wrapped(
-            f"{iso(at)[5:16].replace('T', ' ')}  REFUSED by {who}'s own device: ", f"{who} tried {what}"
-        )
+        above += preview.wrapped(f"{iso(at)[5:16].replace('T', ' ')}  REFUSED by the device: ", f"{who} tried {what}")
     for line in above:
         click.echo(line)
     rows = [(short(w.root), _kind(w.type, exercise=w.exercise), _waits(w), alert_headline(w.cap)) for w in waiting]

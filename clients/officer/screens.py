@@ -93,27 +93,27 @@ def _name(row: Row) -> str:
 
 def ladder_lines(station: Station, board: Board) -> list[str]:
     """The rungs fired, and what comes next as far as it can be known here."""
-    found = []
+    found: list[tuple[int, list[str]]] = []
     for time, fired in board.fired:
         people = ", ".join(person_name(station, p) for p in fired.people) or "everybody silent"
         road = "on their devices" if fired.road == APP else f"by {fired.road}"
         missed = f", {fired.unreached} without a way" if fired.unreached else ""
-        found.append(
-            f"  {iso(time)[11:19]} rung {fired.rung + 1} ({WHY[fired.why]}): {people}, {road}; {fired.woken} woken{missed}"
-        )
+        said = f"{people}, {road}; {fired.woken} woken{missed}"
+        found.append((time, wrapped(f"  {iso(time)[11:19]} rung {fired.rung + 1} ({WHY[fired.why]}): ", said)))
     for time, by, jump in board.resent:
         people = ", ".join(person_name(station, p) for p in jump.people) or "everybody silent"
         who = visible_name(station.name(by)) or short(by)
-        found += wrapped(f"  {iso(time)[11:19]} brought again by ", f"{who}: {people}, on their devices")
+        found.append((time, wrapped(f"  {iso(time)[11:19]} brought again by ", f"{who}: {people}, on their devices")))
+    lines = [line for _, said_then in sorted(found, key=lambda one: one[0]) for line in said_then]
     if board.ladder is None or board.alert.how or not board.silent:
-        return found
+        return lines
     following = board.fired[-1][1].rung + 1 if board.fired else 0
     rung = board.ladder.rung(following)
     if rung is not None:
-        found.append(
+        lines.append(
             f"  next: rung {following + 1}, {duration(rung.after)} after {'the last' if board.fired else 'the alert'}"
         )
-    return found
+    return lines
 
 
 def person_name(station: Station, person: bytes) -> str:

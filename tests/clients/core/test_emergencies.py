@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clients import views
 from clients.core import alerts, calling, conversation, emergencies, records
 from clients.core.content import NoDuress, Position, SosContent, encode_content, read_content
 from clients.core.errors import NotAllowed, NotNow
@@ -381,6 +382,23 @@ def test_no_plan_goes_to_talk_or_backwards() -> None:
     for channel, due in ((talk, [s.world.now + MINUTE]), (s.channel, [s.world.now + 1, s.world.now])):
         with pytest.raises(NotAllowed):
             s.ayo.act(lambda work, c=channel, d=due: calling.start(work, c, d, 300, "", []))
+
+
+def test_each_check_in_is_shown_as_it_was() -> None:
+    """What was in time stays so, whatever came late after it."""
+    s = scene()
+    start(s, 15, 30, 45)
+    check_in(s)
+    s.world.later(21 * MINUTE)
+    check_in(s)
+
+    def told(work: Any) -> list[str]:
+        found = [(k, m) for k, m in records.MESSAGES.scan(work.turn.draft, s.channel) if m.kind is Kind.CHECK_IN]
+        return [views.emergency_text(work.turn.draft, m, s.channel, turn_now=work.turn.now) for _, m in sorted(found)]
+
+    first, second = s.bea.act(told)
+    assert "LATE" not in first
+    assert "LATE" in second
 
 
 def test_a_check_in_that_is_missed_is_seen_whatever_the_gateway_says() -> None:
