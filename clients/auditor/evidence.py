@@ -65,8 +65,13 @@ def _page(
     if found is not None and charter is not None:
         policy = charter.policy
         yield from wrap(f"{found.kind.name} against {visible(policy.mission)}, log {visible(policy.log_origin)}", WIDTH)
-        known = "named by the charter from outside too" if outside is not None else "as the charter in the file has it"
-        yield from wrap(f"log key {visible(policy.log_key)}, {known}", WIDTH)
+        known = (
+            "the charter from outside names it too"
+            if outside is not None
+            else "compare that charter with the mission's"
+        )
+        yield from wrap(f"log key {visible(policy.log_key)}", WIDTH)
+        yield from wrap(f"by charter {charter.hash.hex()}, version {policy.version}: {known}", WIDTH)
     for one in said:
         place = "" if one.index is None else f"entry {one.index}: "
         yield from wrap(f"PASS  {one.cause}: {place}{visible(one.rule)}", WIDTH, subsequent_indent=" " * 6)
@@ -84,6 +89,7 @@ def _object(
         "mission": None if charter is None else charter.policy.mission,
         "origin": None if charter is None else charter.policy.log_origin,
         "log_key": None if charter is None else charter.policy.log_key,
+        "charter": None if charter is None else charter.hash.hex(),
         "charter_from_outside": outside is not None,
         "says": [{"cause": one.cause, "index": one.index, "rule": one.rule} for one in said],
         "why": why,
