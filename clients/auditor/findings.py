@@ -1,6 +1,7 @@
 """What an audit found, as one JSON value: the same bytes for everybody who checks the same log against the same things.
 
-It holds no time of the check, no path and no name of who checked; the signature beside it says who. Everything in it follows from the
+It holds no time of the check, no path and no name of who checked, and is the same for a folder and for an archive of all of it; the
+signature beside it says who. Everything in it follows from the
 log, the head, the charter and this program's version, so two auditors compare their findings by comparing files.
 """
 
@@ -14,7 +15,7 @@ from typing import Final
 from clients.auditor.checks import QUESTIONS, answer, enrolment_object, worst
 from clients.auditor.chronicle import HOUR, Chronicle
 from clients.auditor.looking import alert_object
-from clients.auditor.verify import Asked, Verified
+from clients.auditor.verify import Asked, Outcome, Topic, Verified
 from clients.moments import iso
 
 SCHEMA: Final = 1
@@ -54,6 +55,7 @@ def findings(chronicle: Chronicle, verified: Verified, asked: Asked) -> Finding:
                 "cause": claim.cause,
             }
             for claim in verified.claims
+            if claim.claim is not Topic.ARCHIVE or claim.outcome is not Outcome.PASS  # a whole one is the log
         ],
         "checks": {question: worst(answer(question, verified)) for question in QUESTIONS},
         "kinds": {kind.name.lower(): count for kind, count in sorted(chronicle.kinds.items())},

@@ -62,6 +62,7 @@ def page(found: Findings) -> bytes:
     verdict = found["verdict"]
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Audit of {_(log['origin'])}: {_(verdict)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
         f"<h1>Audit of {_(log['origin'])}</h1>",

@@ -19,6 +19,7 @@ from keys.charter import sign, succeed
 from keys.credential import issue_device
 from keys.envelope import (
     NOTHING,
+    PUBLISHED,
     Context,
     Entry,
     Envelope,
@@ -28,15 +29,18 @@ from keys.envelope import (
     Precedence,
     application_data,
     franking_tag,
+    read,
     read_entry,
     rolling,
     seal,
 )
+from keys.errors import Malformed
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
 from keys.mls import Add, Credential, Extension, Group, KeyPackage, PendingCommit, Proposal, Remove, cipher_suite
 from keys.mls.keypackages import KeyPackageSecrets, new_key_package
 from keys.mls.leaves import new_capabilities
 from keys.policy import Policy, render
+from keys.receipts import receipt_files
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
 from keys.tlog.entry import encode_bundle
@@ -370,6 +374,21 @@ class Book:
             files[bundle.path] = encode_bundle(self.leaves[bundle.start : bundle.start + bundle.width])
         files["checkpoint"] = self.head()
         return Files({**files, **self.bodies})
+
+    def published(self) -> Files:
+        """The same folder as a gateway keeps it: no body that is not published, and receipts in their bundles."""
+        files, receipts = dict(self.files().files), dict[int, bytes]()
+        for index, leaf in enumerate(self.leaves):
+            try:
+                claimed = read(read_entry(leaf).envelope)
+            except Malformed:  # a leaf that a test has broken
+                continue
+            name = f"body/{claimed.header.body_hash.hex()}"
+            if claimed.context.kind is Kind.RECEIPT:
+                receipts[index] = self.bodies[name]
+            if claimed.context.kind not in PUBLISHED:
+                files.pop(name, None)
+        return Files(files | dict(receipt_files(receipts, 0, len(self.leaves))))
 
     def entry(self, index: int) -> Entry:
         return read_entry(self.leaves[index])

@@ -28,16 +28,15 @@ from clients.auditor.verify import (
 from keys.body import Range, Receipt
 from keys.canonical import encode
 from keys.disclosure import Package
-from keys.envelope import Kind, Marking, read, read_entry
+from keys.envelope import Kind, Marking, read_entry
 from keys.identity import ChannelId, receipt_stream
-from keys.receipts import receipt_files
 from keys.tlog.checkpoint import verify_checkpoint
 from keys.tlog.edge import Edge
 from keys.tlog.errors import NotFound
 from keys.tlog.note import Note
 from keys.tlog.proof import prove
 from keys.tlog.reader import LogReader
-from tests.clients.auditor.logs import Book, Files
+from tests.clients.auditor.logs import Files
 from tests.clients.auditor.test_content import Scene
 from tests.keys.tlog.logs import flip
 
@@ -55,27 +54,13 @@ def talk() -> Scene:
     stream = receipt_stream(ChannelId(scene.channel))
     scene.receipt = scene.chen.say(Kind.RECEIPT, stream, body, heard=heard)  # type: ignore[attr-defined]
     scene.other = other  # type: ignore[attr-defined]
-    scene.receipts = {scene.receipt: body}  # type: ignore[attr-defined]
     scene.opened = scene.bea.message(scene.channel, b"by the fountain", salt=b"s" * 16)  # type: ignore[attr-defined]
     return scene
 
 
 @cache
 def files() -> Files:
-    scene = talk()
-    found = scene.book.files().files
-    for path in list(found):  # as a gateway publishes them: no message, and receipts in their bundles
-        if path.startswith("body/") and not _published(scene.book, path):
-            del found[path]
-    found |= dict(receipt_files(scene.receipts, 0, len(scene.book.leaves)))  # type: ignore[attr-defined]
-    return Files(found)
-
-
-def _published(book: Book, path: str) -> bool:
-    from keys.envelope import PUBLISHED
-
-    claims = [read(read_entry(leaf).envelope) for leaf in book.leaves]
-    return any(c.context.kind in PUBLISHED and c.header.body_hash.hex() == path[5:] for c in claims)
+    return talk().book.published()
 
 
 def keys() -> Any:

@@ -68,7 +68,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "profile").mkdir()
-    log().files().write(tmp_path / "log")
+    log().published().write(tmp_path / "log")
     (tmp_path / "charter").write_bytes(log().charter.note)
     (tmp_path / "head").write_bytes(log().head())
     return tmp_path
@@ -168,7 +168,7 @@ def test_what_an_unsound_log_tells_is_told_with_a_warning(home: Path, capsys: py
 def test_two_auditors_find_the_same(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (one,) = objects("audit report log --head head --out one --signer a.key", capsys)
     said("audit export log --out archive", capsys)
-    (two,) = objects("audit report log --head head --out two --signer b.key", capsys)
+    (two,) = objects("audit report archive --head head --out two --signer b.key", capsys)
     assert one["verdict"] == two["verdict"] == "WHOLE"
     for name in ("report.json", "report.html"):
         assert (home / "one" / name).read_bytes() == (home / "two" / name).read_bytes()

@@ -21,11 +21,10 @@ from clients.main import run
 from keys.body import Range, Receipt, Review
 from keys.canonical import encode
 from keys.disclosure import Request, Vote
-from keys.envelope import PUBLISHED, Kind, Marking, read, read_entry
+from keys.envelope import Kind, Marking, read
 from keys.identity import ChannelId, receipt_stream
-from keys.receipts import receipt_files
 from keys.sealing import Sealed
-from tests.clients.auditor.logs import HOUR, Files, Party
+from tests.clients.auditor.logs import HOUR, Party
 from tests.clients.auditor.test_escalations import Ladders
 from tests.keys.tlog.logs import flip
 from tests.restored import restored
@@ -38,7 +37,6 @@ class Month(Ladders):
 
     def __init__(self) -> None:
         super().__init__()
-        self.receipts: dict[int, bytes] = {}
         self.wait(120)
         self.fire(0)
         self.ack(self.bea)
@@ -72,9 +70,7 @@ class Month(Ladders):
         heard = self.book.heard(channel)
         ranges = changes.pop("ranges", [Range(1, heard.seq, heard.rolling)])
         body = encode(Receipt(channel, ranges, ranges, [], None))
-        index = by.say(Kind.RECEIPT, receipt_stream(ChannelId(channel)), body, heard=heard)
-        self.receipts[index] = body
-        return index
+        return by.say(Kind.RECEIPT, receipt_stream(ChannelId(channel)), body, heard=heard)
 
     def disclosed(self) -> None:
         """Gita asked for Ayo's first message, and one of two agreed: steps 9 and 10 as the log has them."""
@@ -92,18 +88,6 @@ class Month(Ladders):
         request = sha256(self.book.entry(at).header).digest()
         vote = Vote(self.dara.device.certified.hash, request, True)  # type: ignore[union-attr]
         self.dara.say(Kind.DISCLOSURE_VOTE, self.book.control, encode(vote))
-
-    def published(self) -> dict[str, bytes]:
-        """The folder as a gateway keeps it: no body that is not published, and receipts in their bundles."""
-        files = dict(self.book.files().files)
-        for leaf in self.book.leaves:
-            try:
-                claimed = read(read_entry(leaf).envelope)
-            except Exception:
-                continue
-            if claimed.context.kind not in PUBLISHED:
-                files.pop(f"body/{claimed.header.body_hash.hex()}", None)
-        return files | dict(receipt_files(self.receipts, 0, len(self.book.leaves)))
 
 
 @restored
@@ -123,7 +107,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def put(month: Month, desk: Path, name: str = "log") -> None:
     """What Farid's gateway has on its disk, and beside it what Gita has from elsewhere."""
-    Files(month.published()).write(desk / name)
+    month.book.published().write(desk / name)
     (desk / "charter").write_bytes(month.book.charter.note)
 
 

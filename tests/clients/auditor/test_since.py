@@ -184,11 +184,11 @@ def test_a_vote_on_a_request_of_before() -> None:
 def test_a_state_is_the_same_however_it_was_come_to() -> None:
     month = october()
     book, size = month.book, len(month.book.leaves)
-    files = Files(month.published())
+    files = book.published()
     whole = check(book, files=files).state
     leaves = book.leaves
     book.leaves = leaves[: month.reviewed]
-    first = check(book, files=Files(month.published())).state
+    first = check(book, files=book.published()).state
     book.leaves = leaves
     assert len(leaves) == size
     assert check(book, first, files=files).state == whole
