@@ -34,10 +34,8 @@ _PLACING: Final = 80  # bytes of a delivery's channel, place and framing at most
 K = TypeVar("K")
 V = TypeVar("V")
 
-SLICE: Final = 0.003  # s that the task holds the loop at once
-WRITES: Final = (
-    256  # frames written in a slice: the loop hands them to the system when the slice is over, some 8 us each
-)
+SLICE: Final = 0.002  # s that the task holds the loop at once
+WRITES: Final = 96  # frames written in a slice: the system is handed them after it, some 8 us each
 AT_ONCE: Final = 32  # sessions between two looks at the clock
 BURST: Final = 64  # deliveries to one session before the next one has its turn
 TOGETHER: Final = 60 * 1024  # bytes of deliveries in one frame
@@ -205,9 +203,9 @@ class Hub:
             going = feed.pass_on(stored) if peer.writable else Going.NOT
             if going:
                 if going is Going.WHOLE:
-                    peer.push(whole := whole or deliver_frame(stored, body=True))
+                    peer.pass_on(whole := whole or deliver_frame(stored, body=True))
                 else:
-                    peer.push(bare := bare or deliver_frame(stored, body=False))
+                    peer.pass_on(bare := bare or deliver_frame(stored, body=False))
                 peer.newest = index
                 self._written += 1
                 sent += 1

@@ -405,6 +405,13 @@ class Conversation:
         if self._unsent_bytes >= AT_ONCE:  # so that the transport knows how much waits
             self.flush()
 
+    def pass_on(self, framed: bytes) -> None:
+        """As `push`, at once where nothing else is due: what goes to everybody has no company."""
+        if self._unsent:
+            self.push(framed)
+        else:
+            self._transport.write(framed)
+
     def flush(self) -> None:
         """Write what is due."""
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
