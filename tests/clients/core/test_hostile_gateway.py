@@ -6,6 +6,7 @@ The lie stands in each test, as what the victim is really sent in place of an ho
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -705,7 +706,10 @@ def test_what_another_device_has_seen_of_the_log(size: int, sound: bool) -> None
 
 
 def _doubted(
-    scene: Scene, answer: Lie | None = None, ask: Callable[[wire.Prove], list[wire.FromDevice]] | None = None
+    scene: Scene,
+    answer: Lie | None = None,
+    ask: Callable[[wire.Prove], list[wire.FromDevice]] | None = None,
+    patience: int = 300,
 ) -> int:
     """Ana has seen what the gateway does not prove to Ben as it should; the seconds until he doubts."""
     size = next(n for n in range(5, 100) if head_at(scene.ben.ledger, n) is None)
@@ -726,7 +730,7 @@ def _doubted(
         scene.lie(answer)
     seen = Receipt(scene.channel, [], [], [], Seen(size, edge.root))
     scene.ben.act(lambda work: receipts.take(work.turn, seen, scene.ana.id, scene.world.now))
-    for second in range(300):
+    for second in range(patience):
         scene.world.run()
         if scene.alarms(AlarmKind.SUSPICION):
             return second
@@ -766,6 +770,37 @@ def test_the_gateway_denies_what_another_saw() -> None:
         return [frame]
 
     assert _doubted(scene, deny, note) <= 20
+
+
+@pytest.mark.parametrize(
+    ("signed", "alarm", "proofs"),
+    [
+        pytest.param(True, AlarmKind.FORKED, 1, id="by the log's key: that is a fork"),
+        pytest.param(False, AlarmKind.FORGED, 0, id="by another"),
+    ],
+)
+def test_the_answer_is_about_another_tree_of_that_size(signed: bool, alarm: AlarmKind, proofs: int) -> None:
+    """The one question is answered by the log that Ben knows, the other by what Ana was shown."""
+    scene = opened()
+    asked: set[int] = set()
+
+    def other(frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if isinstance(frame, wire.Proven) and frame.id in asked:
+            head = TreeHead(scene.world.mission.policy.log_origin, len(scene.relay.leaves), bytes(32))
+            key = scene.world.mission.log if signed else Mission(2).log
+            return [replace(frame, checkpoint=sign_checkpoint(head, [key]).encode())]
+        return [frame]
+
+    def note(frame: wire.Prove) -> list[wire.FromDevice]:
+        asked.add(frame.id)
+        return [frame]
+
+    with contextlib.suppress(AssertionError):
+        _doubted(scene, other, note, patience=30)
+    assert scene.alarms(alarm)
+    assert len(kept(scene.ben)) == proofs
+    for found in kept(scene.ben):
+        assert check_fork(found, scene.world.mission.charter)
 
 
 def test_a_checkpoint_that_the_log_never_signed_is_shown() -> None:
