@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log chaos bench bench-mls bench-audit flips clean
+.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log chaos bench bench-mls bench-audit flips fuzz clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +58,10 @@ tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 
 interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with other MLS implementations, by hand; needs node 20 and npm
 	$(BIN)/python -m tests.interop
+
+fuzz: $(VENV)/test          ## libFuzzer over every decoder, SECONDS=60 each, by hand; TARGETS= for some; finds go to tests/fuzz/found
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),60)
 
 interop-log: $(VENV)/test   ## one of our logs, verified by golang.org/x/mod, by hand; needs go (and Debian's golang-golang-x-mod-dev, or a network)
 	$(BIN)/python -m tests.interop.tlog
