@@ -37,9 +37,9 @@ class Clock:
 
     def now(self) -> int:
         """As late as the wall clock says, and at least as late as the time that has passed since it was asked last."""
-        at = self._monotonic()
-        self._last = max(self._wall(), self._last + int((at - self._at) * 1000))
-        self._at = at
+        elapsed = int((self._monotonic() - self._at) * 1000)
+        self._last = max(self._wall(), self._last + elapsed)
+        self._at += elapsed / 1000  # what is less than a millisecond counts next time, however often it is asked
         return self._last
 
 
