@@ -23,7 +23,7 @@ from keys.tlog.note import MAX_NOTE
 from keys.tlog.policy import TrustPolicy
 from keys.tlog.witness import MAX_ANSWER, monitoring_path
 
-START_SECONDS: Final = 3.0  # that a start waits for witnesses to say what they know
+START_SECONDS: Final = 5.0  # that a start waits for witnesses to say what they know
 TILES: Final = 64
 _MOST: Final = max(MAX_ANSWER, MAX_NOTE)
 

@@ -146,7 +146,8 @@ def test_a_witness_from_the_first_cosignature_to_the_rollback_it_remembers(scene
     channel = officer.create_channel()
     accepted = officer.send(channel)
     assert live.link(officer).ask(wire.Prove(4, 0, [accepted.places[0].index])).paths
-    until(lambda: "no quorum of witnesses" in page(live, "/readyz"))
+    until(lambda: "witnesses: no quorum has cosigned" in live.gateway.errors)  # which the officers are sent, too
+    assert "no quorum of witnesses" in page(live, "/readyz")
     assert page(live, "/readyz").startswith("ok\n")
     assert "\noutrider_witnesses_late 1.0" in page(live, "/metrics")
     assert officer.send(channel).places
