@@ -51,9 +51,11 @@ def test_the_same_one_again_is_no_second_one_and_the_next_rung_is() -> None:
 def test_what_is_answered_or_over_reminds_nobody() -> None:
     s = scene()
     root = by_two(s.chen, s.dara, s.detail)
-    s.ana.act(lambda work: conversation.acknowledge(work, root, 0, ""))
+    s.ana.act(lambda work: conversation.acknowledge(work, root, "SAFE", ""))
+    s.dara.act(lambda work: conversation.acknowledge(work, root, 0, ""))
     s.world.run()
     assert not told(s, s.ana, root)
+    assert told(s, s.dara, root), "seen is no answer where a choice is asked"
     s.world.later(s.record(s.ben, root).draft.not_after + 1 - s.world.now)
     assert not told(s, s.ben, root)
 
