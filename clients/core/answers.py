@@ -324,6 +324,11 @@ def _certificates_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Re
 
 
 def _prove_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    if not errand.key:  # this device has but asked whether the log has grown
+        if frame.refusal is wire.Refusal.DENIED:
+            what = f"the gateway denies a log of {errand.number} entries, for which it has signed"
+            turn.alarm(AlarmKind.SHRUNK, what, seq=errand.number)
+        return
     s.prove_most = max(1, len(errand.key) // 16)  # half of them: eight bytes each
     s.prove_after = turn.now + max(frame.retry_after, PROVE_AGAIN)
 

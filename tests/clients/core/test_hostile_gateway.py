@@ -334,6 +334,25 @@ def test_an_old_checkpoint_is_shown_again() -> None:
     assert texts(scene.ana, scene.channel)[-1] == "still here"
 
 
+def test_the_gateway_denies_the_log_that_it_has_signed() -> None:
+    """After a restore, whoever comes in asks whether the log has grown from where he was."""
+    scene = opened()
+
+    def deny(frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if isinstance(frame, wire.Proven) and not frame.paths:
+            return [wire.Refused(frame.id, wire.Refusal.DENIED, "", 0, None)]
+        return [frame]
+
+    scene.lie(deny)
+    scene.ben.disconnect()
+    scene.ben.connect()
+    scene.world.run()
+    (alarm,) = scene.alarms(AlarmKind.SHRUNK)
+    held = proof.held(scene.ben.ledger, scene.ben.device.charter)
+    assert held is not None
+    assert (alarm.seq, alarm.halts) == (held.size, False)
+
+
 def test_a_log_that_shrinks() -> None:
     scene = opened()
     size = proof.held(scene.ben.ledger, scene.ben.device.charter).size
