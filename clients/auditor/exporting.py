@@ -74,7 +74,7 @@ class Exporting:
                 for leaf in split_bundle(part.data, bundle.width)[0]:
                     self._name_body(leaf, b"")
                 yield part
-            yield from self._optional(receipts_path(bundle))
+            yield from self._beside(bundle)
 
     def _some(self) -> Iterator[Part]:
         control = control_channel(self._checkpoint.origin)
@@ -97,10 +97,18 @@ class Exporting:
             return False
 
     def _receipts(self, bundle: Bundle) -> list[bytes]:
-        try:
-            return split_bundle(self._log.fetch(receipts_path(bundle)), bundle.width)[0]
-        except NotFound:
-            return []
+        """The bodies beside the entries of a bundle; none where the log has no receipts there."""
+        return next((split_bundle(part.data, bundle.width)[0] for part in self._beside(bundle)), [])
+
+    def _beside(self, bundle: Bundle) -> Iterator[Part]:
+        """The file of receipts of a bundle, or of the full one in its place; nothing where there is none."""
+        for one in dict.fromkeys((bundle, bundle.full)):
+            path = receipts_path(one)
+            try:
+                yield Part(path, self._log.fetch(path))
+            except NotFound:
+                continue
+            return
 
     def _name_body(self, leaf: bytes, receipt: bytes) -> None:
         """Which body goes with this entry. A receipt's stands by its hash in a part: its file has those of other channels too."""

@@ -40,7 +40,7 @@ from keys.tlog.policy import Group, TrustPolicy, Witness
 from tests.clients.auditor.logs import Files
 from tests.clients.auditor.test_content import Scene
 
-ENTRIES = 600
+ENTRIES = 300
 SEED = 20261121
 TARGETS = ("entries", "bundles", "tiles", "checkpoint", "cosignatures", "resigned", "bodies", "receipts", "archive")
 NEEDS_CONTENT = ("bodies", "receipts")  # which a check of the tree alone does not read

@@ -120,6 +120,23 @@ def test_two_exports_are_the_same_bytes() -> None:
     assert exported() == exported()
 
 
+def test_a_full_bundle_stands_for_a_partial_one_that_was_swept(tmp_path: Path) -> None:
+    """As tlog-tiles lets a log do: the archive has the full one under its own path, and holds no less."""
+    head, book = files().files["checkpoint"], talk().book
+    leaves = list(book.leaves)
+    while len(book.leaves) <= 256:
+        book.filler()
+    swept = {path: data for path, data in book.published().files.items() if ".p/" not in path or "tile/1" in path}
+    book.leaves = leaves
+    source_files = Files({**swept, "checkpoint": head})
+    exporting = Exporting(source_files, open_checkpoint_of(source_files.fetch, keys()), Chosen())  # type: ignore[arg-type]
+    written = io.BytesIO()
+    write_archive(written, exporting.manifest, exporting.parts())
+    assert not exporting.absent
+    verified = check(source(tmp_path, written.getvalue()))
+    assert verified.verdict is Verdict.WHOLE, against(verified)
+
+
 # ---------------------------------------------------------------------- a part
 
 

@@ -1,5 +1,6 @@
 """A log over HTTP: the same claims as from its folder, and no token for a server that the charter does not name."""
 
+import io
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from clients.auditor.archive import write_archive
+from clients.auditor.exporting import Chosen, Exporting
 from clients.auditor.remote import NotReached, RemoteSource, tls_key_hash
-from clients.auditor.verify import Asked, Verdict, log_keys, verify_log
+from clients.auditor.verify import Asked, Verdict, log_keys, open_checkpoint_of, verify_log
 from keys.tlog.errors import NotFound
 from tests.clients.auditor.logs import Book, Files, honest
 
@@ -101,6 +104,22 @@ def test_the_same_claims_as_from_the_folder() -> None:
     assert over_http.verdict is Verdict.CONSISTENT
     assert over_http.claims == verify_log(files.fetch, (), asked).claims
     assert set(tokens) == {"Bearer secret"}
+
+
+def test_an_archive_made_over_http_is_the_one_made_from_the_folder() -> None:
+    files = log().published()
+    keys = log_keys(log().mission.log.verifier_key.encode())
+    made = []
+    with served(files) as (url, _):
+        remote = RemoteSource(url, "secret")
+        for source in (remote, files):
+            exporting = Exporting(source, open_checkpoint_of(source.fetch, keys), Chosen())  # type: ignore[arg-type]
+            written = io.BytesIO()
+            write_archive(written, exporting.manifest, exporting.parts())
+            made.append((written.getvalue(), exporting.absent))
+        remote.close()
+    assert made[0] == made[1]
+    assert made[0][1] == 0
 
 
 def test_a_pinned_key_under_any_name(certificate: tuple[ssl.SSLContext, bytes]) -> None:
