@@ -300,8 +300,8 @@ def check_message_answer(view: View, ack: Ack) -> None:
     """A message that asked for an answer is answered with 0; an alert is not answered in its channel."""
     if view.alert(ack.root) is not None:
         raise Refused(Refusal.SCHEMA, "an alert is answered in the stream beside its channel")
-    if ack.option:
-        raise Refused(Refusal.SCHEMA, "a message has no options to answer with")
+    if ack.option or ack.words is not None:
+        raise Refused(Refusal.SCHEMA, "a message has no options to answer with, and words to it are a message")
 
 
 def jump(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:

@@ -22,6 +22,8 @@ from keys.canonical import encode
 from keys.envelope import Kind, Marking, read, seal
 from keys.identity import ChannelId, receipt_stream
 from keys.ladder import RESEND, Jump, Ladder, Rung, Stop, Why
+from keys.sealing import Sealed
+from keys.words import Words
 from tests.gateway.core.alarm import Alarm, alarm
 from tests.gateway.core.checks import accepted
 from tests.gateway.core.world import Party
@@ -551,12 +553,13 @@ def test_a_message_is_acknowledged(a: Alarm) -> None:
             (encode(Ack(named, 0)), {"expires": a.world.now + 1}, Refusal.SCHEMA),
             (encode(Ack(named, 0)), {"epoch": 3}, Refusal.SCHEMA),
             (encode(Ack(named, 0)) + b"\0", {}, Refusal.SCHEMA),
+            (encode(Ack(named, 0, Words(bytes(32), Sealed([], b"")))), {}, Refusal.SCHEMA),
         )
     ):
         answer = a.agent.say(Kind.ACK, a.channel, data, **{"epoch": 1, "attempt": attempt, **changes})
         assert answer.refusal is refusal, answer
         assert answer.statement is not None, "and its number is free for what the person does next"
-    accepted(a.agent.say(Kind.ACK, a.channel, encode(Ack(named, 0)), epoch=1, attempt=4))
+    accepted(a.agent.say(Kind.ACK, a.channel, encode(Ack(named, 0)), epoch=1, attempt=5))
 
 
 # --- jumps ---
