@@ -39,6 +39,7 @@ HARMLESS: Final = frozenset(
         Kind.UNLOCK,
         Kind.ESCALATION,
         Kind.REFUSED_ATTEMPT,
+        Kind.WITHHELD,
         Kind.APPROVAL,
         Kind.JUMP,
         Kind.REVIEW,
