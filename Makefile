@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log chaos bench bench-mls bench-audit flips fuzz clean
+.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos bench bench-mls bench-audit flips fuzz clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,9 @@ interop-log: $(VENV)/test   ## one of our logs, verified by golang.org/x/mod, by
 
 mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test must miss it; BASE= for all files
 	$(BIN)/python tests/keys/mls/mutate.py $(if $(BASE),--base $(BASE))
+
+rogue: $(VENV)/test         ## a gateway that lies, one lie a test: who notices each, and after how long, by hand
+	$(BIN)/pytest -q -s tests/attacks/test_rogue.py
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200
