@@ -110,7 +110,7 @@ async def _watch(station: Station, root: bytes, seconds: float | None) -> int:
     asked_again = 0.0
     try:
         while True:
-            if monotonic() >= asked_again:
+            if station.online and monotonic() >= asked_again:  # in the session that is open: two would be one too many
                 known = await ways(station, root)
                 asked_again = monotonic() + WAYS
             board = station.board(root, known)
