@@ -28,7 +28,8 @@ RESTS_ON: Final = {
     "receipts": (Topic.RECEIPTS, Topic.EPOCHS, Topic.HEARD, Topic.CHAINS),
     "access": (Topic.CERTIFICATES, Topic.REVOCATIONS, Topic.ROSTERS, Topic.MEMBERS, Topic.ROLES, Topic.REMOVALS),
 }
-"""The claims that answer each question, besides those on the tree."""
+"""The claims that answer each question, besides those on which any answer rests."""
+EVERY_TIME: Final = (Topic.ARCHIVE, Topic.CHECKPOINT, Topic.TREE, Topic.SIGNATURES, Topic.CHARTER, Topic.BODIES)
 
 EXIT: Final = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNCHECKED: 7}
 
@@ -64,7 +65,7 @@ def check(log: Log, question: str) -> None:
 
 def answer(question: str, verified: Verified) -> list[Claim]:
     """The claims on which the answer rests."""
-    topics = {Topic.ARCHIVE, Topic.CHECKPOINT, Topic.TREE, Topic.SIGNATURES, Topic.CHARTER, *RESTS_ON[question]}
+    topics = {*EVERY_TIME, *RESTS_ON[question]}
     return [claim for claim in verified.claims if claim.claim in topics]
 
 

@@ -18,6 +18,7 @@ from clients.moments import iso
 from clients.shell import Verb, asked, table, tell
 from clients.shell import show as shown
 from keys.envelope import PUBLISHED, Claimed, Entry, read, read_entry
+from keys.errors import Malformed
 from keys.identity import control_channel, unlock_stream
 from keys.tlog.checkpoint import Checkpoint
 from keys.tlog.errors import Damaged, ProofFailed
@@ -64,7 +65,7 @@ def list_acts(log: Log, what: str) -> None:
 
 def chronicled(log: Log) -> tuple[Chronicle, Verified]:
     """Verify the log, and write down what happens in it."""
-    chronicle = Chronicle(log.source.fetch)
+    chronicle = Chronicle(log.source.fetch, log.asked.charter)
     return chronicle, log.verified(watching(log.asked, chronicle))
 
 
@@ -160,7 +161,11 @@ def show(log: Log, index: int, proof: Path | None) -> None:
     if leaf is None:
         tell(f"entry {index} is not the one that the checkpoint vouches for: outrider audit verify says what is wrong")
         click.get_current_context().exit(NO)
-    found = Found(index, leaf, entry := read_entry(leaf), read(entry.envelope), checkpoint)
+    try:
+        found = Found(index, leaf, entry := read_entry(leaf), read(entry.envelope), checkpoint)
+    except Malformed as error:
+        tell(f"entry {index} is in the log, and is none that a gateway may write: {error}")
+        click.get_current_context().exit(NO)
     if proof is not None:
         proof.write_bytes(prove(index, checkpoint, reader.hash_at).encode())
     value = dict(_facts(found))

@@ -37,8 +37,8 @@ def opening_path(index: int) -> str:
 class Export:
     """What an archive says of itself; believed by nobody.
 
-    `head` is the tree that it says it is of, `channels` are those of which it claims to hold every entry, `entries` and `openings` the log indices of what it has by itself,
-    `faults` what is wrong with its form.
+    `head` is the tree that it says it is of, `channels` are those of which it claims to hold every entry, `entries` and `openings` the
+    log indices of what it has by itself, `faults` what is wrong with its form.
     """
 
     head: TreeHead

@@ -1,8 +1,8 @@
 """What the next reading starts from: `--save` writes it after a log was found sound, `--since` reads it.
 
 It holds the tree as a compact range, and of the content what an entry is judged by: charters, certificates, lists, where each
-stream and chain stands and what was heard there, each channel's public group, and the matters left open (`matters.py`). It is the auditor's own note, kept with the auditor: whoever can change it
-can hide what came before.
+stream and chain stands and what was heard there, each channel's public group, and the matters left open (`matters.py`). It is the
+auditor's own note, kept with the auditor: whoever can change it can hide what came before.
 """
 
 from typing import Annotated, Final

@@ -155,6 +155,29 @@ def test_an_altered_entry_is_not_shown(home: Path) -> None:
     assert codes == {0, 1}
 
 
+def test_an_entry_that_is_none_is_said_to_be_none(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = honest()
+    book.leaves.append(b"not an entry")
+    book.files().write(home / "bad")
+    assert run(["audit", "show", str(len(book.leaves) - 1), "bad", "--charter", "charter"]) == 1
+    assert "none that a gateway may write" in capsys.readouterr().err
+
+
+def test_a_body_that_was_exchanged_tells_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = read(log().entry(5).envelope).header.body_hash.hex()
+    (home / "log" / "body" / name).write_bytes(honest(2).parties[0].der)
+    *enrolled, last = objects("audit check access log", capsys, 1)
+    assert (len(enrolled), last["outcome"]) == (4, "FAIL")
+
+
+def test_the_charter_that_was_given_stands_for_one_that_is_not_there(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = read(log().entry(0).envelope).header.body_hash.hex()
+    (home / "log" / "body" / name).unlink()
+    assert len(objects("audit check access log", capsys)) == 6
+
+
 def test_what_an_unsound_log_tells_is_told_with_a_warning(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = next((home / "log" / "tile" / "entries").rglob("*/*"))
     bundle.write_bytes(flip(bundle.read_bytes(), 5_000))
