@@ -273,6 +273,30 @@ def test_whose_receipt_is_missing_since_when(talk: Talk, tmp_path: Path) -> None
     assert said(talk, tmp_path, "reconcile", "--channel", "ffff")[1] == 1, "no such channel"
 
 
+@pytest.mark.parametrize("part", [False, True], ids=["whole", "this channel alone"])
+def test_the_same_from_an_archive(talk: Talk, tmp_path: Path, part: bool) -> None:
+    talk.ayo.message(talk.channel, b"five")
+    talk.receipt(talk.bea, 7, 7)
+    talk.book.now += 2 * MINUTE
+    talk.book.filler()
+    archive = tmp_path / "one.outrider"
+    chosen = ["--channel", talk.channel.hex()] if part else []
+    assert run(talk, tmp_path, "export", "--json", "--out", str(archive), *chosen).exit_code in (0, 7)
+    pins = ["--key", str(tmp_path / "log.vkey"), "--charter", str(tmp_path / "charter"), "--profile", str(tmp_path)]
+    for verb in ("gaps", "reconcile"):
+        from_folder, _ = said(talk, tmp_path, verb)
+        out = StringIO()
+        with redirect_stdout(out):
+            assert outrider(["audit", verb, str(archive), "--json", *pins]) == 1
+        found = json.loads(out.getvalue())
+        key = "receipts" if verb == "gaps" else "channels"
+        assert found[key] == from_folder[key]
+    out = StringIO()
+    with redirect_stdout(out):
+        assert outrider(["audit", "members", str(archive), talk.channel.hex(), "1", *pins]) == 0
+    assert "3 could read it" in out.getvalue()
+
+
 def test_what_was_got_and_could_not_be_read(talk: Talk, tmp_path: Path) -> None:
     talk.ayo.message(talk.channel, b"five")
     talk.receipt(talk.bea, 7, 7)
