@@ -24,8 +24,8 @@ from clients.core.errors import ClientError, NotAllowed, NotEnrolled, NotNow, No
 from clients.core.greeting import Greeting
 from clients.core.ledger import Change, View
 from clients.core.records import AlarmKind
-from clients.core.turn import Answered, Event, Outcome
-from clients.link import OPEN_NARROW_SECONDS, OPEN_SECONDS, Link, Tap, backoff
+from clients.core.turn import Answered, Draining, Event, Outcome
+from clients.link import OPEN_NARROW_SECONDS, OPEN_SECONDS, WAIT_MOST, Link, Tap, backoff
 from gateway import wire
 from keys.charter import Charter
 from keys.identity import SigningKey
@@ -76,6 +76,7 @@ class Connected:
         self._news = asyncio.Event()
         self._questions: dict[int, asyncio.Future[wire.FromGateway]] = {}
         self._last_frame = 0.0
+        self._come_again = 0.0  # s, as the gateway asked that is about to stop
         self.clock_off = 0
         """ms by which the gateway's clock is ahead of this device's, at the last greeting."""
 
@@ -136,6 +137,8 @@ class Connected:
             question = self._questions.pop(event.id, None)
             if question is not None and not question.done():
                 question.set_result(event.frame)
+        elif isinstance(event, Draining):
+            self._come_again = min(event.retry_after / 1000, WAIT_MOST)
         self._news.set()
 
     def _drop(self) -> None:
@@ -178,8 +181,9 @@ class Connected:
                     attempt = 0
                     await asyncio.Future()
             except (NotReached, NotNow):
-                await asyncio.sleep(backoff(attempt))
-                attempt += 1
+                asked, self._come_again = self._come_again, 0.0
+                await asyncio.sleep(asked or backoff(attempt))
+                attempt += not asked
             except _Again:
                 attempt = 0
 

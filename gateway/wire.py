@@ -501,8 +501,11 @@ class Alarm(IntEnum):
 
 
 class Notice(Frame, frozen=True, tag=82):
+    """`retry_after` (ms): of a drain, when this device may come again; each is told another time."""
+
     alarm: Alarm
     detail: Text
+    retry_after: Uint = 0
 
 
 class Remind(Frame, frozen=True, tag=83):

@@ -30,7 +30,7 @@ from clients.core.errands import Errand, fits
 from clients.core.records import AlarmKind, Fetched, Item, Joining, Note, Peer
 from clients.core.session import Session
 from clients.core.timeline import Inbox
-from clients.core.turn import Answered, Turn
+from clients.core.turn import Answered, Draining, Turn
 from gateway import wire
 from keys.charter import succeed
 from keys.errors import CharterRefused
@@ -274,6 +274,8 @@ def _notice(s: Session, turn: Turn, frame: wire.Notice) -> None:
         s.restock |= {kind.suite for kind in turn.charter.policy.classes}
     elif frame.alarm is wire.Alarm.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
+    elif frame.alarm is wire.Alarm.DRAINING:
+        turn.events.append(Draining(frame.retry_after))
 
 
 def _remind(s: Session, turn: Turn, frame: wire.Remind) -> None:

@@ -60,7 +60,14 @@ class Reminded:
     root: bytes
 
 
-Event = NewMessage | Moved | Raised | Answered | Reminded
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The gateway is about to stop, and asks this device to come again after so many ms."""
+
+    retry_after: int
+
+
+Event = NewMessage | Moved | Raised | Answered | Reminded | Draining
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ the same 404.
 
 import asyncio
 from contextlib import suppress
+from random import shuffle
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,6 +29,9 @@ LOG: Final = "/log/"
 CHECKPOINT_AGE: Final = 30.0  # s that entries may wait for a checkpoint before /readyz says so
 DISK_LOW: Final = 64 * 1024 * 1024
 RETRY_AFTER: Final = "5"
+COME_AGAIN: Final = 200  # ms after which the first may come again when the gateway stops
+COME_AGAIN_APART: Final = 5  # ms between one device and the next: what two greetings take
+AT_ONCE: Final = 128  # conversations told, and ended, in one go
 _CLOSE_SECONDS: Final = 2.0
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -146,11 +150,20 @@ class App:
         return wrong
 
     async def drain(self, code: int, seconds: float) -> None:
-        """Tell everybody, wait for what is being decided, and close."""
+        """Tell everybody when to come again, wait for what is being decided, and close.
+
+        Each gets a time of its own, so that the next gateway's door sees a queue and no crowd: those who alert first.
+        """
         self._service.draining = True
         talking = list(self._conversations)
-        for conversation in talking:
-            conversation.drain()
+        shuffle(talking)
+        talking.sort(key=lambda conversation: not conversation.alerting)
+        for place, conversation in enumerate(talking):
+            conversation.drain(COME_AGAIN + COME_AGAIN_APART * place)
+            if place % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(c.idle() for c in talking)), seconds)
-        await asyncio.gather(*(c.end(code, "draining") for c in talking), return_exceptions=True)
+        for start in range(0, len(talking), AT_ONCE):
+            some = talking[start : start + AT_ONCE]
+            await asyncio.gather(*(c.end(code, "draining") for c in some), return_exceptions=True)

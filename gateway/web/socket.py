@@ -458,9 +458,14 @@ class Conversation:
         """The same device has come in by another connection."""
         self._end_soon(REPLACED, "replaced")
 
-    def drain(self) -> None:
-        """The gateway is about to stop."""
-        self.say(wire.Notice(Alarm.DRAINING, "the gateway is about to stop: come again in a moment"))
+    def drain(self, retry_after: int) -> None:
+        """The gateway is about to stop; this device may come again after so many ms."""
+        self.say(wire.Notice(Alarm.DRAINING, "the gateway is about to stop: come again in a moment", retry_after))
+
+    @property
+    def alerting(self) -> bool:
+        """Whether somebody is at the other end who writes or approves alerts."""
+        return self.feed is not None and self.feed.recipient.alerting
 
     @property
     def restless(self) -> bool:

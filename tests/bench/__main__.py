@@ -22,6 +22,7 @@ import uvloop
 from keys.envelope import Precedence
 from tests.bench.broadcast import w7, w8
 from tests.bench.fleet import Fleet, launched, open_files
+from tests.bench.herd import herd
 from tests.bench.load import w1, w2, w3, w4, w5, w6
 from tests.bench.meter import Row, yardstick
 
@@ -62,6 +63,9 @@ def steps(asked: argparse.Namespace) -> Iterator[Step]:
     if "W7" in wanted:
         for members in [asked.n] if asked.n else [1_000, 5_000]:
             yield Step("W7", partial(w7, members=members), asked.tls)
+    if "HERD" in wanted:
+        for kill in (False, True):
+            yield Step("HERD", partial(herd, sessions=asked.n or 2_000, kill=kill), asked.tls)
     if "W8" in wanted:
         answers = asked.messages or 10_000
         yield Step("W8", partial(w8, sessions=asked.n or 2_500, answers=answers), asked.tls)
@@ -99,11 +103,11 @@ def show_profiles(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--workload", default="W1,W2,W3,W4,W5,W6,W7,W8")
+    parser.add_argument("--workload", default="W1,W2,W3,W4,W5,W6,W7,W8,HERD")
     parser.add_argument("--window", type=int, default=0, help="W1: this window only (1 to 64)")
     parser.add_argument("--pairs", type=int, default=100, help="W1: senders, and receivers")
     parser.add_argument("--messages", type=int, default=0, help="W1, W4: how many; W8: answers")
-    parser.add_argument("--n", type=int, default=0, help="W2, W7: members; W3, W8: sessions")
+    parser.add_argument("--n", type=int, default=0, help="W2, W7: members; W3, W8, HERD: sessions")
     parser.add_argument("--flash", action="store_true", help="W2: precedence FLASH")
     parser.add_argument(
         "--tls", action="store_true", help="the gateway's own TLS; plain otherwise, as the peers were measured"

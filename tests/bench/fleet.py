@@ -199,7 +199,11 @@ class Fleet:
 
     async def connect(self, device: Device) -> Line:
         """A session of this device that does not follow anything yet."""
-        return await Line(device).open(HOST, self.port, self.charter, self.tls_context())
+        return await self.open(Line(device))
+
+    async def open(self, line: Line) -> Line:
+        """The same with a line made before."""
+        return await line.open(HOST, self.port, self.charter, self.tls_context())
 
     async def settle(self) -> None:
         """Publish the revocation list: from here on devices can be approved."""

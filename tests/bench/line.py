@@ -69,6 +69,7 @@ class Line(asyncio.Protocol):
         self.seen: dict[bytes, int] = {}
         """The newest seq of each channel that was delivered."""
         self._said: dict[bytes, int] = {}
+        self.retry_after = 0  # ms, as a gateway says that is about to stop
         self._came = 0  # deliveries since the last cursors
         self._came_bytes = 0
 
@@ -133,6 +134,9 @@ class Line(asyncio.Protocol):
                 self.seen[placed.channel] = placed.place.seq
                 self.on_deliver(placed)
             self._came += len(frame.placed)
+            return
+        if kind is wire.Notice:
+            self.retry_after = frame.retry_after
             return
         if kind is wire.Remind:
             self.reminders.append(frame)
@@ -204,6 +208,11 @@ class Line(asyncio.Protocol):
         self._said = dict(self.seen)
         channels: wire.Channels = await self.ask(wire.Follow(self.next_id(), positions))
         return channels
+
+    def abort(self) -> None:
+        """Nothing more, whatever state it is in."""
+        if hasattr(self, "transport"):
+            self.transport.abort()
 
     async def close(self) -> None:
         self.transport.close()

@@ -4,6 +4,7 @@ import uvloop
 
 from tests.bench.broadcast import w7, w8
 from tests.bench.fleet import launched
+from tests.bench.herd import herd
 from tests.bench.load import w1, w4
 from tests.bench.meter import Row
 
@@ -40,3 +41,16 @@ def test_an_alert_and_its_answers() -> None:
     alerted, answered = uvloop.run(run())
     assert alerted["members"] == 6
     assert (answered["lost"], answered["board_lost"], answered["alerts"]) == (0, 0, 2)
+
+
+def test_a_herd_comes_back_and_has_the_alert_before_what_is_older() -> None:
+    async def run() -> Row:
+        fleet = await launched()
+        try:
+            return await herd(fleet, sessions=8)
+        finally:
+            fleet.stop()
+            fleet.cleanup()
+
+    row = uvloop.run(run())
+    assert (row["sessions"], row["alert_first"]) == (8, 8)

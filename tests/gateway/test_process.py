@@ -304,6 +304,7 @@ def test_sigterm_drains(live: Live) -> None:
     while (notice := link.until(wire.Notice)).alarm is not wire.Alarm.DRAINING:
         pass
     assert "come again" in notice.detail
+    assert 0 < notice.retry_after < 1_000, "there are few of us"
     assert link.closed() == 1001
     assert live.gateway.wait() == 0
     log = entries(live.folder)
