@@ -45,16 +45,17 @@ class Store(Protocol):
     is kept and the others of its batch are not touched. Envelopes get gap-free log indices and gap-free seqs per stream.
     """
 
-    async def decide(self, decision: Decision[T], *, patient: bool = False) -> T:
+    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: bool = False) -> T:
         """Run a decision in the next transaction and give its answer once that is durable. The patient let others go before them:
-        a few of them run in each transaction, among themselves in the order of the calls, so neither waits for ever.
+        a few of them run in each transaction, among themselves in the order of the calls, so neither waits for ever. While the disk
+        is full the urgent alone are taken, as far as a reserve goes that is kept for them.
 
         Raises:
             DiskFull, Broken, and whatever the decision raises.
         """
         ...
 
-    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False) -> None:
+    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False, urgent: bool = False) -> None:
         """As `decide`, without a task that waits: `settle` is called in the event loop once the answer is durable, after the watchers.
         For what comes by the thousand.
 

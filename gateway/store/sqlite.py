@@ -5,7 +5,11 @@ envelopes may share one fsync. `synchronous` is EXTRA before the switch to WAL a
 rollback journal may be lost in a power cut and roll the new database back; and FULL alone has lost rows on strict file systems.
 
 A crash before COMMIT returns leaves the batch unsaid and undone; after it, done and perhaps unsaid, and the same requests get
-the same answers again. An I/O error from the disk stops the store for good: what it holds may not be what it wrote.
+the same answers again. An I/O error from the disk stops the store for good: what it holds may not be what it wrote. That goes for the
+WAL's way back into the database too, which is gone here and not within COMMIT: SQLite would keep its errors to itself.
+
+A full disk refuses what is asked, and gives up its reserve for what is urgent (`gateway.store.reserve`). Nothing else is taken until
+the reserve can be had again; that is tried with each batch.
 """
 
 import asyncio
@@ -27,10 +31,12 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
 from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Watcher, WrongStore
+from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import WriterView
 
 SCHEMA_VERSION: Final = 2
+WAL_PAGES: Final = 4_000  # after which the WAL is written back into the database
 APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
 
 
@@ -40,6 +46,7 @@ class _Job:
 
     decision: Decision[Any]
     settle: Settle[Any]
+    urgent: bool = False
     answer: Any = None
     error: BaseException | None = None
 
@@ -148,12 +155,17 @@ class SqliteStore:
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._loop = loop or asyncio.get_running_loop()
         self._lock = _lock(path)
+        self._reserve = Reserve(path.with_suffix(".reserve"))
         try:
-            self._writer = self._open(path)
+            self._writer = self._open_at_all(path)
         except BaseException:
             self._lock.close()
             raise
         self._path = path
+        self.wal_pages = WAL_PAGES
+        self._pages = 0  # in the WAL
+        self._full = False
+        self._writer.set_wal_hook(self._committed)
         self._parsed = Parsed()
         self._readers: list[apsw.Connection] = []
         self._watchers: list[Watcher] = []
@@ -165,6 +177,15 @@ class SqliteStore:
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
+    def _open_at_all(self, path: Path) -> apsw.Connection:
+        """Also where the disk is full: opening takes a little room."""
+        try:
+            return self._open(path)
+        except (apsw.FullError, apsw.IOError, apsw.CantOpenError):
+            if not self._reserve.give_up():
+                raise
+            return self._open(path)
+
     def _open(self, path: Path) -> apsw.Connection:
         db = _existing(path)
         version = _version(path, db)
@@ -174,14 +195,19 @@ class SqliteStore:
                 f"{path} has schema {version} and this gateway needs {SCHEMA_VERSION}: back the folder up, then"
                 " `outrider-gateway migrate`; no older gateway opens it afterwards"
             )
-        db.execute("PRAGMA wal_autocheckpoint = 4000")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # `_write_back`
         db.execute("PRAGMA cache_size = -65536")
         return db
 
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
 
-    async def decide(self, decision: Decision[T], *, patient: bool = False) -> T:
+    @property
+    def full(self) -> bool:
+        """The disk is full: only what is urgent is taken."""
+        return self._full
+
+    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: bool = False) -> T:
         done: asyncio.Future[T] = self._loop.create_future()
 
         def settle(answer: T | None, error: BaseException | None) -> None:
@@ -192,16 +218,16 @@ class SqliteStore:
             else:
                 done.set_result(cast(T, answer))
 
-        self.submit(decision, settle, patient=patient)
+        self.submit(decision, settle, patient=patient, urgent=urgent)
         return await done
 
-    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False) -> None:
+    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False, urgent: bool = False) -> None:
         if self._broken is not None:
             raise Broken(str(self._broken))
         if self._asked is None:
             self._asked = _Handful()
             self._loop.call_soon(self._hand_over)
-        (self._asked.patient if patient else self._asked.jobs).append(_Job(decision, settle))
+        (self._asked.patient if patient else self._asked.jobs).append(_Job(decision, settle, urgent))
 
     def _hand_over(self) -> None:
         if self._asked is not None:
@@ -262,8 +288,41 @@ class SqliteStore:
         ending = False
         while not ending or self._jobs or self._patient:
             jobs, ending = self._gather(ending)
+            jobs = self._spared(jobs)
             if jobs:
                 self._transact(view, jobs)
+                self._write_back()
+
+    def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def _write_back(self) -> None:
+        """Bring a long WAL into the database; those who asked have been told before. A crash here loses nothing: the WAL has it all."""
+        if self._broken is not None or self._pages < (1 if self._full else self.wal_pages):
+            return
+        try:
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.FullError, apsw.BusyError, apsw.LockedError):
+            return  # the next time
+        except apsw.Error as error:
+            self._broken = error  # said to the next who asks
+
+    def _spared(self, jobs: list[_Job]) -> list[_Job]:
+        """What may be tried: all, but while the disk is full what is urgent alone. The others are told so."""
+        if not jobs:
+            return jobs
+        self._full = not self._reserve.take()
+        if not self._full:
+            return jobs
+        self._refuse([job for job in jobs if not job.urgent])
+        return [job for job in jobs if job.urgent]
+
+    def _refuse(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            job.error = DiskFull("the gateway's disk is full")
+        if jobs:
+            self._loop.call_soon_threadsafe(self._settle, _Batch(jobs))
 
     def _gather(self, ending: bool) -> tuple[list[_Job], bool]:
         """The next batch: what has come in, up to its bound, and a few of the patient. Waits only where nothing is to be done."""
@@ -297,6 +356,15 @@ class SqliteStore:
             self._writer.execute("COMMIT")  # returns after the fsync: before it nothing below is said
         except apsw.FullError:
             self._give_up(view, batch, DiskFull("the gateway's disk is full"))
+            if self._broken is None and self._reserve.held and self._reserve.give_up():
+                self._full = True
+                self._refuse([job for job in jobs if not job.urgent])
+                urgent = [job for job in jobs if job.urgent]
+                for job in urgent:
+                    job.error = None
+                if urgent:
+                    self._transact(view, urgent)
+                return
         except apsw.ConstraintError as error:
             self._give_up(view, batch, error)
             if (

@@ -114,7 +114,7 @@ async def record(seed: int, count: int, opened: Opened = SqliteStore) -> Recorde
         create(path, FolderRecorder(folder, trace).sync)
         trace.told(CREATED)
         store = opened(path)
-        store._writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        store.wal_pages = WAL_PAGES
         with store.snapshot() as view:
             states.append(contents(view._db))
         for n, transaction in enumerate(transactions(seed, count), 1):

@@ -47,7 +47,7 @@ async def _serve(path: Path, say: int, seed: int) -> None:
     """The process that is killed."""
     chance = random.Random(seed)
     store = SqliteStore(path)
-    store._writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    store.wal_pages = WAL_PAGES
     with store.snapshot() as view:
         wrong = gaps(view._db)
         if seed % 8 == 0:

@@ -78,7 +78,7 @@ async def record(seed: int, steps: int = 8, *, synced: bool = True) -> Recorded:
         beside = FolderRecorder(folder, trace, LOG, FLOOR, PASSING + FLOOR)
         create(folder / DATABASE, beside.sync)
         store = SqliteStore(folder / DATABASE)
-        store._writer.execute("PRAGMA wal_autocheckpoint = 30")
+        store.wal_pages = 30
         log = LogFolder.create(folder / LOG, beside.sync)
         FloorFile(folder / FLOOR, beside.sync).create()
         await found_log_at(store, log)

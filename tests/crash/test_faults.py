@@ -1,0 +1,178 @@
+"""A disk that fails, and one that is full: the store stops for the one and waits for the other, and never says what is not so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from gateway.core import limits
+from gateway.store.base import Broken, DiskFull, StoreError
+from gateway.store.sqlite import SqliteStore, create
+from keys.envelope import Kind
+from tests.crash.images import place
+from tests.crash.recorder import DatabaseRecorder
+from tests.crash.trace import Trace
+from tests.crash.workload import DEVICES, STREAMS, envelope
+
+Fail = Callable[[str, str], None]
+
+
+def one(size: int = 100) -> Callable[..., object]:
+    return envelope(STREAMS[0], DEVICES[0], Kind.FILLER, bytes(size), bytes(16))  # type: ignore[return-value]
+
+
+async def until(error: type[StoreError], store: SqliteStore, size: int = 100, *, urgent: bool = False) -> list[int]:
+    """Ask until it is answered with this; gives the answers before."""
+    answers: list[int] = []
+    try:
+        while len(answers) < 3_000:
+            answers.append(await store.decide(one(size), urgent=urgent))
+    except error:
+        return answers
+    raise AssertionError(f"{len(answers)} were answered")
+
+
+class Failing:
+    """Lets the nth write or sync of a file fail, once, as a disk does that has remapped the sector meanwhile."""
+
+    def __init__(self, operation: str, name: str) -> None:
+        self._what = operation, name
+        self.armed = False
+        self.tried = 0
+
+    def __call__(self, operation: str, path: str) -> None:
+        if self.armed and operation == self._what[0] and path.endswith(self._what[1]):
+            self.tried += 1
+            if self.tried == 1:
+                raise apsw.IOError("EIO")
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "pages"),
+    [
+        pytest.param("sync", "-wal", 10_000, id="fsync of a commit"),
+        pytest.param("write", "-wal", 10_000, id="write of a commit"),
+        pytest.param("sync", "-wal", 1, id="fsync before the WAL is written back"),
+        pytest.param("sync", ".db", 1, id="fsync of the database after the WAL was written back"),
+        pytest.param("write", ".db", 1, id="write of the WAL into the database"),
+    ],
+)
+async def test_after_an_io_error_nothing_more_is_said_and_nothing_is_tried_again(
+    operation: str, name: str, pages: int
+) -> None:
+    failing, told = Failing(operation, name), []
+    with place() as folder:
+        with DatabaseRecorder(folder, Trace(), failing).recording():
+            create(folder / "gateway.db")
+            store = SqliteStore(folder / "gateway.db")
+            told += [await store.decide(one()) for _ in range(3)]
+            store.wal_pages, failing.armed = pages, True
+            told += await until(Broken, store)  # what a write back meets is said to the next who asks
+            assert failing.tried == 1
+            for _ in range(3):
+                with pytest.raises(Broken):
+                    await store.decide(one())
+            assert failing.tried == 1
+            failing.armed = False
+            await store.close()
+        again = SqliteStore(folder / "gateway.db")
+        with again.snapshot() as view:
+            assert view.log_size() >= len(told)
+        assert await again.decide(one()) >= len(told)
+        await again.close()
+
+
+# ------------------------------------------------------------------ a full disk
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 16 MiB."""
+    mounted = sys.platform == "linux" and os.geteuid() == 0
+    mounted = (
+        mounted
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(tmp_path)], capture_output=True, check=False
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("no small file system can be mounted here: that takes root")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Somebody else writes until nothing more goes in."""
+    other = folder / "other"
+    with other.open("ab", buffering=0) as file:
+        for size in (65_536, 4_096, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError:
+                continue
+    return other
+
+
+async def test_a_full_disk_refuses_spares_what_is_urgent_and_recovers_by_itself(small: Path) -> None:
+    create(small / "gateway.db")
+    store = SqliteStore(small / "gateway.db")
+    await store.decide(one())
+    other = fill(small)
+    held = 1 + len(await until(DiskFull, store, 3_000))
+    assert store.full
+    for _ in range(100):
+        assert await store.decide(one(3_000), urgent=True) == held
+        held += 1
+    with pytest.raises(DiskFull):
+        await store.decide(one())
+    both = await asyncio.gather(store.decide(one()), store.decide(one(), urgent=True), return_exceptions=True)
+    assert isinstance(both[0], DiskFull)
+    assert both[1] == held
+    other.unlink()
+    assert await store.decide(one(9_000)) == held + 1
+    assert not store.full
+    with store.snapshot() as view:
+        assert view.log_size() == held + 2
+        assert view._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert (small / "gateway.reserve").stat().st_size == limits.EMERGENCY_RESERVE
+    await store.close()
+
+
+async def test_it_starts_on_a_full_disk_and_takes_what_is_urgent(small: Path) -> None:
+    create(small / "gateway.db")
+    store = SqliteStore(small / "gateway.db")
+    await store.decide(one())
+    await store.close()
+    other = fill(small)
+    store = SqliteStore(small / "gateway.db")
+    with pytest.raises(DiskFull):
+        await store.decide(one())
+    assert await store.decide(one(), urgent=True) == 1
+    other.unlink()
+    assert await store.decide(one()) == 2
+    await store.close()
+
+
+async def test_the_last_of_the_reserve_is_refused_too_and_nothing_is_lost(small: Path) -> None:
+    create(small / "gateway.db")
+    store = SqliteStore(small / "gateway.db")
+    await store.decide(one())
+    other = fill(small)
+    held = 1 + len(await until(DiskFull, store, 3_000))
+    spared = len(await until(DiskFull, store, 3_000, urgent=True))
+    assert (
+        spared * 4_096 > limits.EMERGENCY_RESERVE // 2
+    )  # of the reserve most is for them: the WAL is used again and again
+    await store.close()
+    other.unlink()
+    again = SqliteStore(small / "gateway.db")
+    assert await again.decide(one()) == held + spared
+    await again.close()
