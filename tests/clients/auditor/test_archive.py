@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -274,8 +275,6 @@ def test_something_behind_the_end(tmp_path: Path) -> None:
 
 
 def end_of(*pieces: bytes) -> bytes:
-    from hashlib import sha256
-
     return encode(End(len(pieces) - 1, sha256(b"".join(pieces)).digest()))
 
 
@@ -298,6 +297,20 @@ FIRST = encode(Manifest(1, "log.test", 0, Edge().root, True, []))
 )
 def test_forms_that_are_none(pieces: list[bytes], tmp_path: Path) -> None:
     assert source(tmp_path, b"".join(pieces) + end_of(*pieces)).export.faults
+
+
+def test_the_form_as_bytes(tmp_path: Path) -> None:
+    """What an archive looks like, so that a change of the form is seen as one."""
+    head = Edge().root
+    manifest, part = Manifest(1, "log.test", 0, head, False, [b"c" * 16]), Part("entry/7", b"leaf")
+    first = b"\x97\x01\x01\xa8log.test\x00\xc4\x20" + head + b"\xc2\x91\xc4\x10" + b"c" * 16
+    second = b"\x93\x02\xa7entry/7\xc4\x04leaf"
+    file = io.BytesIO()
+    assert write_archive(file, manifest, [part]) == 1
+    assert file.getvalue() == first + second + b"\x93\x03\x01\xc4\x20" + sha256(first + second).digest()
+    archive = source(tmp_path, file.getvalue())
+    assert (archive.manifest, archive.fetch("entry/7"), archive.export.faults) == (manifest, b"leaf", ())
+    assert (archive.export.entries, archive.export.channels) == ((7,), {b"c" * 16})
 
 
 def test_a_form_without_a_fault(tmp_path: Path) -> None:

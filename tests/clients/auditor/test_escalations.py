@@ -14,7 +14,7 @@ from keys.body import Ack, LadderOpening
 from keys.canonical import encode
 from keys.envelope import Kind, Marking, franking_tag
 from keys.identity import ChannelId, receipt_stream
-from keys.ladder import Escalated, Jump, Ladder, Rung, Stop, Why
+from keys.ladder import RESEND, Escalated, Jump, Ladder, Rung, Stop, Why
 from tests.clients.auditor.logs import Party
 from tests.clients.auditor.test_content import Scene, against, check
 from tests.keys.alerts import Made, draft_of, signed
@@ -111,6 +111,16 @@ def jumped(s: Ladders) -> None:
     s.wait(300)
 
 
+def brought_again(s: Ladders) -> None:
+    """By an officer's word and no rung: it counts among the firings, and the ladder goes on as it stands."""
+    values = {"root": s.made.root, "rung": RESEND, "reason": bytes(32), "time": s.book.now, "people": []}
+    s.chen.say(Kind.JUMP, s.book.control, encode(Jump(**{name: values[name] for name in Jump.__struct_fields__})))
+    s.firings += 1
+    s.wait(120)
+    s.fire(0)
+    s.wait(200)
+
+
 def nobody_was_reached(s: Ladders) -> None:
     s.wait(120)
     s.fire(0)
@@ -135,6 +145,7 @@ def ended_by_an_all_clear(s: Ladders) -> None:
         pytest.param(answered_by_one, Stop.ANY, id="one answer was enough"),
         pytest.param(the_gateway_was_away, Stop.ALL, id="the gateway was away, and went on when it came back"),
         pytest.param(jumped, Stop.ALL, id="an officer jumped"),
+        pytest.param(brought_again, Stop.ALL, id="an officer had it brought again"),
         pytest.param(nobody_was_reached, Stop.ALL, id="the fallback out of turn"),
         pytest.param(ended_by_an_all_clear, Stop.ALL, id="ended by an all-clear"),
     ],
