@@ -3,7 +3,8 @@
     file      "outrider evidence 1" LF ‖ msgpack([version, kind, charter, notes, statement, entries, path, leaf])
 
     FORK      two checkpoints by the log's key that are not of one log: two roots for one size, or a smaller tree that the larger did not grow
-              from. `path` is then the consistency proof by which the larger one names its own root for the smaller size.
+              from. `path` is then the consistency proof by which the larger one names its own root for the smaller size; or, for a size
+              that is a power of two, the inclusion proof of the last entry of that size, and `leaf` its leaf hash.
     REFUSAL   the gateway signed that it would never take an envelope, and the log has it
     PROMISE   the gateway signed a promise of an entry at an index, and the log has another there: `leaf` is its leaf hash, `path` its way up
     ENTRIES   entries of the log, each proved to stand under the checkpoint, that contradict each other or the charter
@@ -97,9 +98,9 @@ def read(data: bytes) -> Evidence:
 # ------------------------------------------------------------------ made by whoever holds the parts
 
 
-def fork(charter: bytes, one: bytes, other: bytes, path: Sequence[bytes] = ()) -> Evidence:
+def fork(charter: bytes, one: bytes, other: bytes, path: Sequence[bytes] = (), leaf: bytes = b"") -> Evidence:
     """Two checkpoints, the one of the smaller tree first."""
-    return Evidence(VERSION, Kind.FORK, charter, [one, other], b"", [], list(path), b"")
+    return Evidence(VERSION, Kind.FORK, charter, [one, other], b"", [], list(path), leaf)
 
 
 def broken_promise(charter: bytes, note: bytes, promise: bytes, path: Sequence[bytes], leaf: bytes) -> Evidence:
@@ -141,8 +142,11 @@ def check_fork(evidence: Evidence, charter: Charter) -> str:
             raise NoEvidence("both checkpoints are of one tree")
         return f"the log's key signed two trees of {small.size} entries"
     try:
-        root = older_root(small.size, large.size, large.root, evidence.path)
-    except ProofFailed as error:
+        if evidence.leaf:
+            root = older_root_by_leaf(small.size, large.size, large.root, evidence.leaf, evidence.path)
+        else:
+            root = older_root(small.size, large.size, large.root, evidence.path)
+    except TlogError as error:
         raise NoEvidence(str(error)) from None
     if root == small.root:
         raise NoEvidence("the larger tree has grown from the smaller")
@@ -220,3 +224,22 @@ def older_root(old: int, new: int, root: bytes, path: Sequence[bytes]) -> bytes:
     if last or large != root:
         raise ProofFailed("the consistency proof leads to another tree")
     return small
+
+
+def older_root_by_leaf(old: int, new: int, root: bytes, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """The same for any size, out of the inclusion proof of entry `old` - 1: what stands left of its way up makes up the older tree.
+
+    Raises:
+        ProofFailed: the proof does not lead to the tree.
+    """
+    if not 0 < old < new:
+        raise ProofFailed(f"a tree of {new} entries is not larger than one of {old}")
+    check_inclusion(leaf, old - 1, new, path, root)
+    here, last, found = old - 1, new - 1, leaf
+    for sibling in path:
+        if here & 1 or here == last:
+            found = node_hash(sibling, found)
+            while here and not here & 1:
+                here, last = here >> 1, last >> 1
+        here, last = here >> 1, last >> 1
+    return found

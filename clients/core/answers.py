@@ -200,6 +200,9 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
     if errand.kind == "gossip":
         gossip.answered(turn, errand, frame)
         return
+    if errand.kind == "fork":
+        proof.forked_at(turn, frame, errand.number)
+        return
     if errand.kind == "charge":
         proof.charged(turn, errand.key, frame, errand.number)
         return
@@ -391,6 +394,7 @@ _REFUSED: Final[dict[str, Callable[[Session, Turn, Errand, wire.Refused], None]]
     "charter": _charter_refused,
     "gossip": _gossip_refused,
     "charge": _nothing,
+    "fork": _nothing,
 }
 
 TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {

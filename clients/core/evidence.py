@@ -72,9 +72,9 @@ def halts(view: View, charter: Charter, state: Channel, kind: Kind) -> bool:
     return kind not in STILL and state.channel_class != DESK and bool(forked(view, charter))
 
 
-def convict(turn: Turn, one: bytes, other: bytes, path: Sequence[bytes] = ()) -> bool:
+def convict(turn: Turn, one: bytes, other: bytes, path: Sequence[bytes] = (), leaf: bytes = b"") -> bool:
     """Two signed checkpoints, the smaller tree first. False where they do not contradict each other after all."""
-    found = files.fork(turn.charter.note, one, other, path)
+    found = files.fork(turn.charter.note, one, other, path, leaf)
     try:
         said = files.check_fork(found, turn.charter)
     except files.NoEvidence:

@@ -113,14 +113,19 @@ def ask(s: Session, turn: Turn) -> None:
     waiting = [seen for seen in list(records.SEEN.scan(turn.draft)) if not _given_up(s, turn, *seen)]
     if turn.now < s.gossip_at or s.errands.covers("prove", b"") or s.errands.covers("gossip", b""):
         return
-    charges = list(records.CHARGES.scan(turn.draft))
-    if s.looked and not waiting and not charges:
+    charges, doubted = list(records.CHARGES.scan(turn.draft)), records.COUNTERS.get(turn.draft, proof.UNPROVEN_HEAD)
+    if s.looked and not waiting and not charges and doubted is None:
         return
     held = proof.held(turn.draft, turn.charter)
     if held is None:
         return
     if not s.looked:  # one look at the newest log a session: whether it has grown from where this device was
         s.looked = s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, []))
+        return
+    if doubted is not None:
+        size = doubted.value
+        s.send(Errand("fork", b"", size), lambda i: wire.Prove(i, 0, proof.last_entry(size)))
+        s.gossip_at = turn.now + EVERY
         return
     pursue(s, turn, held, charges)
     waiting = [one for one in waiting if one[0] > s.gossip_last] or waiting  # in turns

@@ -25,6 +25,8 @@ from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 ASKED_AT_ONCE: Final = 40  # inclusion proofs in one answer: 40 paths of 30 hashes fit a frame of 64 KiB
 LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not under a checkpoint is an alarm
 
+UNPROVEN_HEAD: Final = b"unproven head"
+
 ANSWERED_WITHIN: Final = 15_000  # ms that the gateway has to answer for what is overdue
 
 
@@ -150,7 +152,9 @@ def _consistent(turn: Turn, before: Checkpoint, offered: Checkpoint, answer: Pro
     except TlogError as error:
         # Where the proof holds for the new checkpoint it names the old root itself, and convicts. Else it may be the carrier's fault.
         if not evidence.convict(turn, before.encode(), answer.checkpoint, answer.consistency):
-            turn.alarm(AlarmKind.FORKED, f"a checkpoint of {offered.size} entries is not proved to follow on: {error}")
+            what = f"a checkpoint of {offered.size} entries is not proved to follow on: {error}"
+            turn.alarm(AlarmKind.FORKED, what, seq=before.size)
+            records.COUNTERS.put(turn.draft, UNPROVEN_HEAD, Counter(before.size))
         return False
     return True
 
@@ -180,6 +184,21 @@ def _included(turn: Turn, index: int, path: list[bytes] | None, checkpoint: Chec
 def _settle(turn: Turn, index: int) -> None:
     records.UNPROVEN.delete(turn.draft, _key(index))
     records.PROMISES.delete(turn.draft, _key(index))
+
+
+def last_entry(size: int) -> list[int]:
+    """Whose proofs tell the root of the first `size` entries, whatever that is: the last of them, and its neighbour, on whose way up its
+    leaf hash is the first. A consistency proof does not where the size is a power of two."""
+    return sorted((size - 1, (size - 1) ^ 1))
+
+
+def forked_at(turn: Turn, answer: Proven, size: int) -> None:
+    """The answer about `last_entry`: what root the new tree has for the one that this device holds."""
+    records.COUNTERS.delete(turn.draft, UNPROVEN_HEAD)
+    before, paths = held(turn.draft, turn.charter), {path.index: path.hashes for path in answer.paths}
+    own, beside = paths.get(size - 1), paths.get((size - 1) ^ 1)
+    if before is not None and before.size == size and own and beside:
+        evidence.convict(turn, before.encode(), answer.checkpoint, own, beside[0])
 
 
 def charged(turn: Turn, key: bytes, answer: Proven, base: int) -> None:

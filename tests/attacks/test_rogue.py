@@ -21,7 +21,7 @@ from clients.auditor.excerpts import excerpt_around, excerpts
 from clients.auditor.question import Log
 from clients.auditor.source import FolderSource
 from clients.auditor.verify import Asked, Cause, Outcome, Topic, Verified, log_keys
-from clients.core import conversation, records
+from clients.core import conversation, proof, records
 from clients.core.receipts import covers
 from clients.core.records import AlarmKind
 from clients.main import run as outrider
@@ -384,6 +384,32 @@ def test_attack_15_and_16_last_nights_backup(tmp_path: Path) -> None:
     alone(s.chen, s.alerts)  # who is in danger has no other road
     s.settle()
     assert all(a.kind is not AlarmKind.GATEWAY for a in s.chen.alarms())
+
+
+def test_attack_15_at_a_size_whose_root_no_consistency_proof_names(tmp_path: Path) -> None:
+    """A gateway may choose the moment: of a power of two a consistency proof does not name the older root."""
+    s = opened()
+    night = s.rogue.backup()
+    s.rogue.grow(128 - len(s.rogue.leaves))
+    s.ana.disconnect()
+    s.ana.connect()
+    s.world.run()
+    held = proof.held(s.ana.ledger, s.ana.device.charter)
+    assert held is not None
+    assert held.size == 128
+    s.rogue.restore(night)
+    s.lies()
+    s.rogue.grow(200)
+    s.ana.disconnect()
+    s.ana.connect()
+    s.until("rolled back at 2^7 entries", (s.ana, AlarmKind.FORKED))
+    s.settle(11 * SECOND)
+    (found,) = kept(s.ana)
+    assert found.leaf
+    assert [a.halts for a in s.ana.alarms() if a.kind is AlarmKind.FORKED] == [False, True], "doubted, then proved"
+    assert judged(found, tmp_path)["kind"] == "fork"
+    with pytest.raises(conversation.NotNow, match="halted"):
+        say(s.ana, s.channel, "more")
 
 
 def test_an_honest_gateway_is_accused_of_nothing(tmp_path: Path) -> None:

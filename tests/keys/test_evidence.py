@@ -15,7 +15,7 @@ from keys import evidence
 from keys.canonical import encode
 from keys.envelope import NOTHING, Entry
 from keys.errors import Malformed
-from keys.evidence import NoEvidence, check_fork, check_promise, check_refusal, older_root
+from keys.evidence import NoEvidence, check_fork, check_promise, check_refusal, older_root, older_root_by_leaf
 from keys.statement import GatewayRefusal, Promise, sign_promise, sign_refusal
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.errors import ProofFailed
@@ -63,6 +63,10 @@ ONE, OTHER = Tree(11), Tree(17, b" of another history", since=5)
     [
         pytest.param(evidence.fork(CHARTER.note, ONE.note(), OTHER.note(), OTHER.grown_from(11)), id="of two sizes"),
         pytest.param(evidence.fork(CHARTER.note, ONE.note(), Tree(11, b"x", 10).note()), id="of one size"),
+        pytest.param(
+            evidence.fork(CHARTER.note, Tree(8).note(), OTHER.note(), OTHER.path(7), leaf_hash(OTHER.leaves[7])),
+            id="of a size that is a power of two",
+        ),
     ],
 )
 def test_a_fork_convicts(made: evidence.Evidence) -> None:
@@ -118,6 +122,18 @@ def test_the_older_root_is_the_trees_own(new: int, more: int, data: st.DataObjec
     assert older_root(old, tree.size, tree.root(), tree.grown_from(old)) == Tree(old).root()
     with pytest.raises(ProofFailed):
         older_root(old, tree.size, bytes(32), tree.grown_from(old))
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_the_older_root_of_any_size_by_its_last_entry(old: int, more: int) -> None:
+    tree = Tree(old + more)
+    leaf, path = leaf_hash(tree.leaves[old - 1]), tree.path(old - 1)
+    assert older_root_by_leaf(old, tree.size, tree.root(), leaf, path) == Tree(old).root()
+    for wrong in ((bytes(32), path), (leaf, [*path, bytes(32)]), (leaf, path[1:])):
+        with pytest.raises(ProofFailed):
+            older_root_by_leaf(old, tree.size, tree.root(), *wrong)
+    with pytest.raises(ProofFailed):
+        older_root_by_leaf(tree.size, tree.size, tree.root(), leaf, path)
 
 
 def promise(index: int, leaf: bytes, **other: Any) -> bytes:
