@@ -7,6 +7,7 @@ not files of their own like other published bodies. A bundle without a receipt h
 entry's header names, or it is not taken.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from keys.tlog.tile import Bundle, bundles, parse_path
 
 _ENTRIES: Final = "tile/entries/"
 _RECEIPTS: Final = "receipts/"
+_EMPTY: Final = re.compile(rb"(?:\x00\x00)+")  # lengths of 0, one after another
 
 
 def receipts_path(bundle: Bundle) -> str:
@@ -39,3 +41,25 @@ def receipt_files(bodies: Mapping[int, bytes], since: int, size: int) -> Iterato
         found = [bodies.get(index, b"") for index in places]
         if any(found):
             yield receipts_path(bundle), encode_bundle(found)
+
+
+def decode_receipts(data: bytes, width: int) -> list[bytes]:
+    """The `width` bodies of a file of receipts, as `keys.tlog.entry.decode_bundle` has them, with the many empty ones at a stroke.
+    Raises keys.tlog.errors.Malformed."""
+    bodies: list[bytes] = []
+    start, end = 0, len(data)
+    while len(bodies) < width and start < end:
+        empty = _EMPTY.match(data, start)
+        if empty is not None:
+            run = min(len(empty.group()) // 2, width - len(bodies))
+            bodies += [b""] * run
+            start += 2 * run
+            continue
+        stop = start + 2 + int.from_bytes(data[start : start + 2], "big")
+        if start + 2 > end or stop > end:
+            break
+        bodies.append(data[start + 2 : stop])
+        start = stop
+    if len(bodies) < width or start != end:
+        raise Malformed(f"not a file of {width} receipts: {len(bodies)} are whole, {end - start} bytes are left")
+    return bodies

@@ -1,9 +1,13 @@
 """Receipts beside the log: one path each, cut as entry bundles are, and no file where there is no receipt."""
 
-import pytest
+from collections.abc import Callable
 
-from keys.receipts import parse_receipts_path, receipt_files, receipts_path
-from keys.tlog.entry import decode_bundle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keys.receipts import decode_receipts, parse_receipts_path, receipt_files, receipts_path
+from keys.tlog.entry import decode_bundle, encode_bundle
 from keys.tlog.errors import Malformed
 from keys.tlog.tile import Bundle
 
@@ -50,3 +54,23 @@ def test_files_grow_with_the_log_and_are_whole_again_when_they_do() -> None:
     assert list(grown) == ["receipts/000", "receipts/002.p/89"], "none for the bundle between"
     assert decode_bundle(grown["receipts/000"], 256)[255] == b"last"
     assert decode_bundle(grown["receipts/002.p/89"], 89)[88] == b"six"
+
+
+@given(st.lists(st.one_of(st.just(b""), st.binary(max_size=300)), min_size=1, max_size=256))
+def test_receipts_are_decoded_as_a_bundle_is(bodies: list[bytes]) -> None:
+    data = encode_bundle(bodies)
+    assert decode_receipts(data, len(bodies)) == decode_bundle(data, len(bodies)) == bodies
+    for other in (data[:-1], data + b"\x00", data + b"\x00\x00"):
+        with pytest.raises(Malformed):
+            decode_receipts(other, len(bodies))
+
+
+@given(st.binary(max_size=600), st.integers(1, 256))
+def test_arbitrary_bytes_are_receipts_where_they_are_a_bundle(data: bytes, width: int) -> None:
+    def outcome(decode: Callable[[bytes, int], list[bytes]]) -> list[bytes] | None:
+        try:
+            return decode(data, width)
+        except Malformed:
+            return None
+
+    assert outcome(decode_receipts) == outcome(decode_bundle)

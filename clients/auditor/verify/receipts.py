@@ -17,9 +17,8 @@ from clients.auditor.verify.entries import Stream
 from clients.auditor.verify.heads import Fetch
 from keys.body import Confirmed, Range, Receipt, read_receipt
 from keys.errors import Malformed
-from keys.receipts import receipts_path
+from keys.receipts import decode_receipts, receipts_path
 from keys.tlog import errors
-from keys.tlog.entry import decode_bundle
 from keys.tlog.errors import NotFound
 from keys.tlog.tile import WIDTH, Bundle
 
@@ -180,12 +179,12 @@ class Beside:
 
     def _decoded(self, bundle: Bundle) -> list[bytes]:
         try:
-            return decode_bundle(self._fetch(self._path), bundle.width)
+            return decode_receipts(self._fetch(self._path), bundle.width)
         except NotFound:
             if bundle.width == WIDTH:
                 raise
             self._path = receipts_path(bundle.full)  # the full one has taken its place, as with tiles
-            return decode_bundle(self._fetch(self._path), WIDTH)[: bundle.width]
+            return decode_receipts(self._fetch(self._path), WIDTH)[: bundle.width]
 
     def _by_hash(self, name: bytes, index: int) -> bytes | None:
         path = f"body/{name.hex()}"

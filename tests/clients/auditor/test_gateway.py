@@ -118,4 +118,4 @@ def test_without_bodies_what_they_would_tell_is_unchecked(tmp_path: Path) -> Non
     assert verified.verdict is Verdict.UNCHECKED
     passed = {c.claim for c in verified.claims if c.outcome is Outcome.PASS}
     of_the_log = {Topic.CHECKPOINT, Topic.TREE, Topic.ENTRIES, Topic.ORDER, Topic.TIMES, Topic.CHAINS, Topic.HEARD}
-    assert passed == of_the_log | {Topic.EPOCHS, Topic.DISCLOSURES}
+    assert passed == of_the_log | {Topic.EPOCHS, Topic.DISCLOSURES, Topic.TOMBSTONES}
