@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos bench bench-mls bench-audit flips fuzz clean
+.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos bench bench-mls bench-audit flips fuzz clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +71,12 @@ mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test m
 
 rogue: $(VENV)/test         ## a gateway that lies, one lie a test: who notices each, and after how long, by hand
 	$(BIN)/pytest -q -s tests/attacks/test_rogue.py
+
+sim: $(VENV)/test           ## simulated runs under faults, by hand: SEEDS=200 or 1-1000 or =17 for one, MINUTES=10 each
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --minutes $(or $(MINUTES),10)
+
+sim-mutants: $(VENV)/test   ## each planted bug is looked for by 40 seeds, by hand
+	$(BIN)/python -m tests.simulation.mutants --seeds $(or $(SEEDS),40)
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200

@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument(
         "--recent", type=int, default=schedule.RECENT, help="how many of the last events a failure shows"
     )
+    parser.add_argument("--pace", type=int, default=0, help="ms between two things that somebody does; 0: as drawn")
     chosen = parser.parse_args()
     schedule.RECENT = chosen.recent
     kinds = None if chosen.faults is None else chosen.faults.split()
@@ -27,7 +28,7 @@ def main() -> int:
     seeds = seeds_of(chosen.seeds)
     for seed in seeds:
         at = time.process_time()
-        world = World(seed, chosen.minutes, kinds)
+        world = World(seed, chosen.minutes, kinds, pace=chosen.pace)
         try:
             figures = world.run()
         except Failed as failure:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from clients.core.records import AlarmKind
+from tests.simulation.phone import Ledger
 
 if TYPE_CHECKING:
     from random import Random
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SECOND: Final = 1_000
+RESTORED: Final = "ben"
 
 
 def cut(world: World, chance: Random) -> None:
@@ -137,7 +139,18 @@ def backup(world: World, chance: Random) -> None:
             machine.restore(old)
 
 
+def restored(world: World, chance: Random) -> None:
+    """A device's vault is put back from an old copy. Nothing is asked of it any more, but that it harms nobody."""
+    victim = world.phones[RESTORED]
+    if victim.spoiled or not world.old_vaults or not victim.alive:
+        return
+    victim.die()
+    victim.spoiled = "backup"
+    victim.ledger = Ledger(chance.choice(world.old_vaults))
+
+
 def take_backup(world: World) -> None:
+    world.old_vaults.append(world.phones[RESTORED].ledger.copy())
     process = world.machine.process
     if process is not None and len(world.machine.backups) < 4:
         world.machine.backups.append(process.disk.image())
@@ -157,14 +170,28 @@ EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = Mappi
         "death": (death, 10),
         "vault": (vault, 60),
         "backup": (backup, 150),
+        "restored": (restored, 200),
     }
 )
 """Each with the seconds between two of its kind, on average."""
 
 WEATHER: Final = ("loss", "narrow", "double", "mix")
+LIES: Final = ("liar", "insider")
 HONEST: Final = (*EVENTS, *WEATHER)
+ALL: Final = (*HONEST, *LIES)
 
 DOWN: Final = frozenset({AlarmKind.LATE, AlarmKind.PROMISE, AlarmKind.WITHHELD})
+INSIDE: Final = frozenset(
+    {
+        AlarmKind.UNREADABLE,
+        AlarmKind.SUSPICION,
+        AlarmKind.MISDIRECTED,
+        AlarmKind.ATTEMPT,
+        AlarmKind.FORGED,
+        AlarmKind.NOT_PERMITTED,
+    }
+)
+"""What the others may rightly say of a member that lies."""
 CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
     {
         "kill": DOWN,
@@ -178,6 +205,7 @@ CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
         "clock": DOWN | {AlarmKind.CLOCK, AlarmKind.MISSED},
         "double": frozenset({AlarmKind.GATEWAY}),
         "mix": frozenset({AlarmKind.GATEWAY, AlarmKind.GAP, AlarmKind.SHRUNK}),  # a list of channels that was overtaken
+        "insider": INSIDE,
         "cut": DOWN,
         "loss": DOWN,
         "vault": DOWN,
@@ -190,4 +218,4 @@ CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
 def draw(chance: Random) -> tuple[str, ...]:
     """Which kinds are on in a run: each with a chance that is drawn first."""
     likely = chance.choice((0.15, 0.35, 0.6))
-    return tuple(name for name in HONEST if chance.random() < likely)
+    return tuple(name for name in HONEST if chance.random() < likely) + tuple(n for n in LIES if chance.random() < 0.1)

@@ -471,13 +471,14 @@ class Process:
                 continue
             if concerned is not None and stored.device != peer.who.device and not concerned.includes(feed.recipient):
                 continue
-            if feed.pass_on(stored) is not None:
+            if feed.pass_on(stored):
                 self.deliver(peer, stored, feed.recipient)
             elif feed.arrived(stored):
                 self.pump(peer)
 
     def deliver(self, peer: Peer, stored: Stored, recipient: Recipient) -> None:
         peer.newest = max(peer.newest, stored.index)
+        self.world.oracle.sent(self, peer.who.device, stored)
         peer.say(wire.Deliver(answers.placed(stored, body=with_body(stored, recipient))))
 
     def pump(self, peer: Peer) -> None:

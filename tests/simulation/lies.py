@@ -1,15 +1,29 @@
-"""What a byzantine gateway or device does to frames. The honest ones do nothing."""
+"""What a byzantine gateway or a byzantine device does to frames. The honest ones do nothing.
+
+A lying gateway holds all keys of the gateway and the log, and says to one device now and then what is not so: it alters, withholds,
+repeats, renumbers, takes what it does not keep and refuses what it might take. A lying device has its own key: what it alters it
+signs anew, so that nothing but the rules stands in its way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from clients.core import records
+from gateway import wire
 from keys.canonical import encode
+from keys.envelope import Context, Envelope, Heard, Kind, Marking, Precedence, read, seal
+from keys.errors import KeysError
+from keys.identity import SigningKey
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import Peer
     from tests.simulation.phone import Phone
+    from tests.simulation.world import World
 
 
 class Honest:
@@ -20,3 +34,136 @@ class Honest:
 
     def to_gateway(self, phone: Phone, frame: Any) -> Sequence[bytes]:
         return (encode(frame),)
+
+
+def flipped(data: bytes, chance: Random) -> bytes:
+    """One bit is another."""
+    if not data:
+        return b"\0"
+    at = chance.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+
+
+class Liars(Honest):
+    """`often`: the chance that a frame is lied about, by a gateway (`down`) or by the device of that name."""
+
+    def __init__(self, world: World, *, down: bool, device: str) -> None:
+        self.world = world
+        self.chance = world.sim.random("lies")
+        self.down = down
+        self.device = device
+        self.often = self.chance.choice((0.01, 0.03, 0.08)) if down else 0.3
+        self.kept: list[wire.FromGateway] = []
+
+    def _lies(self) -> bool:
+        return self.world.hurt and self.chance.random() < self.often
+
+    # --- the gateway's ---
+
+    def to_device(self, peer: Peer, frame: Any) -> Sequence[bytes]:
+        if not self.down or not isinstance(
+            frame, wire.Deliver | wire.Accepted | wire.Proven | wire.Logged | wire.BodyChunk
+        ):
+            return (encode(frame),)
+        if isinstance(frame, wire.Deliver) and len(self.kept) < 200:
+            self.kept.append(frame)
+        if not self._lies():
+            return (encode(frame),)
+        self.world.fault("lie")
+        lies: list[Callable[[Any], list[Any]]] = [self._withheld, self._repeated]
+        if isinstance(frame, wire.Deliver):
+            lies += [self._altered, self._altered, self._unsigned, self._renumbered, self._body]
+        elif isinstance(frame, wire.Accepted):
+            lies += [self._misplaced]
+        elif isinstance(frame, wire.Proven | wire.Logged):
+            lies += [self._forged_note]
+        lie = self.chance.choice(lies)
+        self.world.sim.note(f"lie to {peer.line.name}: {lie.__name__[1:]} {type(frame).__name__}")
+        return tuple(encode(told) for told in lie(frame))
+
+    def _withheld(self, frame: Any) -> list[Any]:
+        return []
+
+    def _repeated(self, frame: Any) -> list[Any]:
+        return [frame, self.chance.choice(self.kept)] if self.kept else [frame, frame]
+
+    def _altered(self, frame: wire.Deliver) -> list[Any]:
+        return [wire.Deliver(replace(frame.placed, header=flipped(frame.placed.header, self.chance)))]
+
+    def _unsigned(self, frame: wire.Deliver) -> list[Any]:
+        signature = self.chance.choice((b"", flipped(frame.placed.signature, self.chance)[:64]))
+        return [wire.Deliver(replace(frame.placed, signature=signature))]
+
+    def _body(self, frame: wire.Deliver) -> list[Any]:
+        body = frame.placed.body
+        return [wire.Deliver(replace(frame.placed, body=flipped(body, self.chance) if body else b"\0"))]
+
+    def _renumbered(self, frame: wire.Deliver) -> list[Any]:
+        place = frame.placed.place
+        other = replace(
+            place,
+            seq=max(1, place.seq + self.chance.choice((-1, 1, 2))),
+            index=place.index + self.chance.choice((0, 1)),
+        )
+        return [wire.Deliver(replace(frame.placed, place=other))]
+
+    def _misplaced(self, frame: wire.Accepted) -> list[Any]:
+        places = [replace(p, seq=p.seq + 1, index=p.index + 1) for p in frame.places]
+        return [replace(frame, places=places)]
+
+    def _forged_note(self, frame: wire.Proven | wire.Logged) -> list[Any]:
+        return [replace(frame, checkpoint=flipped(frame.checkpoint, self.chance))]
+
+    # --- a device's ---
+
+    def to_gateway(self, phone: Phone, frame: Any) -> Sequence[bytes]:
+        if phone.name != self.device or not isinstance(frame, wire.Submit | wire.PutChunk) or not self._lies():
+            return (encode(frame),)
+        self.world.fault("insider")
+        if isinstance(frame, wire.PutChunk):
+            return (encode(replace(frame, data=flipped(frame.data, self.chance))),)
+        lie = self.chance.choice((self._rough, self._rough, self._signed, self._signed, self._signed, self._signed))
+        told = lie(phone, frame)
+        self.world.sim.note(f"{phone.name} lies: {lie.__name__[1:]}")
+        return (encode(told),)
+
+    def _rough(self, phone: Phone, frame: wire.Submit) -> wire.Submit:
+        run = list(frame.run)
+        at = self.chance.randrange(len(run))
+        which = self.chance.choice(("header", "signature", "body"))
+        run[at] = replace(run[at], **{which: flipped(getattr(run[at], which) or b"", self.chance)})
+        return replace(frame, run=run)
+
+    def _signed(self, phone: Phone, frame: wire.Submit) -> wire.Submit:
+        """One envelope with something else in it, signed as it should be."""
+        sealed, chance = frame.run[-1], self.chance
+        try:
+            context = read(Envelope(sealed.header, sealed.signature)).context
+        except KeysError:
+            return frame
+        others = [p.id for p in self.world.phones.values() if p is not phone]
+        changes: dict[str, Any] = chance.choice(
+            (
+                {"number": context.number + 1},
+                {"number": max(1, context.number - 1)},
+                {"previous": bytes(32)},
+                {"previous": flipped(context.previous, chance)},
+                {"attempt": context.attempt + 1},
+                {"epoch": context.epoch + 1},
+                {"epoch": max(0, context.epoch - 1)},
+                {"device": chance.choice(others)},
+                {"channel": chance.choice((self.world.desk, self.world.alerts, self.world.talk))},
+                {"marking": Marking.RED},
+                {"heard": Heard(context.heard.seq + 1, bytes(32))},
+                {"precedence": Precedence.FLASH},
+                {"kind": chance.choice((Kind.APPLICATION, Kind.ALERT, Kind.COMMIT, Kind.RECEIPT, Kind.PROPOSAL))},
+                {"time": context.time + 3_600_000},
+            )
+        )
+        other: Context = replace(context, **changes)
+        me = records.IDENTITY.get(phone.ledger)
+        seed = records.SEEDS.get(phone.ledger, me.certificate_hash) if me else None
+        assert seed is not None
+        body = sealed.body or b""
+        envelope = seal(other, body, SigningKey(seed.seed))
+        return replace(frame, run=[wire.Sealed(envelope.header, envelope.signature, body)])

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clients.core import records
 from clients.core.content import Text, read_content
-from clients.core.records import AlarmKind
+from clients.core.records import AlarmKind, Fate
 from clients.core.session import OPEN_ERRANDS
 from clients.core.turn import Outcome, Raised
 from gateway import wire
@@ -29,7 +29,7 @@ from gateway.audit.sequencer import LogRefused, SignedHead
 from gateway.core.broadcast import Ending
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
-from keys.envelope import Entry, Envelope, Kind, read, read_entry
+from keys.envelope import Context, Entry, Envelope, Kind, read, read_entry
 from keys.tlog.merkle import leaf_hash
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Oracle:
         self.log: dict[int, bytes] = {}  # leaf by index, as shown to anybody
         self.places: dict[tuple[bytes, int], bytes] = {}  # header hash by channel and seq
         self.commits: dict[tuple[bytes, int], bytes] = {}
+        self.chains: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}  # number and link by channel and device
+        self.time = 0
         self.acked: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # header hash and index
         self.unchecked: list[tuple[bytes, int]] = []
         self.authenticators: dict[tuple[bytes, int], tuple[bytes, str]] = {}
@@ -76,7 +78,7 @@ class Oracle:
         self.said[text] = who, channel
 
     def saw(self, phone: Phone, channel: bytes, seq: int, message: records.Message) -> None:
-        """A person looks at it, for the first time as far as the device knows."""
+        """It stands on the screen as something new."""
         if message.kind is not Kind.APPLICATION or message.reason or phone.spoiled == "backup":
             return
         content = read_content(message.content)
@@ -121,10 +123,32 @@ class Oracle:
         begun = self.world.first_seqs.get(place[0], 0)
         follows = (place[0], entry.seq - 1) in self.places or entry.seq <= begun + 1
         need(follows, f"seq {entry.seq} without the one before")
-        context = read(Envelope(entry.header, entry.signature)).context
+        envelope = Envelope(entry.header, entry.signature)
+        context = read(envelope).context
+        self._follows(context, envelope.link)
+        need(entry.time >= self.time, "the log's time ran backwards")
+        self.time = entry.time
         if context.kind is Kind.COMMIT:
             key = bytes(entry.channel), context.epoch
             need(self.commits.setdefault(key, header) == header, f"epoch {context.epoch} was ended twice")
+
+    def _follows(self, context: Context, link: bytes) -> None:
+        """Each device's numbers rise by one, and each header holds the hash of the one before."""
+        key = bytes(context.channel), bytes(context.device)
+        before = self.chains.get(key)
+        if before is not None:
+            follows = context.number == before[0] + 1 and context.previous == before[1]
+            need(follows, f"number {context.number} of {context.device.hex()[:8]} does not follow number {before[0]}")
+        self.chains[key] = context.number, link
+
+    def sent(self, process: Process, device: bytes, stored: Stored) -> None:
+        """About to be delivered: of a channel nothing goes to who was not in it at that place."""
+        if stored.kind in (Kind.RECEIPT, Kind.ACK) or stored.channel not in self.world.known_channels():
+            return
+        with process.store.snapshot() as view:
+            member = view.member(stored.channel, device)
+        inside = member is not None and member.since <= stored.seq and (not member.left or stored.seq <= member.left)
+        need(inside, f"seq {stored.seq} is sent to who was not in the channel then")
 
     def accepted(self, who: Identity | None, frame: wire.FromDevice, answer: wire.Accepted) -> None:
         """About to be said to a device."""
@@ -191,7 +215,7 @@ class Oracle:
         need(now - self.due[1] <= RUNG_LATE, f"a rung is {now - self.due[1]} ms late")
 
     def bounds(self, process: Process) -> None:
-        need(process.store.waiting + len(process.store._patient) <= QUEUE, "the store's queue has no bound")
+        need(process.store.waiting <= QUEUE, "the store's queue has no bound")
         for peer in process.peers.values():
             feed = peer.feed
             if feed is not None:
@@ -267,6 +291,41 @@ class Oracle:
                         return f"{phone.name} is behind in {channel.hex()[:8]}"
         return ""
 
+    def harmless(self) -> None:
+        """After lies: whoever sees another history than the gateway's true one knows that something is wrong."""
+        process = self.world.machine.process
+        if process is None:
+            return
+        self.recovered(process)
+        with process.store.snapshot() as view:
+            for phone in self.world.phones.values():
+                alarmed = next(iter(records.ALARMS.scan(phone.ledger)), None) is not None
+                if phone.spoiled or alarmed:
+                    continue
+                for key, line in records.LINES.scan(phone.ledger):
+                    if line.fate not in (Fate.TAKEN, Fate.OWN):
+                        continue  # not verified, nor shown: of before it came in, or after it was out
+                    stored = view.envelope(key[:16], int.from_bytes(key[16:], "big"))
+                    same = stored is not None and stored.header == line.header
+                    need(
+                        same,
+                        f"{phone.name} believes what the gateway never took, at seq {int.from_bytes(key[16:], 'big')}",
+                    )
+                self._receipts(phone)
+
+    def _receipts(self, phone: Phone) -> None:
+        """Nobody is said to have what he has not."""
+        for key, received in records.RECEIVED.scan(phone.ledger):
+            other = next((p for p in self.world.phones.values() if p.id == key[16:]), None)
+            state = records.CHANNELS.get(other.ledger, key[:16]) if other and not other.spoiled else None
+            if state is not None and received.delivered:
+                has = max(state.seq, max((s for s in self._ahead(other, key[:16])), default=0))
+                need(received.delivered[-1][1] <= has, f"{phone.name} believes a receipt that was not given")
+
+    def _ahead(self, phone: Phone | None, channel: bytes) -> list[int]:
+        assert phone is not None
+        return [int.from_bytes(key[16:], "big") for key, _ in records.AHEAD.scan(phone.ledger, channel)]
+
     def end(self, allowed: frozenset[AlarmKind]) -> None:
         """After the healing."""
         need(not (why := self.settled()), f"not at rest after the healing: {why}")
@@ -278,6 +337,10 @@ class Oracle:
             for phone in self.world.phones.values():
                 if not phone.spoiled:
                     self._whole(view, phone)
+                    self._receipts(phone)
+                    for member in view.memberships(phone.id):
+                        state = records.CHANNELS.get(phone.ledger, member.channel)
+                        need(member.left or state is not None, f"{phone.name} does not know that it was added")
                     self._no_false_alarm(phone, allowed)
             for root in self.world.people.roots():
                 row = view.alert(root)
@@ -303,10 +366,6 @@ class Oracle:
                 need(line is not None, f"{phone.name} has a gap at seq {stored.seq}")
                 assert line is not None
                 need(line.header == stored.header, f"{phone.name} has another envelope at seq {stored.seq}")
-        for text, (who, channel) in self.said.items():
-            here = records.CHANNELS.get(phone.ledger, channel)
-            if here is not None and who != phone.name and (phone.name, text) in self.seen:
-                continue
         unshown = [k for k, _ in records.UNSHOWN.scan(phone.ledger)]
         need(len(unshown) < QUEUE, "what is to be shown has no bound")
 

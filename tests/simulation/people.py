@@ -101,10 +101,8 @@ class People:
             if message is None:
                 continue
             channel, seq = key[:16], seq_of(key)
-            again = bool(message.shown)
             phone.act(lambda work, c=channel, s=seq: conversation.show(work, c, s))
-            if not again:
-                self.world.oracle.saw(phone, channel, seq, message)
+            self.world.oracle.saw(phone, channel, seq, message)
             if message.alert is not None and self.chance.random() < 0.7:
                 self._answer(phone, message.alert.draft.root)
 

@@ -77,6 +77,12 @@ class Later:
     def __init__(self, later: Callable[..., None]) -> None:
         self.call_soon_threadsafe = later
 
+    def call_soon(self, action: Callable[[], None]) -> None:
+        """Handing over: the simulation does so itself, before each turn of the writer."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        raise context["exception"]
+
     def create_future(self) -> Promise:
         return Promise()
 
@@ -107,7 +113,9 @@ class SimulatedStore(SqliteStore):
         self._worked = 0
         self._parsed = Parsed()
         self._watchers = []
-        self._jobs = queue.SimpleQueue()
+        self._asked = None
+        self._handed = queue.SimpleQueue()
+        self._jobs = deque()
         self._patient = deque()
         self._broken = None
         self._view = WriterView(self._writer, self._parsed)
@@ -116,10 +124,14 @@ class SimulatedStore(SqliteStore):
     @property
     def waiting(self) -> int:
         """Decisions that wait for the writer."""
-        return self._jobs.qsize()
+        asked = len(self._asked.jobs) + len(self._asked.patient) if self._asked is not None else 0
+        return asked + self._handed.qsize() + len(self._jobs) + len(self._patient)
 
     def work(self) -> None:
         """One turn of the writer's thread."""
+        if not self.waiting:
+            return
+        self._hand_over()
         jobs, _ = self._gather(ending=False)
         if jobs:
             self._transact(self._view, jobs)

@@ -19,7 +19,7 @@ from tests.simulation import faults
 from tests.simulation.crypto import EPHEMERAL, cryptography
 from tests.simulation.founding import Founded, founded
 from tests.simulation.gateway import Process
-from tests.simulation.lies import Honest
+from tests.simulation.lies import Honest, Liars
 from tests.simulation.log import FloorHeld
 from tests.simulation.machine import Machine
 from tests.simulation.network import Line, Weather
@@ -32,6 +32,7 @@ from tests.simulation.store import DATABASE
 MINUTE = 60_000
 HEALING = 3 * MINUTE
 LOOK = 500  # ms between two looks whether all is at rest
+INSIDER = "gus"
 REAL = 20  # one seed in so many has real keys
 
 
@@ -56,13 +57,20 @@ class World:
     """`kinds` are the faults that are on; None: as the seed draws them."""
 
     def __init__(
-        self, seed: int, minutes: float = 10, kinds: Sequence[str] | None = None, *, keyed: bool | None = None
+        self,
+        seed: int,
+        minutes: float = 10,
+        kinds: Sequence[str] | None = None,
+        *,
+        keyed: bool | None = None,
+        pace: int = 0,
     ) -> None:
         self.seed = seed
         self.keyed = seed % REAL != 0 if keyed is None else keyed
         self.sim = Schedule(seed)
         self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
         self.minutes = minutes
+        self.pace = pace
         self.counts: dict[str, int] = {}
         self.rot = False
 
@@ -86,11 +94,13 @@ class World:
         self.mission = mission.mission
         self.talk, self.alerts, self.desk = mission.talk, mission.alerts, mission.desk
         self.more: list[bytes] = []
+        self.old_vaults: list[dict[str, dict[bytes, bytes]]] = []
         self.tls_key = mission.mission.policy.tls_keys[0]
         self.roads, self.disks, self.chaos = sim.random("roads"), sim.random("disks"), sim.random("chaos")
         self.gateway_random = sim.random("gateway").randbytes
         self.unreachable: dict[str, int] = {}
-        self.lies = Honest()
+        self.hurt = True
+        self.lies = self._liars()
         self.founded_at = mission.floor.size
         sim.now = max(sim.now, mission.now)
         self.began = sim.now
@@ -104,7 +114,9 @@ class World:
             name: Phone(self, name, {shelf: dict(rows) for shelf, rows in shelves.items()})
             for name, shelves in mission.shelves.items()
         }
-        self.people = People(self, sim.random("pace").choice((8_000, 15_000, 25_000)))
+        if "insider" in self.kinds:
+            self.phones[INSIDER].spoiled = "insider"
+        self.people = People(self, self.pace or sim.random("pace").choice((12_000, 30_000, 60_000)))
 
     def _weather(self) -> Weather:
         chance, weather = self.sim.random("weather"), Weather()
@@ -118,6 +130,13 @@ class World:
             weather.delay, weather.jitter, weather.bytes_per_ms = 300, 200, 8.0
         return weather
 
+    def _liars(self) -> Honest:
+        down, insider = "liar" in self.kinds, "insider" in self.kinds
+        return Liars(self, down=down, device=INSIDER if insider else "") if down or insider else Honest()
+
+    def known_channels(self) -> tuple[bytes, ...]:
+        return (self.talk, self.alerts, self.desk, *self.more)
+
     def _live(self) -> Figures:
         sim = self.sim
         sim.note(f"seed {self.seed} faults {' '.join(self.kinds)}")
@@ -128,19 +147,24 @@ class World:
         for kind in self.kinds:
             if kind in faults.EVENTS:
                 self._plan(kind, sim.random(f"fault {kind}"))
-        self.hurt = True
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
-        deadline = sim.now + HEALING
+        deadline = sim.now + (MINUTE if "liar" in self.kinds else HEALING)
         while self.oracle.settled() and sim.now < deadline:
             sim.run(sim.now + LOOK, _nothing)
         sim.run(sim.now + 15_000, _nothing)
         while self.oracle.settled() and sim.now < deadline:
             sim.run(sim.now + LOOK, _nothing)
+        if "liar" in self.kinds:
+            self.oracle.harmless()
+            return self._ended()
         self.oracle.end(frozenset().union(*(faults.CAUSES.get(kind, frozenset()) for kind in self.kinds)))
+        return self._ended()
+
+    def _ended(self) -> Figures:
         self.machine.process_ended()
-        sim.note("end")
+        self.sim.note("end")
         return self.figures()
 
     def figures(self) -> Figures:
@@ -156,7 +180,7 @@ class World:
         )
 
     def _backups(self) -> None:
-        if self.hurt and "backup" in self.kinds:
+        if self.hurt and {"backup", "restored"} & set(self.kinds):
             faults.take_backup(self)
             self.sim.after(2 * MINUTE, self._backups)
 
