@@ -59,7 +59,7 @@ def audit() -> None:
     """
 
 
-@audit.command("verify", cls=Verb)
+@audit.command("verify", cls=Verb, short_help="Check a log: PASS, FAIL or UNCHECKED of each claim.")
 @of_a_log
 @click.option("--since", type=_FILE, metavar="FILE", help="Go on from what an earlier verification saved.")
 @click.option("--save", type=_FILE, metavar="FILE", help="If all is sound, save what the next one may go on from.")
