@@ -99,6 +99,22 @@ def test_to_say_more_takes_no_choice_back(out: tuple[Party, bytes, World, Party,
     assert (answered.text, answered.words) == ("SAFE", "at the gate")
 
 
+@restored
+def apart() -> tuple[World, Party, Party, bytes]:
+    """An alert of Chen's to Ana, whose device was away all the time, and of whom nothing was ever heard."""
+    world = world_of("Chen officer", "Dara officer", "Ana agent")
+    chen, dara, ana = world.parties
+    desk(world, chen, dara)
+    channel = world.channel(chen, dara, ana, kind="alert")
+    ana.disconnect()
+    chen.disconnect()
+    chen.connect()  # and is told of everybody's devices
+    world.run()
+    root = by_two(chen, dara, channel)
+    forget(chen, ana)
+    return world, chen, ana, root
+
+
 @pytest.mark.parametrize(
     ("connected", "roads", "notices", "why"),
     [
@@ -113,18 +129,9 @@ def test_to_say_more_takes_no_choice_back(out: tuple[Party, bytes, World, Party,
 def test_who_is_unreachable_and_why(
     connected: bool, roads: tuple[str, ...], notices: dict[str, NoticeState], why: tuple[str, ...]
 ) -> None:
-    world = world_of("Chen officer", "Dara officer", "Ana agent")
-    chen, dara, ana = world.parties
-    desk(world, chen, dara)
-    channel = world.channel(chen, dara, ana, kind="alert")
-    ana.disconnect()
-    chen.disconnect()
-    chen.connect()  # and is told of everybody's devices
-    world.run()
-    root = by_two(chen, dara, channel)
+    _, chen, ana, root = apart()
     person = ana.enrolled.certified.person
     ways = Ways({ana.id: Sighting(connected, 0, roads)}, {person: notices})
-    forget(chen, ana)
     found: Board = chen.act(lambda work: board(work, root, ways))
     (row,) = found.rows
     assert (row.reached, row.why) == (Reached.UNREACHABLE if why else Reached.KEPT, why)
@@ -147,16 +154,7 @@ def forget(by: Party, whom: Party) -> None:
 
 
 def test_without_the_gateway_only_who_has_no_device_is_unreachable() -> None:
-    world = world_of("Chen officer", "Dara officer", "Ana agent")
-    chen, dara, ana = world.parties
-    desk(world, chen, dara)
-    channel = world.channel(chen, dara, ana, kind="alert")
-    ana.disconnect()
-    chen.disconnect()
-    chen.connect()  # and is told of everybody's devices
-    world.run()
-    root = by_two(chen, dara, channel)
-    forget(chen, ana)
+    world, chen, _, root = apart()
     assert seen(chen, root).rows[0].reached is Reached.KEPT
     world.later(400 * 86_400_000)
     assert seen(chen, root).rows[0].why == ("no-device",)
