@@ -165,8 +165,9 @@ class Line(asyncio.Protocol):
         self.transport.write(b"".join(out))
 
     def write(self, data: bytes) -> None:
-        """Bytes made by `framed` before."""
-        self.transport.write(data)
+        """Bytes made by `framed` before; nothing where the gateway has gone."""
+        if not self.closed:
+            self.transport.write(data)
 
     def next_id(self) -> int:
         return next(self._ids)
@@ -215,5 +216,6 @@ class Line(asyncio.Protocol):
             self.transport.abort()
 
     async def close(self) -> None:
-        self.transport.close()
+        if not self.closed:
+            self.transport.close()
         await asyncio.sleep(0)
