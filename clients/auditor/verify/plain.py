@@ -43,6 +43,13 @@ HARMLESS: Final = frozenset(
         Kind.APPROVAL,
         Kind.JUMP,
         Kind.REVIEW,
+        Kind.WITHHELD,
+        Kind.AUDITOR_READ,
+        Kind.DISCLOSURE_REQUEST,
+        Kind.DISCLOSURE_VOTE,
+        Kind.DISCLOSURE,
+        Kind.DESTRUCTION,
+        Kind.TOMBSTONE,
     }
 )
 """Kinds that change nobody's standing, so that no pass falls with them."""
