@@ -13,7 +13,7 @@ from clients.core.cap.chains import Standing, is_all_clear, standings
 from clients.core.composing import Wish
 from clients.core.composition import NotComposed, shape
 from clients.core.doubts import doubts
-from clients.core.errors import ClientError, NotAllowed, NotNow, Unknown
+from clients.core.errors import ClientError, NotNow, Unknown, Withheld
 from clients.core.freezing import order_of
 from clients.core.records import AlertDraft
 from clients.core.template_file import read
@@ -24,6 +24,7 @@ from keys.envelope import Marking
 from tests.clients.alarms import CAP, alone, document
 from tests.clients.core.test_templates import SOURCE
 from tests.clients.relay import Party, World
+from tests.restored import restored
 
 CROWD = read(SOURCE.encode())
 OVER = read(
@@ -75,9 +76,12 @@ class Scene:
         return self.send(self.compose(wish, by), by)
 
 
+opened = restored(Scene)
+
+
 @pytest.fixture
 def scene() -> Scene:
-    return Scene()
+    return opened()
 
 
 def names(alert: Alert) -> list[str]:
@@ -156,7 +160,7 @@ def test_keeping_checks_once_more(scene: Scene) -> None:
             (by or scene.chen).act(lambda work: composing.keep(work, draft))
         return error.type
 
-    assert refused(draft, scene.ana) is NotAllowed
+    assert refused(draft, scene.ana) is Withheld
     assert refused(changed(draft, marking=Marking.GREEN)) is NotComposed
     assert refused(changed(draft, channels=[])) is Unknown
     assert refused(changed(draft, lasts=LIFE + HOUR)) is NotNow
