@@ -182,6 +182,7 @@ class Chronicle:
         said = self._body(placed, read_escalated)
         if said is not None and said.root in self.alerts:
             self.alerts[said.root].rungs.append(placed.index)
+            self._act(placed, f"rung {said.rung + 1} by {said.road}: {said.woken} woken, {said.unreached} not reached")
 
     def _reviewed(self, placed: Placed) -> None:
         said = self._body(placed, read_review)

@@ -21,11 +21,12 @@ VERDICTS: Final = {
     "UNCHECKED": "Nothing speaks against the log, but not everything could be checked.",
     "FAIL": "The log is not what it claims to be.",
 }
-ROWS: Final = ("alerts", "enrolments", "revocations", "charters", "gateway", "other")
+ROWS: Final = ("alerts", "escalation", "enrolments", "revocations", "charters", "gateway", "other")
 ROW_OF: Final = {
     "revocation_list": "revocations",
     "charter": "charters",
     "gateway_act": "gateway",
+    "escalation": "escalation",
 }
 
 STYLE: Final = """
@@ -51,7 +52,7 @@ td.out { font-weight: 700; white-space: nowrap; }
 svg { width: 100%; height: auto; display: block; margin-top: 6px; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.small { fill: var(--soft); font-size: 10.5px; }
 svg .bar { fill: #7f93a8; } svg .rule, svg .tick { stroke: var(--rule); stroke-width: 1; }
-svg .mark { fill: #45617d; fill-opacity: .85; } svg .mark.alerts { fill: var(--bad); } svg .mark.revocations { fill: var(--open); }
+svg .mark { fill: #45617d; fill-opacity: .85; } svg .mark.alerts { fill: var(--bad); } svg .mark.escalation { fill: #c2571a; } svg .mark.revocations { fill: var(--open); }
 @media print { body { padding: 0; max-width: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
 
