@@ -88,8 +88,9 @@ def key(folder: Path, ml_dsa: bool, as_json: bool) -> None:
 @witness.command("log")
 @click.argument("folder", type=_PATH)
 @click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--origin", default="", help="The log's origin, where its keys have another name.")
 @_JSON
-def trust_log(folder: Path, files: tuple[Path, ...], as_json: bool) -> None:
+def trust_log(folder: Path, files: tuple[Path, ...], origin: str, as_json: bool) -> None:
     """Cosign for the log whose verifier keys stand in FILES (log.vkey, log-mldsa44.vkey), brought by hand. A running witness
     takes it at once; for a log that it knows, the keys are replaced.
 
@@ -98,7 +99,7 @@ def trust_log(folder: Path, files: tuple[Path, ...], as_json: bool) -> None:
     try:
         vkeys = [line.strip() for file in files for line in file.read_text("ascii").splitlines() if line.strip()]
         store = open_store(folder)
-        origin = store.trust(vkeys)
+        origin = store.trust(vkeys, origin)
         store.close()
     except (WrongStore, TlogError, UnicodeDecodeError, OSError) as error:
         raise Refused(str(error)) from None

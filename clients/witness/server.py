@@ -45,13 +45,18 @@ class WitnessServer:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._stop = asyncio.Event()
+        self._broken: apsw.Error | None = None
 
     async def run(self, host: str, port: int, context: ssl.SSLContext | None, said: Callable[[str], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `said` is told the URL once it listens. Raises OSError where the address is taken."""
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        """Serve until SIGTERM or SIGINT; `said` is told the URL once it listens.
+
+        Raises OSError where the address is taken, apsw.Error where the disk fails: what it holds may not be what was written.
+        """
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):
-                loop.add_signal_handler(number, stop.set)
+                loop.add_signal_handler(number, self._stop.set)
         server = _Server(cast(Any, self.answer), access_log=None, max_line_size=1_024, max_headers=64)
         listener = await loop.create_server(
             cast(Callable[[], asyncio.Protocol], server),
@@ -63,10 +68,12 @@ class WitnessServer:
         try:
             shown = f"[{host}]" if ":" in host else host
             said(f"{'http' if context is None else 'https'}://{shown}:{listener.sockets[0].getsockname()[1]}")
-            await stop.wait()
+            await self._stop.wait()
         finally:
             listener.close()
             await server.shutdown(BODY_SECONDS)
+        if self._broken is not None:
+            raise self._broken
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request; paths are compared as raw text."""
@@ -78,9 +85,12 @@ class WitnessServer:
                 found = await self._ask(match[1]) if request.method in ("GET", "HEAD") else Answer(405)
             else:
                 found = Answer(404)
-        except (apsw.Error, OSError) as error:
+        except apsw.Error as error:
             _log.error("nothing was cosigned: %s: %s", type(error).__name__, error)
             found = Answer(500)
+            if not isinstance(error, (apsw.FullError, apsw.BusyError)):  # those leave the store as it was
+                self._broken = error
+                self._stop.set()
         headers = {"Content-Type": found.content_type, "Cache-Control": "no-store", "Server": "outrider"}
         return web.Response(status=found.status, body=found.body, headers=headers)
 

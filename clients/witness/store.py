@@ -97,15 +97,16 @@ class WitnessStore:
 
     # ------------------------------------------------------------------ logs
 
-    def trust(self, vkeys: Sequence[str]) -> str:
-        """Cosign for the log of these keys from now on; where it is known, its keys are replaced and its head stays. Gives its origin.
+    def trust(self, vkeys: Sequence[str], origin: str = "") -> str:
+        """Cosign for the log of these keys from now on; where it is known, its keys are replaced and its head stays. Gives its
+        origin: the keys' name, unless another is given.
 
-        Raises Malformed where they are not one log's keys.
+        Raises Malformed where they are not one log's keys, or the origin is none.
         """
         names = {verifier_of(vkey).name for vkey in vkeys}
-        if len(names) != 1:
+        if len(names) != 1 and not (names and origin):
             raise Malformed("the keys of one log, each a line: name+hex+base64")
-        origin = names.pop()
+        origin = TreeHead(origin or names.pop(), 0, EMPTY_ROOT).origin
         with self._lock:
             self._db.execute(
                 "INSERT INTO logs VALUES (?, ?, ?, 0, ?, 0, x'') ON CONFLICT (origin) DO UPDATE SET keys = excluded.keys",

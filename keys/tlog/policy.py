@@ -11,9 +11,10 @@ a tree whose leaves are witnesses, and it is evaluated by going down its lines o
     policy = TrustPolicy.decode(data)
     policy.reached({"ours", "hostpol"})          # whether these, if they cosigned, are enough
     policy.witnessed(checkpoint)                 # who of its witnesses has cosigned it, and whether that is enough
+    checkpoint, witnessed = policy.open(note)    # the same, of one of the policy's own logs
 
 `witnessed` takes a `Checkpoint`, which a key of the log has signed already; a policy's own `log` lines are for those who have
-no other source (`log_verifiers`). Names are opaque octets: they are compared and never shown as they are.
+no other source. Names are opaque octets: they are compared and never shown as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from keys.tlog.checkpoint import Checkpoint
+from keys.tlog.checkpoint import Checkpoint, verify_checkpoint
 from keys.tlog.cosignature import (
     ED25519_COSIGNATURE,
     ML_DSA_44_COSIGNATURE,
@@ -32,7 +33,7 @@ from keys.tlog.cosignature import (
     verifier_of,
 )
 from keys.tlog.errors import Malformed, TooLarge
-from keys.tlog.note import ED25519, NoteVerifier, VerifierKey
+from keys.tlog.note import ED25519, Note, NoteVerifier, VerifierKey
 
 MAX_POLICY: Final = 1 << 20
 MAX_OF_EACH: Final = 64
@@ -166,6 +167,16 @@ class TrustPolicy:
             if sum(member in met for member in group.members) >= group.threshold:
                 met.add(group.name)
         return self.quorum == NONE or self.quorum in met
+
+    def open(self, data: bytes) -> tuple[Checkpoint, Witnessed]:
+        """A checkpoint of one of the policy's own logs, and what cosignatures it carries: it counts where they are `reached`.
+
+        Raises UnknownKey where none of its logs has signed it, BadSignature, Malformed, TooLarge.
+        """
+        note = Note.decode(data)
+        origin = note.text.split("\n", 1)[0]
+        checkpoint = verify_checkpoint(note, [log for log in self.log_verifiers if log.name == origin], origin)
+        return checkpoint, self.witnessed(checkpoint)
 
     def witnessed(self, checkpoint: Checkpoint) -> Witnessed:
         """Who of this policy's witnesses has cosigned the checkpoint, and whether they are enough.

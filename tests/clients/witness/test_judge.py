@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.witness.home import make, open_keys, open_store
 from clients.witness.judge import Answer, Judge
+from clients.witness.server import WitnessServer
 from clients.witness.store import WitnessStore, WrongStore
+from gateway.audit.asking import HttpAsk
 from keys.tlog.checkpoint import TreeHead, open_checkpoint, sign_checkpoint
 from keys.tlog.cosignature import check_cosignatures, verifier_of
 from keys.tlog.errors import Malformed, TooLarge
@@ -168,6 +172,50 @@ def test_two_roots_for_one_size_are_kept_as_evidence(judge: Judge, tmp_path: Pat
 def test_nothing_is_shown_of_a_log_that_was_never_cosigned(tmp_path: Path) -> None:
     assert judging(tmp_path).checkpoint(monitoring_path(ORIGIN)).status == 404
     assert judging(tmp_path / "other").checkpoint(monitoring_path("other.example")).status == 404
+
+
+def test_a_log_may_have_another_name_than_its_keys(tmp_path: Path) -> None:
+    """Its key's name SHOULD be its origin, and need not be (tlog-checkpoint, "Signatures")."""
+    keys, store = made(tmp_path)
+    judge = Judge(store, (keys.ed25519,), lambda: TIME)
+    head = TreeHead("a log of others", 1, b"r" * 32)
+    assert judge.add_checkpoint(raw(0, signed(head))).status == 404
+    assert store.trust(VKEYS, head.origin) == head.origin
+    assert judge.add_checkpoint(raw(0, signed(head))).status == 200
+    with pytest.raises(Malformed):
+        store.trust(VKEYS, "two\nlines")
+
+
+class FullDisk(WitnessStore):
+    """Nothing can be written any more; or the disk fails."""
+
+    fails: type[apsw.Error] = apsw.FullError
+
+    def advance(self, held, head, time, note):  # type: ignore[no-untyped-def]
+        raise self.fails
+
+
+@pytest.mark.parametrize(("fails", "ends"), [(apsw.FullError, False), (apsw.IOError, True)])
+async def test_what_can_t_be_stored_is_not_said(tmp_path: Path, fails: type[apsw.Error], ends: bool) -> None:
+    keys, store = made(tmp_path)
+    store.close()
+    full = FullDisk(tmp_path / "witness.db")
+    full.fails = fails
+    server = WitnessServer(Judge(full, (keys.ed25519,), lambda: TIME))
+    said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(server.run("127.0.0.1", 0, None, said.set_result))
+    url = await asyncio.wait_for(said, 20)
+    ask = HttpAsk()
+    status, body = await ask("POST", f"{url}/add-checkpoint", LOG.request(0, 5).encode(), 10)
+    assert (status, body) == (500, b"")
+    if ends:  # what the disk holds may not be what was written
+        with pytest.raises(apsw.IOError):
+            await asyncio.wait_for(task, 20)
+    else:
+        assert (await ask("GET", f"{url}/{monitoring_path(ORIGIN)}", None, 10))[0] == 404
+    await ask.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def test_a_logs_keys_may_change_and_its_head_stays(judge: Judge, tmp_path: Path) -> None:

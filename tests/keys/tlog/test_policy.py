@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.tlog.checkpoint import TreeHead, open_checkpoint
+from keys.tlog.checkpoint import TreeHead, open_checkpoint, sign_checkpoint
 from keys.tlog.cosignature import Ed25519Cosigner, MlDsa44Cosigner
-from keys.tlog.errors import BadSignature, Malformed, TlogError, TooLarge
+from keys.tlog.errors import BadSignature, Malformed, TlogError, TooLarge, UnknownKey
 from keys.tlog.note import VerifierKey
 from keys.tlog.policy import MAX_OF_EACH, MAX_POLICY, Group, TrustPolicy, Witness
 from tests.keys.tlog.logs import LOG_KEY, LOG_KEYS, LOG_PQ_KEY, ORIGIN, TIME, only_own_errors, sign
@@ -197,4 +197,13 @@ def test_a_line_of_a_witness_that_fails_sinks_the_note() -> None:
 
 def test_a_policys_logs_open_its_checkpoints() -> None:
     policy = TrustPolicy.decode(text(f"log {LOG_PQ_KEY.verifier_key.encode()}", f"log {LOG_VKEY}", "quorum none"))
-    assert len(open_checkpoint(sign(HEAD), policy.log_verifiers, ORIGIN).verified) == 2
+    checkpoint, witnessed = policy.open(sign(HEAD))
+    assert (checkpoint.head, len(checkpoint.verified), witnessed.reached) == (HEAD, 2, True)
+    assert not POLICY.open(sign(HEAD))[1].reached
+    assert POLICY.open(cosigned("X1", "X2", "Y1"))[1].reached
+    with pytest.raises(UnknownKey):
+        TrustPolicy().open(sign(HEAD))
+    with pytest.raises(UnknownKey):  # a log speaks for its own origin alone
+        policy.open(sign_checkpoint(TreeHead("other.example", 7, b"r" * 32), [LOG_KEY]).encode())
+    with pytest.raises(BadSignature):
+        policy.open(sign(HEAD).replace(b"\n7\n", b"\n8\n"))
