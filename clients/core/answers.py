@@ -198,7 +198,10 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
         _to_shell(s, turn, errand, frame.id, frame)
         return
     if errand.kind == "gossip":
-        gossip.answered(turn, errand, frame)
+        gossip.answered(s, turn, errand, frame)
+        return
+    if errand.kind == "fork" and errand.key:
+        gossip.forked_at(turn, errand, frame)
         return
     if errand.kind == "fork":
         proof.forked_at(turn, frame, errand.number)

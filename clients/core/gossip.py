@@ -19,7 +19,7 @@ from clients.core import evidence, outbox, proof, records
 from clients.core.content import SeenLog, encode_content
 from clients.core.errands import Errand
 from clients.core.outbox import Kept
-from clients.core.records import AlarmKind, Charge, Counter, Head, Item, SeenBy
+from clients.core.records import AlarmKind, Charge, Counter, Head, Item, Note, SeenBy
 from clients.core.session import Session
 from clients.core.turn import HOUR, Turn
 from gateway import wire
@@ -97,6 +97,7 @@ def shown(turn: Turn, channel: bytes, device: bytes, note: bytes) -> None:
             AlarmKind.FORGED, f"a checkpoint that the log's key did not sign: {error}", channel=channel, device=device
         )
         return
+    records.SHOWN.put(turn.draft, device, Note(note))
     known = evidence.head_at(turn.draft, theirs.size)
     if known is None or known.root != theirs.root:
         show(turn, channel)
@@ -157,7 +158,7 @@ def _given_up(s: Session, turn: Turn, device: bytes, seen: SeenBy) -> bool:
     return True
 
 
-def answered(turn: Turn, errand: Errand, frame: wire.Proven) -> None:
+def answered(s: Session, turn: Turn, errand: Errand, frame: wire.Proven) -> None:
     """The gateway's proof that its newest log has grown from what a device saw, or what it takes for one."""
     device, seen = errand.key, records.SEEN.get(turn.draft, errand.key)
     try:
@@ -176,6 +177,8 @@ def answered(turn: Turn, errand: Errand, frame: wire.Proven) -> None:
     if not grown and seen.note and evidence.convict(turn, seen.note, frame.checkpoint, frame.consistency):
         records.SEEN.delete(turn.draft, device)
         return
+    if not grown and seen.note:  # of a power of two that proof names no older root; the last entry's does
+        s.send(Errand("fork", device, seen.size), lambda i: wire.Prove(i, 0, proof.last_entry(seen.size)))
     if known is None:  # it proves something of a log that is not proved to be this device's: asked again
         records.SEEN.put(turn.draft, device, replace(seen, tries=seen.tries + 1))
         return
@@ -184,6 +187,15 @@ def answered(turn: Turn, errand: Errand, frame: wire.Proven) -> None:
         evidence.remember(turn, seen.size, seen.root, seen.note)
     else:
         suspicion(turn, seen.channel, device, seen.size, f"was shown another log of {seen.size} entries")
+
+
+def forked_at(turn: Turn, errand: Errand, frame: wire.Proven) -> None:
+    """The answer about the last entry of the log that a device has shown: what root the gateway's log has for it."""
+    paths = {path.index: path.hashes for path in frame.paths}
+    own, beside = paths.get(errand.number - 1), paths.get((errand.number - 1) ^ 1)
+    note = records.SHOWN.get(turn.draft, errand.key)
+    if note is not None and own and beside:
+        evidence.convict(turn, note.data, frame.checkpoint, own, beside[0])
 
 
 def refused(turn: Turn, errand: Errand, frame: wire.Refused) -> None:

@@ -610,6 +610,7 @@ EVIDENCE: Final = Shelf("evidence", Note)  # SHA-256: a file of keys.evidence
 FORKED: Final = Shelf("forked", Note)  # origin of a log that has signed two trees: the evidence's name
 HEADS: Final = Shelf("head", Head)  # size, 8 bytes
 SEEN: Final = Shelf("seen", SeenBy)  # device
+SHOWN: Final = Shelf("shown", Note)  # device: the checkpoint that it has shown last
 CONFIRMED: Final = Shelf("confirmed", Note)  # channel ‖ epoch: what this device confirms of it
 PROMISES: Final = Shelf("promise", Note)  # log index, 8 bytes: the gateway's statement
 CHARGES: Final = Shelf("charge", Charge)  # log index, 8 bytes

@@ -822,6 +822,26 @@ def test_the_answer_is_about_another_tree_of_that_size(signed: bool, alarm: Alar
         assert check_fork(found, scene.world.mission.charter)
 
 
+@pytest.mark.parametrize("size", [16, 17])
+def test_a_member_shows_another_log(size: int) -> None:
+    """Signed by the log's key, and not what Ben's log was at that size: he asks, and has the proof; also where it is a power of two."""
+    scene = opened()
+    other = [bytes([n]) * 32 for n in range(size)]
+    edge, _ = Edge().extend(b"".join(other))
+    head = TreeHead(scene.world.mission.policy.log_origin, size, edge.root)
+    content = encode_content(SeenLog(sign_checkpoint(head, [scene.world.mission.log]).encode()))
+    scene.ben.act(lambda work: records.HEADS.delete(work.turn.draft, size.to_bytes(8, "big")))
+    kept_item = Kept(scene.channel, Kind.APPLICATION, content, Precedence.IMMEDIATE, Marking.AMBER)
+    scene.ana.act(lambda work: outbox.keep(work.turn, kept_item))
+    for _ in range(30):
+        scene.world.run()
+        scene.world.later(1_000)
+    found = kept(scene.ben)[0]
+    assert bool(found.leaf) == (size == 16)
+    assert "has not grown" in check_fork(found, scene.world.mission.charter)
+    assert any(a.halts for a in scene.alarms(AlarmKind.FORKED))
+
+
 def test_a_checkpoint_that_the_log_never_signed_is_shown() -> None:
     """A member makes one up to have the others halt: it is forged, and nobody does."""
     scene = opened()
