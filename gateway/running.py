@@ -22,7 +22,7 @@ from typing import Final
 from gateway.audit.asking import Contradicted, HttpAsk, ask_all, check_witnessed
 from gateway.audit.floor import FloorFile
 from gateway.audit.outside import Outside, Pace
-from gateway.audit.sequencer import LogRefused, Sequencer
+from gateway.audit.sequencer import LogRefused, Sequencer, disk_full
 from gateway.audit.tiles import LogFolder, LogFolderError
 from gateway.audit.witnesses import Witnesses
 from gateway.config import Config, ConfigRefused, Tls
@@ -231,6 +231,7 @@ class Running:
             self._contradicted,
             self.service.fault,
         )
+        held.sequencer.hold = lambda: held.store.full
         held.sequencer.shown = self._witnesses.show
         self._outside = Outside(
             held.store,
@@ -363,8 +364,14 @@ class Running:
         await self._act(Act.STOP, f"outrider {VERSION}")
         self._held.sequencer.finish()
         await beat
-        if self._broken is None:
+        if self._broken is not None:
+            return
+        try:
             await self._held.sequencer.drain()
+        except (OSError, DiskFull) as error:
+            if not disk_full(error):
+                raise
+            _log.error("the disk is full: the last checkpoint is made after the next start")
 
     async def _act(self, what: Act, detail: str) -> None:
         """The operator's doings are in the log as everybody's are."""

@@ -88,7 +88,7 @@ class Timers:
                 raise
             except Exception as error:
                 self._fault(error)
-                await self._store.decide(lambda view: ladder.set_aside(view, self._clock.now()))
+                await self._store.decide(lambda view: ladder.set_aside(view, self._clock.now()), urgent=True)
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), self._pause() / 1000)
@@ -105,7 +105,9 @@ class Timers:
             due = view.ladder_next()
         if due is None or due > self._clock.now():
             return False
-        return await self._store.decide(lambda view: ladder.tick(view, gateway, self._clock.now(), self._random))
+        return await self._store.decide(
+            lambda view: ladder.tick(view, gateway, self._clock.now(), self._random), urgent=True
+        )
 
     def _pause(self) -> int:
         with self._store.snapshot() as view:

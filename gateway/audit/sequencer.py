@@ -56,6 +56,11 @@ class LogRefused(Exception):
     """Database, folder and floor don't agree, and no crash explains it. The gateway must not sign: an operator decides."""
 
 
+def disk_full(error: OSError | DiskFull) -> bool:
+    """Whether it says no more than that: then the same step may be tried again."""
+    return isinstance(error, DiskFull) or error.errno in _FULL
+
+
 class Rows(Protocol):
     """The part of `gateway.core.view.View` that the sequencer reads."""
 
@@ -143,6 +148,8 @@ class Sequencer:
         self.signed_at = now()
         self.retry = RETRY
         """Seconds between two tries while the disk is full."""
+        self.hold: Callable[[], bool] = lambda: False
+        """Whether the log must wait: what is left of the disk is for others. Entries have their places without it."""
         self.listeners: list[Callable[[SignedHead], None]] = []
         """Called in the event loop with each checkpoint, once it is published."""
         self.pad: Callable[[], Awaitable[int | None]] | None = None
@@ -217,10 +224,12 @@ class Sequencer:
             self._new.clear()
             begun = loop.time()
             try:
+                if self.hold():
+                    raise DiskFull("what is left of it is for others")
                 if await (self._step_to_mark() if self._marking else self.step()):
                     self._new.set()  # a step takes a batch; there may be more
             except (OSError, DiskFull) as error:
-                if isinstance(error, OSError) and error.errno not in _FULL:
+                if not disk_full(error):
                     raise
                 _log.error("the disk is full: the log waits")
                 self._new.set()

@@ -20,7 +20,7 @@ from typing import Final
 
 from gateway.audit.asking import TILES, Ask, Contradicted, NotCosigned, hear
 from gateway.audit.hashes import TileCache, TreeHashes
-from gateway.audit.sequencer import LogKeys, SignedHead
+from gateway.audit.sequencer import LogKeys, SignedHead, disk_full
 from gateway.audit.tiles import LogFolder
 from keys.tlog.cosignature import cosignature_time, verifier_of
 from keys.tlog.errors import Malformed, TlogError, UnknownKey
@@ -189,7 +189,13 @@ class Witnesses:
             size = collected.head.size
             if size < self.size:
                 return
-            await asyncio.to_thread(self._folder.publish_witnessed, collected.note)
+            try:
+                await asyncio.to_thread(self._folder.publish_witnessed, collected.note)
+            except OSError as error:
+                if not disk_full(error):
+                    raise
+                _log.error("the disk is full: what the witnesses have cosigned is not shown")
+                return
             self.size, self.quorum_at = size, self._now()
 
     async def doubt(self, witnesses: Sequence[Witness], url: str, why: str) -> None:

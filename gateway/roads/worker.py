@@ -118,7 +118,9 @@ class Worker:
             _log.warning("road %s: %s", self._road.name, result.detail)
         while True:
             try:
-                await self._store.decide(lambda view: notices.settled(view, notice.id, result, self._now()))
+                await self._store.decide(
+                    lambda view: notices.settled(view, notice.id, result, self._now()), urgent=True
+                )
                 return
             except DiskFull:
                 await asyncio.sleep(DISK_PAUSE)

@@ -31,6 +31,11 @@ class Reserve:
             self.held = self._is_whole() or self._allocate()
         return self.held
 
+    def has_room(self) -> bool:
+        """Whether the disk has room for it now."""
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize >= self._size + MARGIN
+
     def give_up(self) -> bool:
         """Let its room be used; False where there was none to give up."""
         self.held = False
@@ -49,8 +54,7 @@ class Reserve:
         return found.st_size == self._size and found.st_blocks * 512 >= self._size
 
     def _allocate(self) -> bool:
-        disk = os.statvfs(self._path.parent)
-        if disk.f_bavail * disk.f_frsize < self._size + MARGIN:
+        if not self.has_room():
             return False
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -204,8 +204,8 @@ class SqliteStore:
 
     @property
     def full(self) -> bool:
-        """The disk is full: only what is urgent is taken."""
-        return self._full
+        """The disk is full: only what is urgent is taken. From any thread."""
+        return self._full and not self._reserve.has_room()
 
     async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: bool = False) -> T:
         done: asyncio.Future[T] = self._loop.create_future()

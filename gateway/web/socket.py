@@ -353,7 +353,7 @@ class Conversation:
             service.metrics.decided.observe(self._loop.time() - begun)
 
         try:
-            service.store.submit(decision, settle, patient=_patient(frame))
+            service.store.submit(decision, settle, patient=_patient(frame), urgent=_urgent(frame))
         except Broken as error:
             self._failed(frame, error)
             return
@@ -500,6 +500,14 @@ def _patient(frame: wire.FromDevice) -> bool:
         return False
     kind, epoch = peek(frame.run[0].header)
     return kind == Kind.RECEIPT or (kind == Kind.ACK and not epoch)
+
+
+URGENT: Final = frozenset({Kind.ALERT, Kind.APPROVAL, Kind.SOS, Kind.STAND_DOWN, Kind.CHECK_IN})
+"""What the reserve of a full disk is for. Not answers: ten thousand of one alert would leave nothing for the next."""
+
+
+def _urgent(frame: wire.FromDevice) -> bool:
+    return isinstance(frame, wire.Submit) and peek(frame.run[0].header)[0] in URGENT
 
 
 SPECIAL: Final[Mapping[type, Any]] = {
