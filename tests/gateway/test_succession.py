@@ -26,7 +26,7 @@ from keys.errors import CharterRefused
 from keys.policy import render
 from keys.request import read_request
 from keys.tlog.checkpoint import TreeHead, open_checkpoint, sign_checkpoint
-from keys.tlog.cosignature import verifier_of
+from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of
 from keys.tlog.errors import Inconsistent, WrongOrigin
 from keys.tlog.merkle import EMPTY_ROOT
 from keys.tlog.note import Ed25519Signer
@@ -217,6 +217,10 @@ def test_what_is_refused(scene: Scene) -> None:
         assert scene.install(scene.successor(signers)).returncode == 1
     with pytest.raises(CharterRefused, match="put it into that mission's charter"):
         found_mission(read_request((scene.new / "gateway.request").read_text()), PLAN, clock(), os.urandom)
+    another = MlDsa44Cosigner.from_seed(reopen(note).policy.log_origin, b"y" * 32).verifier_key.encode()
+    wrong = render(replace(reopen(note).policy, log_key_pq=another))
+    named = scene.install(sign(wrong, scene.mission.authorities[:2]))
+    assert (named.returncode, "names another gateway or log" in named.stderr) == (2, True)
     # The old gateway never takes it: the charter names another gateway and log than its.
     assert scene.install(note, scene.old).returncode == 1
 
