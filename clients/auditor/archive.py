@@ -2,7 +2,8 @@
 
     manifest   version, origin, size and root of the checkpoint; whole, or the channels of which every entry is here
     part …     path, bytes: as the log's own folder has them under the same path
-                   checkpoint               with every line: the log's, and the witnesses' cosignatures
+                   checkpoint               with every line: the log's, and cosignatures where it has some
+                   witnessed                the newest one that witnesses have cosigned, where there is one
                    tile/…  receipts/…       hashes, entries, receipts
                    body/<hex SHA-256>       charters, certificates, revocation lists, commits: whatever is published
                    entry/<index>            an entry by itself, where the archive holds a part

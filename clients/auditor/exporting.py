@@ -9,10 +9,11 @@ The parts come in one order and hold no time of their own, so two exports of one
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from clients.auditor.archive import Manifest, Part, entry_part, opening_part
-from clients.auditor.source import CHECKPOINT, LogSource
+from clients.auditor.source import CHECKPOINT, WITNESSED, LogSource
 from clients.auditor.verify.reading import NOT_IN_A_PART
 from keys.canonical import encode
 from keys.disclosure import Package
@@ -20,9 +21,10 @@ from keys.envelope import PUBLISHED, Kind, read, read_entry
 from keys.errors import Malformed
 from keys.identity import ChannelId, control_channel, receipt_stream
 from keys.receipts import receipts_path
-from keys.tlog.checkpoint import Checkpoint
+from keys.tlog.checkpoint import Checkpoint, TreeHead
 from keys.tlog.entry import split_bundle
-from keys.tlog.errors import NotFound
+from keys.tlog.errors import NotFound, TlogError
+from keys.tlog.note import Note
 from keys.tlog.tile import Bundle, Resource, bundles, tiles
 
 
@@ -60,6 +62,7 @@ class Exporting:
     def parts(self) -> Iterator[Part]:
         """All parts, in their order."""
         yield Part(CHECKPOINT, self._checkpoint.encode())
+        yield from self._cosigned()
         for tile in tiles(self._checkpoint.size):
             yield from self._resource(tile)
         yield from self._whole() if self._chosen.whole else self._some()
@@ -67,6 +70,13 @@ class Exporting:
             yield from self._optional(path) if not data else (Part(path, data),)
         for index, package in self._chosen.openings:
             yield opening_part(index, encode(package))
+
+    def _cosigned(self) -> Iterator[Part]:
+        """The newest checkpoint that witnesses have cosigned, unless it is newer than the one that this archive is of."""
+        with suppress(TlogError):
+            note = self._log.fetch(WITNESSED)
+            if TreeHead.decode(Note.decode(note).text).size <= self._checkpoint.size:
+                yield Part(WITNESSED, note)
 
     def _whole(self) -> Iterator[Part]:
         for bundle in bundles(self._checkpoint.size):

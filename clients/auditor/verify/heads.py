@@ -112,6 +112,9 @@ def check_witnesses(
         given, path, size = policy.witnessed(newest), CHECKPOINT_PATH, newest.size
         if not given.reached and (shown := _witnessed(fetch, keys)) is not None:
             given, path, size = policy.witnessed(shown), WITNESSED_PATH, shown.size
+            if size > newest.size and open_checkpoint_of(fetch, keys).size >= size:
+                findings.unchecked(topic, "the log has grown, and was cosigned, while it was read: verify it again")
+                return
             if size > newest.size:
                 rule = f"witnesses have cosigned {size} entries, and only {newest.size} are left"
                 findings.fail(topic, Cause.CUT, rule, newest.size, path)

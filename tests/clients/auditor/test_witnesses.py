@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from clients.auditor.archive import ArchiveSource, write_archive
+from clients.auditor.exporting import Chosen, Exporting
 from clients.auditor.verify import Asked, Cause, Claim, Outcome, Topic, verify_log
 from keys.tlog.checkpoint import TreeHead
 from keys.tlog.cosignature import Ed25519Cosigner, MlDsa44Cosigner
@@ -72,6 +76,44 @@ def test_a_witnesss_line_for_another_tree_head_does_not_count() -> None:
     assert claim(LOG.changed("checkpoint", note)).cause is Cause.BAD_SIGNATURE
 
 
+def test_a_log_that_grows_while_it_is_read_was_not_cut() -> None:
+    """A live log: its checkpoint is read, and a moment later what was cosigned meanwhile."""
+    later = build(entries(320))
+    held = later.changed("witnessed", cosigned(later, OURS, HOSTPOL))
+    first = [LOG.files["checkpoint"]]
+
+    def fetch(path: str) -> bytes:
+        return first.pop() if path == "checkpoint" and first else held.fetch(path)
+
+    verified = verify_log(
+        lambda path: fetch(path) if path in ("checkpoint", "witnessed") else LOG.fetch(path),
+        [],
+        Asked(LOG_KEYS, TIME * 1000, log_only=True, policy=POLICY),
+    )
+    [found] = [c for c in verified.claims if c.claim is Topic.COSIGNATURES]
+    assert (found.outcome, "verify it again" in found.rule) == (Outcome.UNCHECKED, True)
+
+
 def test_where_nobody_is_asked_for_nothing_is_claimed() -> None:
     verified = verify_log(LOG.fetch, [], Asked(LOG_KEYS, TIME * 1000, log_only=True, policy=TrustPolicy()))
     assert Topic.COSIGNATURES not in {c.claim for c in verified.claims}
+
+
+@pytest.mark.parametrize(
+    ("witnessed", "outcome"),
+    [
+        pytest.param(cosigned(EARLIER, OURS, HOSTPOL), Outcome.PASS, id="an earlier one goes along"),
+        pytest.param(cosigned(build(entries(301)), OURS, HOSTPOL), Outcome.UNCHECKED, id="a newer one stays behind"),
+        pytest.param(b"rubbish", Outcome.UNCHECKED, id="what is no checkpoint stays behind"),
+    ],
+)
+def test_an_archive_holds_what_was_cosigned(tmp_path: Path, witnessed: bytes, outcome: Outcome) -> None:
+    held = LOG.changed("witnessed", witnessed)
+    exporting = Exporting(held, held.checkpoint, Chosen())  # type: ignore[arg-type]
+    file = tmp_path / "archive"
+    with file.open("wb") as opened:
+        write_archive(opened, exporting.manifest, exporting.parts())
+    archive = ArchiveSource(file)
+    asked = Asked(LOG_KEYS, TIME * 1000, log_only=True, policy=POLICY, export=archive.export)
+    verified = verify_log(archive.fetch, archive.paths(), asked)
+    assert next(c.outcome for c in verified.claims if c.claim is Topic.COSIGNATURES) is outcome
