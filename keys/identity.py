@@ -20,6 +20,8 @@ DeviceId = NewType("DeviceId", bytes)
 PersonId = NewType("PersonId", bytes)
 ChannelId = NewType("ChannelId", bytes)
 Random = Callable[[int], bytes]
+Verify = Callable[[bytes, str, bytes, bytes], None]
+"""As `verify`, or what knows that it has been done."""
 
 LABEL_PREFIX: Final = b"Outrider 1 "
 

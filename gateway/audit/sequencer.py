@@ -43,7 +43,7 @@ from keys.tlog.merkle import MAX_SIZE, leaf_hashes
 from keys.tlog.note import Ed25519Signer
 from keys.tlog.tile import WIDTH
 
-BEAT: Final = 0.25  # s between two checkpoints at least
+BEAT: Final = 0.5  # s between two checkpoints at least
 BATCH: Final = 4_096  # entries in one step
 BATCH_BODIES: Final = 32 * 1024 * 1024  # bytes of published bodies after which a step takes no more entries
 RETRY: Final = 5.0  # s, while the disk is full

@@ -33,7 +33,7 @@ from keys.authority import CharterAuthentication, check_renewal, read_renewal, r
 from keys.body import TERMS_EXTENSION
 from keys.credential import Certified
 from keys.errors import KeysError, Malformed
-from keys.identity import Random
+from keys.identity import Random, Verify, verify
 from keys.mls import KeyPackage, cipher_suite
 from keys.mls.errors import MLSError
 from keys.policy import Verb
@@ -49,6 +49,7 @@ class Ask:
     gateway: Gateway
     now: int  # ms
     random: Random
+    check: Verify = verify
 
     def needs(self, verb: Verb) -> None:
         """Raises Refused ROLE unless the charter lets the asker do this."""
@@ -284,7 +285,7 @@ def _check_asked_for(view: View, held: Invitation, certified: Certified, ask: As
 
 
 def submit(view: View, frame: wire.Submit, ask: Ask) -> Outcome[wire.Accepted | wire.Refused]:
-    return decide_submit(view, ask.who, frame, ask.gateway, ask.now, ask.random)
+    return decide_submit(view, ask.who, frame, ask.gateway, ask.now, ask.random, ask.check)
 
 
 Request = Callable[[View, Any, Ask], Outcome[Any]]
@@ -303,9 +304,16 @@ REQUESTS: Final[Mapping[type, Request]] = {
 
 
 def decide(
-    view: View, who: Identity | None, frame: wire.FromDevice, gateway: Gateway, now: int, random: Random
+    view: View,
+    who: Identity | None,
+    frame: wire.FromDevice,
+    gateway: Gateway,
+    now: int,
+    random: Random,
+    check: Verify = verify,
 ) -> Outcome[Any]:
-    """Decide a request that writes. Strangers (`who` is None) may enrol, and nothing else.
+    """Decide a request that writes. Strangers (`who` is None) may enrol, and nothing else. `check` verifies a run's signature, or
+    knows that it was verified.
 
     Returns:
         The answer's frame (None for a Cursor), and the effects to make durable before it is said.
@@ -321,4 +329,4 @@ def decide(
     if request is None:
         raise Refused(Refusal.SCHEMA, f"{type(frame).__name__} is not a request that writes")
     check_standing(view, who, gateway.charter, now)
-    return request(view, frame, Ask(who, gateway, now, random))
+    return request(view, frame, Ask(who, gateway, now, random, check))

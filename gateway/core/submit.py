@@ -30,7 +30,7 @@ from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, verify_run
 from keys.errors import BadSignature, Malformed, NotCanonical
-from keys.identity import ChannelId, Random
+from keys.identity import ChannelId, Random, Verify, verify
 from keys.policy import Verb
 from keys.statement import GatewayRefusal, sign_refusal
 
@@ -66,7 +66,13 @@ FOR_GOOD: Final = frozenset(
 
 
 def decide_submit(
-    view: View, who: Identity, frame: wire.Submit, gateway: Gateway, now: int, random: Random
+    view: View,
+    who: Identity,
+    frame: wire.Submit,
+    gateway: Gateway,
+    now: int,
+    random: Random,
+    check: Verify = verify,
 ) -> Outcome[wire.Accepted | wire.Refused]:
     """Give a run its places.
 
@@ -75,7 +81,7 @@ def decide_submit(
     """
     claimed = _read(frame, who)
     try:
-        return _decide(view, who, frame, claimed, gateway, now, random)
+        return _decide(view, who, frame, claimed, gateway, now, random, check)
     except Refused as refusal:
         noted = attempts.note(view, claimed[0].context, refusal.refusal, gateway, now, random)
         if not noted:
@@ -92,6 +98,7 @@ def _decide(
     gateway: Gateway,
     now: int,
     random: Random,
+    check: Verify,
 ) -> Outcome[wire.Accepted | wire.Refused]:
     first = claimed[0].context
     chain = view.chain(first.channel, who.device)
@@ -102,7 +109,7 @@ def _decide(
     if told is not None:
         return Outcome(_told_again(frame.id, told))
     run = Run(
-        verified=_verify(claimed, author.key),
+        verified=_verify(claimed, author.key, check),
         bodies=_bodies(view, claimed, frame.run),
         stream=author.stream,
         member=author.member,
@@ -251,9 +258,9 @@ def _told_again(request: int, told: RefusedAttempt) -> wire.Refused:
     return wire.Refused(request, told.refusal, detail, 0, told.statement)
 
 
-def _verify(claimed: Sequence[Claimed], key: bytes) -> tuple[Verified, ...]:
+def _verify(claimed: Sequence[Claimed], key: bytes, check: Verify) -> tuple[Verified, ...]:
     try:
-        return verify_run(claimed, key)
+        return verify_run(claimed, key, check)
     except Malformed as error:
         raise Refused(Refusal.SCHEMA, str(error)) from None
     except BadSignature:

@@ -55,9 +55,18 @@ class Store(Protocol):
         """
         ...
 
-    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False, urgent: bool = False) -> None:
+    def submit(
+        self,
+        decision: Decision[T],
+        settle: Settle[T],
+        *,
+        patient: bool = False,
+        urgent: bool = False,
+        ahead: Callable[[], None] | None = None,
+    ) -> None:
         """As `decide`, without a task that waits: `settle` is called in the event loop once the answer is durable, after the watchers.
-        For what comes by the thousand.
+        For what comes by the thousand. `ahead` is what of the decision needs no view: where many wait, it may be called before, on
+        another thread; it raises nothing, and the decision does itself what was not done.
 
         Raises:
             Broken: then it was not asked.

@@ -14,7 +14,7 @@ import apsw
 from gateway.core import effects as e
 from gateway.core.view import Stored, Stream
 
-SIZES: Final = (64, 8, 1)  # rows of a statement; few sizes, so that each is compiled once
+SIZES: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; few sizes, so that each is compiled once
 
 
 def append(db: apsw.Connection, appended: Sequence[Stored], row_of: Callable[[bytes], int]) -> None:

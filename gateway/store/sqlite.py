@@ -31,6 +31,7 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
 from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Watcher, WrongStore
+from gateway.store.helpers import Helpers
 from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import WriterView
@@ -47,6 +48,8 @@ class _Job:
     decision: Decision[Any]
     settle: Settle[Any]
     urgent: bool = False
+    ahead: Callable[[], None] | None = None
+    begun: bool = False
     answer: Any = None
     error: BaseException | None = None
 
@@ -173,6 +176,7 @@ class SqliteStore:
         self._handed: queue.SimpleQueue[_Handful | None] = queue.SimpleQueue()  # None: that was the last
         self._jobs: deque[_Job] = deque()
         self._patient: deque[_Job] = deque()
+        self._helpers = Helpers()
         self._broken: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
@@ -221,17 +225,27 @@ class SqliteStore:
         self.submit(decision, settle, patient=patient, urgent=urgent)
         return await done
 
-    def submit(self, decision: Decision[T], settle: Settle[T], *, patient: bool = False, urgent: bool = False) -> None:
+    def submit(
+        self,
+        decision: Decision[T],
+        settle: Settle[T],
+        *,
+        patient: bool = False,
+        urgent: bool = False,
+        ahead: Callable[[], None] | None = None,
+    ) -> None:
         if self._broken is not None:
             raise Broken(str(self._broken))
         if self._asked is None:
             self._asked = _Handful()
             self._loop.call_soon(self._hand_over)
-        (self._asked.patient if patient else self._asked.jobs).append(_Job(decision, settle, urgent))
+        (self._asked.patient if patient else self._asked.jobs).append(_Job(decision, settle, urgent, ahead))
 
     def _hand_over(self) -> None:
         if self._asked is not None:
             self._handed.put(self._asked)
+            self._helpers.offer(self._asked.jobs)
+            self._helpers.offer(self._asked.patient)
             self._asked = None
 
     async def swap_checkpoint(self, old_size: int, new_size: int, note: bytes) -> None:
@@ -276,6 +290,7 @@ class SqliteStore:
         self._hand_over()
         self._handed.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._helpers.close()
         for reader in self._readers:
             reader.close()
         self._writer.close()
@@ -380,6 +395,7 @@ class SqliteStore:
         self._loop.call_soon_threadsafe(self._settle, batch)
 
     def _decide(self, view: WriterView, job: _Job, batch: _Batch) -> None:
+        job.begun = True
         try:
             outcome = job.decision(view)
         except apsw.Error:

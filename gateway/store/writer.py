@@ -28,6 +28,7 @@ from keys.charter import Charter
 Place = tuple[bytes, bytes]  # a device, or a person, in a stream; or an alert in a channel
 
 AT_HAND: Final = 16_384  # values of a kind
+PEOPLE: Final = 65_536  # of all alerts at hand
 
 
 class WriterView(SqliteView):
@@ -50,6 +51,7 @@ class WriterView(SqliteView):
         self._lists: dict[str, int | None] = {}
         self._alerts: dict[bytes, AlertRow] = {}
         self._stands: dict[Place, bool] = {}
+        self._people: dict[bytes, dict[bytes, Asked]] = {}
         self._owe_nothing()
 
     def _owe_nothing(self) -> None:
@@ -79,6 +81,8 @@ class WriterView(SqliteView):
         for values in kept:
             if len(values) > AT_HAND:
                 values.clear()
+        if sum(map(len, self._people.values())) > PEOPLE:
+            self._people.clear()
 
     # --- look-ups: what is not at hand finds everything written ---
 
@@ -149,8 +153,10 @@ class WriterView(SqliteView):
         return self._stands[root, channel]
 
     def asked(self, root: bytes, person: bytes) -> Asked | None:
-        owed = self._answers.get((root, person))
-        return Asked(owed.person, owed.target, owed.time) if owed else self._written.asked(root, person)
+        people = self._people.get(root)
+        if people is None:  # who asks of one person asks of ten thousand
+            people = self._people[root] = {asked.person: asked for asked in self.all_asked(root)}
+        return people.get(person)
 
     def cursor(self, device: bytes, channel: bytes) -> int:
         owed = self._cursors.get((device, channel))
@@ -194,6 +200,8 @@ class WriterView(SqliteView):
         row = self.alert(effect.root)
         assert row is not None  # it was answered
         self._answers[effect.root, effect.person] = effect
+        if effect.root in self._people:
+            self._people[effect.root][effect.person] = Asked(effect.person, effect.target, effect.time)
         if effect.target:
             self._alerts[effect.root] = replace(row, answered=row.answered + 1)
 
@@ -215,6 +223,10 @@ class WriterView(SqliteView):
 
     def _forget_alerts(self, _: e.Effect) -> None:
         self._alerts = {}
+
+    def _forget_people(self, effect: e.PlaceAlert) -> None:
+        self._alerts = {}
+        self._people.pop(effect.root, None)
 
     def _row_of(self, channel: bytes) -> int:
         found = self._rows_of.get(channel)
@@ -244,7 +256,7 @@ _CHANGED: Final[Mapping[type, Any]] = {
     e.PutRevocations: WriterView._forget_standing,
     e.PutCharter: WriterView._forget_charter,
     e.PutAlert: WriterView._forget_alerts,
-    e.PlaceAlert: WriterView._forget_alerts,
+    e.PlaceAlert: WriterView._forget_people,
     e.PutPosition: WriterView._forget_alerts,
     e.EndAlert: WriterView._forget_alerts,
     e.SetReview: WriterView._forget_alerts,

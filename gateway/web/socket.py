@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from gateway import wire
 from gateway.audit.prove import prove, witnessed
 from gateway.core import answers, limits, requests
+from gateway.core.ahead import Ahead
 from gateway.core.append import Gateway
 from gateway.core.errors import Refused
 from gateway.core.feed import Feed
@@ -37,6 +38,7 @@ from gateway.wire import FRAME_LIMIT, Alarm, Refusal
 from keys.canonical import encode
 from keys.envelope import Kind, peek
 from keys.errors import Malformed
+from keys.identity import verify
 
 IN_FLIGHT: Final = 64  # requests of one session that are being decided
 GREETING_SECONDS: Final = 15.0  # to the first frame, and from Hello to Proof
@@ -339,10 +341,14 @@ class Conversation:
         service = self._service
         begun = self._loop.time()
 
+        signature = Ahead(who, frame) if who is not None and isinstance(frame, wire.Submit) else None
+        check = signature.verify if signature else verify
+
         def decision(view: View) -> Any:
             charter = view.charter()
             assert charter is not None  # `_write` has looked, and a charter never goes
-            return requests.decide(view, who, frame, Gateway(charter, service.key), service.now(), service.random)
+            gateway = Gateway(charter, service.key)
+            return requests.decide(view, who, frame, gateway, service.now(), service.drawn, check)
 
         def settle(answer: wire.FromGateway | None, error: BaseException | None) -> None:
             self._settled()
@@ -353,7 +359,8 @@ class Conversation:
             service.metrics.decided.observe(self._loop.time() - begun)
 
         try:
-            service.store.submit(decision, settle, patient=_patient(frame), urgent=_urgent(frame))
+            ahead = signature.look if signature else None
+            service.store.submit(decision, settle, patient=_patient(frame), urgent=_urgent(frame), ahead=ahead)
         except Broken as error:
             self._failed(frame, error)
             return
