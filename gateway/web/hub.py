@@ -194,6 +194,9 @@ class Hub:
         if stored.channel not in self._followers:
             return
         followers = self._followed(stored)
+        alone = (
+            len(followers) >= AT_ONCE
+        )  # what goes to a few may have company: the rest of its run, or its author's answer
         whole = bare = b""
         sent, index = 0, stored.index
         for n, peer in enumerate(followers):
@@ -203,9 +206,13 @@ class Hub:
             going = feed.pass_on(stored) if peer.writable else Going.NOT
             if going:
                 if going is Going.WHOLE:
-                    peer.pass_on(whole := whole or deliver_frame(stored, body=True))
+                    framed = whole = whole or deliver_frame(stored, body=True)
                 else:
-                    peer.pass_on(bare := bare or deliver_frame(stored, body=False))
+                    framed = bare = bare or deliver_frame(stored, body=False)
+                if alone:
+                    peer.pass_on(framed)
+                else:
+                    peer.push(framed)
                 peer.newest = index
                 self._written += 1
                 sent += 1
