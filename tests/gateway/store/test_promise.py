@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
@@ -84,6 +85,38 @@ async def test_the_patient_are_done_before_the_end(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     await store.close()
     assert await asyncio.gather(*tasks) == list(range(1, 301))
+
+
+async def test_what_needs_no_view_is_done_ahead_where_many_wait(store: SqliteStore) -> None:
+    helped, answered = threading.Event(), asyncio.Event()
+    answers: list[object] = []
+
+    def slow(_: View) -> Outcome[str]:
+        assert helped.wait(30)  # meanwhile the others wait, and a helper has begun with the last of them
+        return Outcome("slow")
+
+    def settle(answer: object, error: BaseException | None) -> None:
+        answers.append(error or answer)
+        if len(answers) == 101:
+            answered.set()
+
+    store.submit(slow, settle)
+    for n in range(100):
+        store.submit(lambda _, n=n: Outcome(n), settle, ahead=helped.set)
+    await answered.wait()
+    assert answers == ["slow", *range(100)]
+
+
+async def test_a_taker_that_fails_harms_no_other(store: SqliteStore) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+
+    def fail(_answer: object, _error: BaseException | None) -> None:
+        raise KeyError
+
+    store.submit(append, fail)
+    assert await store.decide(append) == 2
+    assert [type(fault) for fault in faults] == [KeyError]
 
 
 async def test_a_decision_that_raises_keeps_nothing_and_harms_no_other(store: SqliteStore) -> None:
