@@ -23,8 +23,9 @@ from gateway.store.disclosures import DisclosureRows
 from gateway.store.retention import RetentionRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
+from keys.canonical import encode
 from keys.charter import Charter, reopen
-from keys.envelope import NOTHING, PUBLISHED, Kind
+from keys.envelope import NOTHING, PUBLISHED, Entry, Kind
 from keys.identity import ChannelId, DeviceId, PersonId
 
 _STORED = (
@@ -34,6 +35,10 @@ _STORED = (
 _KINDS = {kind.value: kind for kind in Kind}
 _WITH_BODY = _STORED.format(body="e.body")
 _WITHOUT_BODY = _STORED.format(body="NULL")
+_ENTRIES = (
+    "SELECT e.time, e.nonce, s.id, e.seq, e.header, e.signature FROM envelopes e JOIN streams s ON s.n = e.stream"
+    " WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"
+)
 _MEMBER = (
     "SELECT stream, device, leaf, certificate, since, epoch, left_at, welcome, welcome_length, rolling FROM members "
 )
@@ -389,8 +394,7 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         return 0 if row is None or row[0] is None else int(row[0]) + 1
 
     def entries(self, first: int, limit: int) -> Sequence[bytes]:
-        rows = self._rows(_WITHOUT_BODY + "WHERE e.idx >= ? ORDER BY e.idx LIMIT ?", first, limit)
-        return [_stored(row).leaf() for row in rows]
+        return [encode(Entry(1, *row)) for row in self._rows(_ENTRIES, first, limit)]
 
     def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
         rows = self._rows(
