@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from gateway.store.sqlite import SqliteStore, create
 from keys.envelope import Kind
 from tests.crash.images import place
 from tests.crash.recorder import DatabaseRecorder
+from tests.crash.small import fill, mounted
 from tests.crash.trace import Trace
 from tests.crash.workload import DEVICES, STREAMS, envelope
 
@@ -94,31 +92,8 @@ async def test_after_an_io_error_nothing_more_is_said_and_nothing_is_tried_again
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 16 MiB."""
-    mounted = sys.platform == "linux" and os.geteuid() == 0
-    mounted = (
-        mounted
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(tmp_path)], capture_output=True, check=False
-        ).returncode
-    )
-    if not mounted:
-        pytest.skip("no small file system can be mounted here: that takes root")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Somebody else writes until nothing more goes in."""
-    other = folder / "other"
-    with other.open("ab", buffering=0) as file:
-        for size in (65_536, 4_096, 1):
-            try:
-                while file.write(bytes(size)):
-                    pass
-            except OSError:
-                continue
-    return other
+    with mounted(tmp_path, 16):
+        yield tmp_path
 
 
 async def test_a_full_disk_refuses_spares_what_is_urgent_and_recovers_by_itself(small: Path) -> None:
