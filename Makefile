@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos bench bench-mls bench-audit flips fuzz clean
+.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos crash kills bench bench-mls bench-audit flips fuzz clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -80,6 +80,13 @@ sim-mutants: $(VENV)/test   ## each planted bug is looked for by 40 seeds, by ha
 
 chaos: $(VENV)/test         ## 200 rounds of kill -9 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.e2e.chaos --rounds 200
+
+crash: $(VENV)/test         ## IMAGES=100000 images of what a power cut may leave of database and log, each started from, by hand
+	$(BIN)/python -m tests.crash --images $(or $(IMAGES),100000)
+
+kills: $(VENV)/test         ## kill -9: 20,000 rounds on the store's process, 2,000 on the gateway under traffic, by hand
+	$(BIN)/python -m tests.crash.kills --rounds 20000
+	$(BIN)/python -m tests.e2e.chaos --rounds 2000
 
 bench: $(VENV)/test         ## the workloads, with server CPU per message, by hand
 	$(BIN)/python -m tests.bench
