@@ -7,6 +7,7 @@ simulation calls `work` when the disk is at leisure; in place of the loop a `Lat
 
 from __future__ import annotations
 
+import pathlib
 import queue
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.sqlite import SqliteStore
 from gateway.store.writer import WriterView
@@ -118,6 +120,10 @@ class SimulatedStore(SqliteStore):
         self._jobs = deque()
         self._patient = deque()
         self._broken = None
+        self._full, self._reserve = (
+            False,
+            Reserve(pathlib.Path()),
+        )  # never held: what is urgent is refused here like the rest
         self._view = WriterView(self._writer, self._parsed)
         self._reader = SqliteView(self._writer, self._parsed)
 
