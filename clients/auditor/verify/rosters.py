@@ -203,6 +203,8 @@ class Rosters:
             if time > may_see_until(policy, certified.organisation, roster.terms):
                 rule = f"adds a device of {certified.organisation}, whose agreement does not reach this channel"
                 self._findings.fail(Topic.ROLES, Cause.INJECTED, rule, placed.index)
+            if policy.audits(certified.roles):
+                self._refuse(placed, f"adds device {device}, an auditor's: an auditor sits in no channel")
         devices = [c.device for c in added]
         present = set(roster.seats) - {c.device for c in removed}
         if len(set(devices)) != len(devices) or present & set(devices):

@@ -613,6 +613,10 @@ def a_leaf_with_an_ended_certificate(s: Scene) -> Found:
 # --- speech
 
 
+def an_auditor_in_a_channel(s: Scene) -> Found:
+    return Topic.ROSTERS, s.bea.add(s.channel, s.book.enrolled("auditor")), Cause.INJECTED
+
+
 def a_stranger_speaks(s: Scene) -> Found:
     s.emil.groups[s.channel] = s.ayo.groups[s.channel]
     return Topic.MEMBERS, s.emil.message(s.channel), Cause.INJECTED
