@@ -1,6 +1,7 @@
 """Rows to values: `View` over one SQLite connection, in whatever transaction that is in."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import apsw
 
@@ -79,6 +80,12 @@ def _member(row: tuple) -> Member:  # type: ignore[type-arg]
     return Member(ChannelId(row[0]), DeviceId(row[1]), *row[2:])
 
 
+@lru_cache(256)
+def _roles(names: str) -> frozenset[str]:
+    """One set for all who have the same roles: every session keeps it."""
+    return frozenset(names.split(","))
+
+
 def _certificate(row: tuple) -> CertificateRow:  # type: ignore[type-arg]
     return CertificateRow(
         row[0],
@@ -86,7 +93,7 @@ def _certificate(row: tuple) -> CertificateRow:  # type: ignore[type-arg]
         DeviceId(row[2]),
         PersonId(row[3]),
         row[4],
-        frozenset(row[5].split(",")),
+        _roles(row[5]),
         row[6],
         int(row[7], 16),
         row[8],

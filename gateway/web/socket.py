@@ -75,7 +75,7 @@ class Conversation:
         self._session = Session()
         self._tasks: set[asyncio.Task[None]] = set()
         self._deciding = 0
-        self._settled_one = asyncio.Event()
+        self._settled_one: asyncio.Event | None = None  # while somebody waits for a decision; an idle session has none
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._heard = 0
@@ -128,7 +128,8 @@ class Conversation:
     async def _until(self, most: int) -> None:
         """Until at most so many requests are being decided."""
         while self._deciding > most:
-            self._settled_one.clear()
+            if self._settled_one is None or self._settled_one.is_set():
+                self._settled_one = asyncio.Event()  # one for all who wait now
             await self._settled_one.wait()
 
     async def _hear(self) -> bool:
@@ -194,7 +195,8 @@ class Conversation:
     async def _drained(self) -> None:
         """A device that does not read its answers is not heard any further."""
         while self._connection.writing_paused and not self._transport.is_closing():
-            self._again = asyncio.Event()
+            if self._again is None or self._again.is_set():
+                self._again = asyncio.Event()
             with suppress(TimeoutError):  # nobody says so when the connection dies meanwhile
                 await asyncio.wait_for(self._again.wait(), 1.0)
 
@@ -368,7 +370,8 @@ class Conversation:
 
     def _settled(self) -> None:
         self._deciding -= 1
-        self._settled_one.set()
+        if self._settled_one is not None:
+            self._settled_one.set()
 
     def _failed(self, frame: wire.FromDevice, error: BaseException) -> None:
         if isinstance(error, Broken):
