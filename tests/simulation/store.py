@@ -10,7 +10,7 @@ from __future__ import annotations
 import pathlib
 import queue
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -102,6 +102,12 @@ class Path:
         return self.name
 
 
+class NoHelpers:
+    """Other threads, of which the simulation has none."""
+
+    def offer(self, jobs: Sequence[Any]) -> None: ...
+
+
 class SimulatedStore(SqliteStore):
     """Opens the database on the disk as it is; raises what opening raises. `later` puts a call on the heap."""
 
@@ -120,6 +126,7 @@ class SimulatedStore(SqliteStore):
         self._jobs = deque()
         self._patient = deque()
         self._broken = None
+        self._helpers: Any = NoHelpers()
         self._full, self._reserve = (
             False,
             Reserve(pathlib.Path()),
