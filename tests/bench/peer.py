@@ -63,7 +63,7 @@ class Link:
         if placed.body is not None and self.place is None:
             start = len(placed.body) - Outrider.ciphertext
             self.on_msg(placed.body[start : start + PAYLOAD])
-        elif placed.body is None and placed.place.seq > SETTLED:
+        elif placed.body is None and placed.place.seq > SETTLED and self._echoes:
             raw = self._echoes.popleft()
             if self.echoed:
                 self.on_msg(raw)
