@@ -132,9 +132,10 @@ def _joined(s: Session, turn: Turn, frame: wire.Joined) -> None:
     state = records.CHANNELS.get(turn.draft, frame.channel)
     if state is not None and not state.left and state.since >= frame.seq:
         return  # a welcome seen before
-    if state is not None and not state.left:
+    if state is not None and not state.left and (frame.seq <= state.seq or frame.epoch <= state.epoch):
         turn.alarm(AlarmKind.TREE, "welcomed to a channel this device is in", channel=frame.channel, seq=frame.seq)
         return
+    # Or else it was taken out and let in again while it was away: what lies between is not for it.
     named = Joining(frame.seq, frame.epoch, frame.welcome, frame.length, frame.heard.rolling, b"", 0)
     known = records.JOINING.get(turn.draft, frame.channel)
     if known is None or (known.seq, known.welcome) != (named.seq, named.welcome):

@@ -100,6 +100,8 @@ def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None
     receipts.settle_claims(turn, channel, state)
     if s.listed:
         receipts.withheld(turn, channel, state, WITHHELD_AFTER)
+    if records.JOINING.get(turn.draft, channel) is not None:
+        return  # let in again: what lies before that is not for it
     gap = inbox.missing(state.seq, turn.now, narrow=s.narrow)
     if gap is not None and not inbox.asked:
         s.send(Errand("fetch", channel), lambda i: wire.Fetch(i, channel, gap[0], gap[1]))

@@ -16,18 +16,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("keys", "gateway", "clients", "tests/keys", "tests/clients", "tests/simulation")
 FIRST_SEED = 1_001
+ENOUGH = 0.95
+OFTEN = 3
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old` stands once in `file`. `faults` are on in its runs, `pace` ms lie between two things that people do."""
+    """`old` stands once in `file`. `faults` are on in its runs, OFTEN times as often as else; `pace` ms lie between two things that people do."""
 
     name: str
     file: str
@@ -315,8 +316,10 @@ def run(mutant: Mutant, seeds: int) -> None:
 
     found, said = 0, set()
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+        if seed - FIRST_SEED - found > seeds * (1 - ENOUGH):
+            break  # not found often enough, whatever the others say
         try:
-            World(seed, mutant.minutes, mutant.faults.split(), keyed=True, pace=mutant.pace).run()
+            World(seed, mutant.minutes, mutant.faults.split(), keyed=True, pace=mutant.pace, often=OFTEN).run()
         except Failed as failure:
             found += 1
             said.add(str(failure).split("\n", 1)[0][:90])
@@ -339,13 +342,11 @@ def main() -> int:
     for mutant in MUTANTS:
         if chosen.names and mutant.name not in chosen.names:
             continue
-        began = time.monotonic()
         found, said, spent = hunt(mutant, chosen.seeds)
         share = found / chosen.seeds
-        missed += share < 0.95
+        missed += share < ENOUGH
         words = said[0] if said else ""
         print(f"{found:3}/{chosen.seeds} {share:4.0%} {spent:6.1f} s  {mutant.name}: {words}", flush=True)
-        del began
     return 1 if missed else 0
 
 

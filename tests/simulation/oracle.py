@@ -303,8 +303,8 @@ class Oracle:
                 if phone.spoiled or alarmed:
                     continue
                 for key, line in records.LINES.scan(phone.ledger):
-                    if line.fate not in (Fate.TAKEN, Fate.OWN):
-                        continue  # not verified, nor shown: of before it came in, or after it was out
+                    if line.fate not in (Fate.TAKEN, Fate.OWN) or not line.header:
+                        continue  # not verified, nor shown: of before it came in, or after it was out; or where it came in
                     stored = view.envelope(key[:16], int.from_bytes(key[16:], "big"))
                     same = stored is not None and stored.header == line.header
                     need(

@@ -23,7 +23,7 @@ from tests.simulation.network import DOWN, UP, Line
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-TICK, LONGEST_TICK = 500, 4_000  # ms
+TICK, LONGEST_TICK = 900, 6_000  # ms
 GREETING = 15_000
 FIRST, MOST = 200, 30_000  # ms before connecting again
 
@@ -231,7 +231,7 @@ class Phone:
             return
         self._inbound.append(frame)
         if len(self._inbound) == 1:
-            self.do(1 + self.chance.randrange(25), self._take, session)
+            self.do(10 + self.chance.randrange(60), self._take, session)
 
     def _take(self, session: int) -> None:
         """What has come since the process had its turn, in one transaction."""

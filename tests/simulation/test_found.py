@@ -94,3 +94,24 @@ def test_two_flashes_of_one_run_overtake_together() -> None:
     world.run()
     assert not ben.alarms()
     assert sorted(texts(ben, channel)) == sorted(texts(mso, channel))
+
+
+def test_who_was_taken_out_and_let_in_again_while_away_is_in() -> None:
+    world = World()
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    ben.disconnect()
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    say(mso, channel, "Ben is gone")
+    world.run()
+    world.add(mso, channel, ben)
+    say(mso, channel, "Ben is back")
+    world.run()
+    ben.connect()
+    world.run()
+    assert not ben.alarms()
+    assert texts(ben, channel) == ["Ben is back"]
+    say(ben, channel, "I am")
+    world.run()
+    assert texts(ana, channel) == ["Ben is gone", "Ben is back", "I am"]
+    assert not [alarm for party in world.parties for alarm in party.alarms()]

@@ -54,7 +54,8 @@ class Figures:
 
 
 class World:
-    """`kinds` are the faults that are on; None: as the seed draws them."""
+    """`kinds` are the faults that are on; None: as the seed draws them. `pace`: ms between two things that people do; 0: as drawn.
+    `often`: how many times more often faults strike."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class World:
         *,
         keyed: bool | None = None,
         pace: int = 0,
+        often: int = 1,
     ) -> None:
         self.seed = seed
         self.keyed = seed % REAL != 0 if keyed is None else keyed
@@ -71,6 +73,7 @@ class World:
         self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
         self.minutes = minutes
         self.pace = pace
+        self.often = often
         self.counts: dict[str, int] = {}
         self.rot = False
 
@@ -186,7 +189,7 @@ class World:
 
     def _plan(self, kind: str, chance: object) -> None:
         _, seconds = faults.EVENTS[kind]
-        self.sim.after(int(chance.expovariate(1 / seconds) * 1_000), self._strike, kind, chance)  # type: ignore[attr-defined]
+        self.sim.after(int(chance.expovariate(self.often / seconds) * 1_000), self._strike, kind, chance)  # type: ignore[attr-defined]
 
     def _strike(self, kind: str, chance: object) -> None:
         if not self.hurt:
