@@ -1,18 +1,23 @@
 """`outrider audit verify`: a log checked from nothing but its own bytes, the log's key, and what the auditor kept outside.
 
-    verified = verify_log(fetch, paths, keys=log_keys(vkey), now=now, head=..., charter=...)
+    verified = verify_log(fetch, paths, Asked(keys=log_keys(vkey), now=now, head=..., charter=...))
     verified.verdict      WHOLE, CONSISTENT, UNCHECKED or FAIL
     verified.claims       PASS, FAIL or UNCHECKED for each claim, with entry, file, rule and cause
 
 This package imports `keys` alone, so neither the gateway's code nor a client's ever judges itself; it needs no private key and
 no member's help. It streams: a bundle at a time, and what it keeps grows with devices and channels, but for 32 bytes an entry.
 
-    claims     what is said, and its causes         heads      checkpoint, tree, head from outside
-    entries    an entry, its place, its time        bodies     published bodies by hash
+    claims       what is said, and its causes       heads      checkpoint, cosignatures, tree, head from outside
+    entries      an entry, its place, its time      bodies     published bodies by hash
     charters  registry  certificates                who counts, by the order of the log
-    rosters    speech                               who was in a channel, and what they might say there
-    chains     signatures                           each device's own chain
-    reading    one reading of it all                state      what the next reading starts from
+    rosters      speech                             who was in a channel, and what they might say there
+    chains       signatures                         each device's own chain
+    alerts  emergencies  escalations                who was warned by whom, and whoever was to be woken
+    receipts                                        what devices say they have got
+    disclosures  tombstones                         what was opened, and what was destroyed
+    columns      plain                              nearly all entries, a bundle at a time
+    reading      one reading of it all              state  matters    what the next reading starts from
+    export       archives, whole and in part        watching   who looks on
 """
 
 from collections.abc import Callable, Iterable, Sequence

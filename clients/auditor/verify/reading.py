@@ -1,11 +1,12 @@
 """One reading of the log from its first entry, or from where an earlier verification ended: each entry once, in order.
 
+    a bundle  →  columns, plain        entries that a pass covers are taken at once; each other goes on, one by one:
     entries   →  streams, times        its place, and what its device had heard
-              →  control channel       charters, gateway acts, certificates, lists
+              →  control channel       charters, gateway acts, certificates, lists, ladders, disclosures, tombstones
               →  channels              rosters, and what their members say
               →  chains, signatures    the device's own chain, with the key that counted for it at that moment
 
-Everything that is kept between two entries is in the five collections named here; `state.py` writes and reads them.
+Everything that is kept between two entries is in the collections named here; `state.py` and `matters.py` write and read them.
 """
 
 from collections.abc import Mapping, Sequence
