@@ -25,10 +25,11 @@ from gateway.core.errors import Refused
 from gateway.ending import Ending, ending, lost
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.roads.base import RoadRefused
-from gateway.running import VERSION, Opened, Running, Stopped, clock, hear_witnesses, install, opened
+from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
 from gateway.store import sqlite
 from gateway.store.base import StoreError, WrongStore
 from gateway.web.log import Role, Tokens, TokensRefused
+from gateway.witnessing import hear_witnesses
 
 T = TypeVar("T")
 
@@ -296,7 +297,7 @@ def check(config_path: Path) -> None:
 
     async def look(config: Config) -> str:
         async with opened(config) as held:
-            await hear_witnesses(held)
+            await hear_witnesses(config, held.store, held.folder, held.keys.log, held.sequencer.head)
             return told(held)
 
     attempt(lambda: click.echo(run_loop(look(load(config_path)))))

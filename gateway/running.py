@@ -19,17 +19,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-from gateway.audit.asking import Contradicted, HttpAsk, ask_all, check_witnessed
+from gateway.audit.asking import check_witnessed
 from gateway.audit.floor import FloorFile
-from gateway.audit.outside import Outside, Pace
 from gateway.audit.sequencer import LogRefused, Sequencer, disk_full
 from gateway.audit.tiles import LogFolder, LogFolderError
-from gateway.audit.witnesses import Witnesses
 from gateway.config import Config, ConfigRefused, Tls
 from gateway.core import acts
 from gateway.core.append import Gateway
 from gateway.core.errors import Refused
-from gateway.ending import NEWEST, earlier_charters
+from gateway.ending import earlier_charters
 from gateway.escalating import Escalating
 from gateway.home import Keys, check_private, open_keys, tls_keys
 from gateway.reads import Reads
@@ -40,15 +38,15 @@ from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
 from gateway.web.hub import Hub
-from gateway.web.log import LogReadPath, Role, Tokens
+from gateway.web.log import LogReadPath, Tokens
 from gateway.web.server import Server, listen, port_of
 from gateway.web.service import Service
 from gateway.web.socket import GOING_AWAY
 from gateway.web.tls import server_context
+from gateway.witnessing import Witnessing, hear_witnesses
 from keys.body import Act
 from keys.charter import Charter
 from keys.identity import Random
-from keys.tlog.policy import TrustPolicy
 
 _log = logging.getLogger(__name__)
 METRICS_CONNECTIONS: Final = 64
@@ -102,42 +100,6 @@ async def opened(config: Config) -> AsyncIterator[Opened]:
     finally:
         await post.close()
         await store.close()
-
-
-async def hear_witnesses(held: Opened) -> None:
-    """Hold the log against what the charter's witnesses show of it.
-
-    Raises:
-        Contradicted: a checkpoint that this log's key has signed is not of this log. It is kept beside the database.
-    """
-    with held.store.snapshot() as view:
-        charter = view.charter()
-    if charter is None or not charter.policy.witnesses:
-        return
-    config = held.config
-    ask = HttpAsk(witness_context(config))
-    try:
-        await ask_all(
-            charter.witness_policy, dict(config.witnesses), ask, held.keys.log, held.folder, held.sequencer.head
-        )
-    except Contradicted as found:
-        keep_proof(config, found)
-        raise
-    finally:
-        await ask.close()
-
-
-def keep_proof(config: Config, found: Contradicted) -> None:
-    """Put the checkpoint that contradicts this log beside the database: whoever takes over cites it."""
-    (config.database.parent / NEWEST).write_bytes(found.note)
-
-
-def witness_context(config: Config) -> ssl.SSLContext:
-    """TLS to witnesses; raises ConfigRefused."""
-    try:
-        return ssl.create_default_context(cafile=config.witness_ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigRefused(f"witness-ca: {config.witness_ca}: {error}") from None
 
 
 def _post(config: Config) -> Post:
@@ -202,8 +164,6 @@ class Running:
         self._reloading: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._broken: BaseException | None = None
-        self._policy_of: Charter | None = None
-        self._policy = TrustPolicy()
         config = held.config
         self._context = None if config.tls is Tls.PROXY else server_context(config.tls_certificate, config.tls_key)
         self.service = Service(
@@ -217,31 +177,10 @@ class Running:
         )
         self.hub = Hub(self.service)
         self._escalating = Escalating(self.service, held.store, self.hub, held.post, random)
-        self.service.remarks = self._remarks
-        self._ask = HttpAsk(witness_context(config))
-        self._witnesses = Witnesses(
-            held.keys.log,
-            held.folder,
-            self._witness_policy,
-            dict(config.witnesses),
-            self._ask,
-            clock,
-            config.witness_late_seconds,
-            self._alarm,
-            self._contradicted,
-            self.service.fault,
+        self._witnessing = Witnessing(
+            self.service, config, held.keys.log, held.folder, held.tokens, self._gateway, self._act, random
         )
         held.sequencer.hold = lambda: held.store.full
-        held.sequencer.shown = self._witnesses.show
-        self._outside = Outside(
-            held.store,
-            held.sequencer,
-            Pace(config.outside_beat_seconds, config.outside_step),
-            self._gateway,
-            self._watched,
-            clock,
-            random,
-        )
         self._retaining = Retaining(held.store, self._gateway, clock, random, self.hub.forget)
         self.app = App(self.service, self.hub, self._read_path())
         self._server = Server(self.app.answer, config.max_connections)
@@ -266,32 +205,6 @@ class Running:
         charter = self.service.charter
         return None if charter is None else Gateway(charter, self._held.keys.gateway)
 
-    # ------------------------------------------------------------------ outside
-
-    def _witness_policy(self) -> TrustPolicy:
-        """The charter's, read once for each charter."""
-        charter = self.service.charter
-        if charter is not self._policy_of:
-            self._policy_of = charter
-            self._policy = TrustPolicy() if charter is None else charter.witness_policy
-        return self._policy
-
-    def _watched(self) -> bool:
-        """Whether anybody outside the mission is shown checkpoints."""
-        return bool(self._witness_policy().witnesses) or self._held.tokens.any(Role.WITNESS)
-
-    def _remarks(self) -> list[str]:
-        minutes = (clock() - self._witnesses.quorum_at) // 60_000
-        return [f"no quorum of witnesses has cosigned for {minutes} min"] if self._witnesses.late else []
-
-    async def _alarm(self, text: str) -> None:
-        _log.error("%s", text)
-        await self._act(Act.WITNESSES, text)
-
-    def _contradicted(self, found: Contradicted) -> None:
-        keep_proof(self._held.config, found)
-        self._break(found)
-
     def _break(self, error: BaseException) -> None:
         self._broken = self._broken or error
         self._stop.set()
@@ -304,7 +217,7 @@ class Running:
         """Serve until `stop`, or until something fails that can't be believed any more: Stopped is raised then."""
         held = self._held
         self.service.take_charter()
-        await hear_witnesses(held)
+        await hear_witnesses(held.config, held.store, held.folder, held.keys.log, held.sequencer.head)
         self._watch_metrics()
         held.store.watch(lambda _batch: held.sequencer.wake())
         held.store.watch(self.hub.committed)
@@ -322,8 +235,7 @@ class Running:
                 self.hub.run(),
                 self.hub.sweep(),
                 *self._escalating.work(),
-                self._witnesses.run(),
-                self._outside.run(),
+                *self._witnessing.work(),
                 self._retaining.run(),
             )
         ]
@@ -339,7 +251,7 @@ class Running:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._ask.close()
+            await self._witnessing.close()
             metrics.close()
             for server in (self._server, metrics_server):
                 await server.shutdown(1.0)
@@ -394,10 +306,6 @@ class Running:
             "Since the newest checkpoint was signed",
             lambda: (service.now() - service.sequencer.signed_at) / 1000,
         )
-        metrics.watch(
-            "outrider_witnessed_size", "Entries under the newest cosigned checkpoint", lambda: self._witnesses.size
-        )
-        metrics.watch("outrider_witnesses_late", "1 while the quorum is late", lambda: float(self._witnesses.late))
         metrics.watch("outrider_disk_free_bytes", "Free on the database's disk", service.disk_free)
 
     # ------------------------------------------------------------------ signals
