@@ -48,6 +48,11 @@ class Recipient:
         """Whether it has asked for less at a time than one frame holds."""
         return self.window < CHUNK
 
+    @property
+    def carried(self) -> int:
+        """The longest body that is sent along (bytes)."""
+        return min(CHUNK, self.window)
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -100,7 +105,7 @@ def urgent(stored: Stored) -> bool:
 
 def with_body(stored: Stored, recipient: Recipient) -> bool:
     """Whether the delivery carries the body: short enough for a frame and for the window, and not the device's own."""
-    return stored.body_length <= min(CHUNK, recipient.window) and stored.device != recipient.device
+    return stored.body_length <= recipient.carried and stored.device != recipient.device
 
 
 @dataclass(slots=True, eq=False)
@@ -160,7 +165,7 @@ class Feed:
     def recipient(self, recipient: Recipient) -> None:
         self._recipient = recipient
         self._narrow, self._window = recipient.narrow, recipient.window
-        self._carried = min(CHUNK, recipient.window)  # the longest body that is sent along
+        self._carried = recipient.carried
 
     @property
     def channels(self) -> Sequence[bytes]:
@@ -170,7 +175,7 @@ class Feed:
     @property
     def open(self) -> bool:
         """Whether the window lets one more delivery go."""
-        return not self._count or (self._count < WINDOW and self._bytes < self._window)
+        return (self._count < WINDOW and self._bytes < self._window) or not self._count
 
     @property
     def waiting(self) -> bool:
@@ -288,16 +293,19 @@ class Feed:
             self._count_flight(lane, stored)
             drawn.append(stored)
             return
-        page, look_at, ahead = lane.page, lane.look_at, lane.ahead
-        while True:
-            stored = page.pop(0)
+        # Ten thousand times in a backlog: no call that can be spared.
+        page, look_at, room = lane.page, lane.look_at, most - len(drawn)
+        taken = 0
+        for stored in page:
+            if taken and (taken == room or lane.ahead or not self.open or (_rank(stored), stored.index) >= bound):
+                break
+            if taken and look_at is not None and lane.sent >= look_at:
+                break
+            taken += 1
             lane.sent = stored.seq
             self._count_flight(lane, stored)
-            drawn.append(stored)
-            if not page or ahead or len(drawn) >= most or not self.open:
-                return
-            if (look_at is not None and lane.sent >= look_at) or (_rank(page[0]), page[0].index) >= bound:
-                return
+        drawn += page[:taken]
+        del page[:taken]
 
     def _count_flight(self, lane: _Lane, stored: Stored) -> bool:
         """Whether the body goes along."""
@@ -331,7 +339,7 @@ _NOTHING: Final = (1 << 62, 0)  # behind everything
 
 
 def _rank(stored: Stored) -> int:
-    return Precedence.FLASH if urgent(stored) else stored.precedence
+    return 0 if stored.kind is Kind.ALERT else stored.precedence  # FLASH is 0
 
 
 def _candidate(lane: _Lane, backlog: Backlog, recipient: Recipient) -> tuple[int, int] | None:
