@@ -192,13 +192,6 @@ class GiveBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class MoveCursor:
-    device: bytes
-    channel: bytes
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
 class PutAlert:
     """An approved alert, with where its ladder stands; `references` are the roots that it updates, cancels or clears."""
 
@@ -375,7 +368,6 @@ Effect = (
     | PutPiece
     | DropUpload
     | GiveBlob
-    | MoveCursor
     | PutAlert
     | PutPlan
     | PlaceAlert

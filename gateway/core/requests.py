@@ -1,4 +1,4 @@
-"""What a device may ask to be changed, besides its envelopes: KeyPackages, bodies in chunks, invites, enrolments, cursors.
+"""What a device may ask to be changed, besides its envelopes: KeyPackages, bodies in chunks, invites, enrolments.
 
 `decide` is the front door for everything that writes, `Submit` included. It raises `Refused` and then nothing has changed.
 Every request may be repeated: the second time it finds its work done and answers the same.
@@ -17,7 +17,6 @@ from gateway.core.effects import (
     DropEndedPackages,
     DropInvitation,
     DropUpload,
-    MoveCursor,
     Outcome,
     PutInvitation,
     PutPackage,
@@ -27,7 +26,7 @@ from gateway.core.effects import (
 from gateway.core.errors import Refused, denied
 from gateway.core.session import check_standing
 from gateway.core.submit import decide_submit
-from gateway.core.view import RENEWAL, Identity, Invitation, Package, Stream, StreamKind, View
+from gateway.core.view import RENEWAL, Identity, Invitation, Package, View
 from gateway.wire import Refusal
 from keys.authority import CharterAuthentication, check_renewal, read_renewal, read_request, renewal_id
 from keys.body import TERMS_EXTENSION
@@ -55,27 +54,6 @@ class Ask:
         """Raises Refused ROLE unless the charter lets the asker do this."""
         if not self.gateway.charter.policy.permits(self.who.roles, verb):
             raise Refused(Refusal.ROLE, f"the charter does not allow {verb.value} to this device")
-
-
-def cursor(view: View, frame: wire.Cursor, ask: Ask) -> Outcome[None]:
-    """Cursors only move forward, and only in what the device is sent."""
-    position = frame.position
-    stream = view.stream(position.channel)
-    if stream is None or position.seq > _last_sent(view, stream, ask.who.device):
-        raise denied()
-    if position.seq <= view.cursor(ask.who.device, stream.id):
-        return Outcome(None)
-    return Outcome(None, (MoveCursor(ask.who.device, stream.id, position.seq),))
-
-
-def _last_sent(view: View, stream: Stream, device: bytes) -> int:
-    """The newest seq of a stream that this device may have been sent; -1 where it is sent nothing."""
-    if stream.kind is StreamKind.CONTROL:
-        return stream.seq
-    member = view.member(stream.parent if stream.kind is StreamKind.RECEIPTS else stream.id, device)
-    if member is None:
-        return -1
-    return member.left if member.left and stream.kind is StreamKind.CHANNEL else stream.seq
 
 
 def put_chunk(view: View, frame: wire.PutChunk, ask: Ask) -> Outcome[wire.Done]:
@@ -291,7 +269,6 @@ def submit(view: View, frame: wire.Submit, ask: Ask) -> Outcome[wire.Accepted | 
 Request = Callable[[View, Any, Ask], Outcome[Any]]
 REQUESTS: Final[Mapping[type, Request]] = {
     wire.Submit: submit,
-    wire.Cursor: cursor,
     wire.PutChunk: put_chunk,
     wire.PutKeyPackages: put_key_packages,
     wire.ClaimKeyPackages: claim_key_packages,
@@ -316,7 +293,7 @@ def decide(
     knows that it was verified.
 
     Returns:
-        The answer's frame (None for a Cursor), and the effects to make durable before it is said.
+        The answer's frame, and the effects to make durable before it is said.
 
     Raises:
         Refused: nothing was changed.

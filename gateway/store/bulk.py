@@ -4,7 +4,7 @@ Each statement lets go of the interpreter and has to get it back, and costs some
 tenth of 64 statements. What they write is what the functions of `changes` would, one by one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -86,16 +86,6 @@ def put_chains(db: apsw.Connection, chains: Collection[e.PutChain]) -> None:
         "INSERT INTO chains (stream, device, number, link) VALUES",
         [(c.channel, c.device, c.number, c.link) for c in chains],
         "ON CONFLICT DO UPDATE SET number = excluded.number, link = excluded.link",
-    )
-
-
-def move_cursors(db: apsw.Connection, cursors: Mapping[tuple[bytes, bytes], int]) -> None:
-    """How far devices have come, by (device, stream)."""
-    _write(
-        db,
-        "INSERT INTO cursors VALUES",
-        [(*place, seq) for place, seq in cursors.items()],
-        "ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
     )
 
 

@@ -206,10 +206,6 @@ def _give_blob(db: apsw.Connection, effect: e.GiveBlob) -> None:
     db.execute("UPDATE blobs SET open = 0 WHERE hash = ?", (effect.hash,))
 
 
-def _move_cursor(db: apsw.Connection, effect: e.MoveCursor) -> None:
-    bulk.move_cursors(db, {(effect.device, effect.channel): effect.seq})
-
-
 def _put_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
     bulk.put_answers(db, [effect])
 
@@ -237,7 +233,6 @@ CHANGES: Final[dict[type, Change]] = {
     e.PutPiece: _put_piece,
     e.DropUpload: _drop_upload,
     e.GiveBlob: _give_blob,
-    e.MoveCursor: _move_cursor,
     e.PutAlert: broadcasts.put_alert,
     e.PutPlan: broadcasts.put_plan,
     e.PlaceAlert: broadcasts.place_alert,

@@ -388,10 +388,6 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         row = self._row(sql, body_hash)
         return _stored(row) if row else None
 
-    def cursor(self, device: bytes, channel: bytes) -> int:
-        row = self._row("SELECT seq FROM cursors WHERE device = ? AND stream = ?", device, channel)
-        return int(row[0]) if row else 0
-
     def log_end(self) -> LogEnd:
         row = self._row("SELECT idx + 1, time FROM envelopes ORDER BY idx DESC LIMIT 1")
         return LogEnd(*row) if row else LogEnd(0, 0)

@@ -59,7 +59,6 @@ class WriterView(SqliteView):
         self._appended: list[Stored] = []
         self._moved: dict[bytes, Stream] = {}
         self._linked: dict[Place, e.PutChain] = {}
-        self._cursors: dict[Place, int] = {}
         self._answers: dict[Place, e.PutAnswer] = {}
 
     def flush(self) -> None:
@@ -70,7 +69,6 @@ class WriterView(SqliteView):
         bulk.put_streams(self._db, self._moved.values())
         bulk.append(self._db, self._appended, self._row_of)
         bulk.put_chains(self._db, self._linked.values())
-        bulk.move_cursors(self._db, self._cursors)
         bulk.put_answers(self._db, self._answers.values())
         self._owe_nothing()
 
@@ -158,10 +156,6 @@ class WriterView(SqliteView):
             people = self._people[root] = {asked.person: asked for asked in self.all_asked(root)}
         return people.get(person)
 
-    def cursor(self, device: bytes, channel: bytes) -> int:
-        owed = self._cursors.get((device, channel))
-        return self._written.cursor(device, channel) if owed is None else owed
-
     # --- effects ---
 
     def apply(self, effect: e.Effect) -> None:
@@ -192,9 +186,6 @@ class WriterView(SqliteView):
         before = self.chain(*place)
         self._linked[place] = effect
         self._chains[place] = Chain(effect.number, effect.link, before.refused)
-
-    def _put_cursor(self, effect: e.MoveCursor) -> None:
-        self._cursors[effect.device, effect.channel] = max(effect.seq, self.cursor(effect.device, effect.channel))
 
     def _answer(self, effect: e.PutAnswer) -> None:
         row = self.alert(effect.root)
@@ -239,7 +230,6 @@ _OWED: Final[Mapping[type, Any]] = {
     e.Append: WriterView._append,
     e.PutStream: WriterView._move,
     e.PutChain: WriterView._link,
-    e.MoveCursor: WriterView._put_cursor,
     e.PutAnswer: WriterView._answer,
 }
 """Effects that are written with the rest of the transaction: what they change is looked up above, or found written first."""

@@ -186,13 +186,6 @@ CREATE TABLE readers (
     PRIMARY KEY (hash, stream, seq, device)
 ) WITHOUT ROWID;
 
-CREATE TABLE cursors (
-    device BLOB NOT NULL,
-    stream BLOB NOT NULL,
-    seq    INTEGER NOT NULL,
-    PRIMARY KEY (device, stream)
-) WITHOUT ROWID;
-
 -- The newest signed checkpoint: moved by compare-and-swap only.
 CREATE TABLE checkpoint (
     one  INTEGER PRIMARY KEY CHECK (one = 1),

@@ -14,7 +14,7 @@ from keys.authority import Invite, renewal_id, request_enrolment, request_renewa
 from keys.canonical import encode
 from keys.credential import issue_device
 from keys.envelope import Kind
-from keys.identity import DeviceId, PersonId, SigningKey, receipt_stream
+from keys.identity import DeviceId, PersonId, SigningKey
 from keys.mls import Remove
 from keys.policy import Verb
 from tests.gateway.core.checks import Scene, accepted, done, refused, scene
@@ -39,7 +39,6 @@ def s() -> Scene:
 
 WRITES = [
     wire.Submit(1, [wire.Sealed(b"\0", b"", b"")]),
-    wire.Cursor(wire.Position(bytes(16), 0)),
     wire.PutChunk(1, bytes(32), 1, 0, b"x"),
     wire.PutKeyPackages(1, 1, [], None),
     wire.ClaimKeyPackages(1, 1, [bytes(16)]),
@@ -86,37 +85,6 @@ def test_a_frame_at_the_wrong_door_is_refused(world: World) -> None:
 def test_who_has_no_certificate_that_counts_has_no_standing(world: World) -> None:
     nobody = Party(world, world.mission.device("officer"))
     refused(world, Refusal.DENIED, lambda: world.ask(nobody, wire.PutChunk(1, bytes(32), 1, 0, b"x")))
-
-
-# --- cursors ---------------------------------------------------------------------------------------------------------------
-
-
-def test_a_cursor_moves_forward_only(s: Scene) -> None:
-    def at(seq: int, channel: bytes = s.channel) -> Any:
-        return s.world.ask(s.agent, wire.Cursor(wire.Position(channel, seq)))
-
-    assert at(2) is None
-    assert s.world.view.cursor(s.agent.id, s.channel) == 2
-    before = s.world.snapshot()
-    assert at(1) is None
-    assert s.world.snapshot() == before
-    refused(s.world, Refusal.DENIED, lambda: at(3))
-    assert at(1, s.world.charter.control_channel) is None
-    assert at(0, receipt_stream(s.channel)) is None
-    refused(s.world, Refusal.DENIED, lambda: at(1, receipt_stream(s.channel)))
-
-
-def test_a_cursor_of_a_stranger_is_denied_where_there_is_a_channel_and_where_there_is_none(s: Scene) -> None:
-    stranger = s.world.enrolled("officer")
-    for channel in (s.channel, receipt_stream(s.channel), bytes(16)):
-        refused(s.world, Refusal.DENIED, lambda c=channel: s.world.ask(stranger, wire.Cursor(wire.Position(c, 0))))
-
-
-def test_who_was_removed_moves_its_cursor_to_its_removal_and_no_further(s: Scene) -> None:
-    accepted(s.officer.commit(s.channel, [Remove(leaf_of(s, s.agent))]))
-    accepted(s.officer.send(s.channel))
-    assert s.world.ask(s.agent, wire.Cursor(wire.Position(s.channel, 3))) is None
-    refused(s.world, Refusal.DENIED, lambda: s.world.ask(s.agent, wire.Cursor(wire.Position(s.channel, 4))))
 
 
 # --- bodies in chunks --------------------------------------------------------------------------------------------------------

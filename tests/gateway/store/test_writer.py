@@ -183,7 +183,7 @@ class Twice(World):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_mission_by_either_way(seed: int) -> None:
-    """Certificates, channels, messages, a signed refusal, cursors, a list and a removal."""
+    """Certificates, channels, messages, a signed refusal, a list and a removal."""
     world = Twice(seed)
     officer, agent, late, third = (world.enrolled(role) for role in ("officer", "agent", "agent", "agent"))
     channel = officer.create_channel()
@@ -200,10 +200,6 @@ def test_a_mission_by_either_way(seed: int) -> None:
     assert isinstance(late.hand_in([message], channel), wire.Refused)
     assert world.writer.chain(channel, late.id) == world.view.chain(channel, late.id)
     assert world.writer.chain(channel, late.id).refused == 4
-    for party in (officer, agent):
-        for seq in (2, 5, 4):
-            world.ask(party, wire.Cursor(wire.Position(channel, seq)))
-            assert world.writer.cursor(party.id, channel) == world.view.cursor(party.id, channel)
     lost = world.charter.verify_certificate(late.der)
     world.publish_list("Meridian", [lost.serial], number=2)
     assert world.writer.revoked(lost.hash) is True
