@@ -64,9 +64,9 @@ class Outside:
         loop = asyncio.get_running_loop()
         due, watched = loop.time(), False
         while True:
-            if self._watched() and not watched:
+            watched, before = self._watched(), watched
+            if watched and not before:
                 due = loop.time()
-            watched = self._watched()
             if loop.time() >= due:
                 self._sequencer.mark()
                 due = max(due + self._pace.beat, loop.time())

@@ -248,10 +248,14 @@ class Sequencer:
 
     async def _step_to_mark(self) -> bool:
         """Have the log filled up, and end a step right there. Nobody else steps, so none has gone past it."""
-        size = None if self.pad is None else await self.pad()
-        while size is not None and self.head.size < size:
-            await self.step(size)
-        self._marking = False
+        self._marking = False  # whoever marks from here on means the next one
+        try:
+            size = None if self.pad is None else await self.pad()
+            while size is not None and self.head.size < size:
+                await self.step(size)
+        except BaseException:
+            self._marking = True  # a full disk is waited out, and then it is due still
+            raise
         if size is not None:
             self.shown(self.head)
         return True

@@ -108,6 +108,29 @@ async def test_the_beat_marks_and_a_full_disk_delays_it(place: Place) -> None:
     assert shown == [16]
 
 
+async def test_a_mark_that_comes_while_one_is_made_is_not_lost(place: Place) -> None:
+    sequencer = place.open()
+    shown: list[int] = []
+    sequencer.shown = lambda head: shown.append(head.size)
+
+    async def pad() -> int | None:
+        if not shown:
+            sequencer.mark()  # somebody has just come to stand outside
+        place.database.accept(8)
+        return len(place.database.leaves)
+
+    sequencer.pad = pad
+    beat = asyncio.create_task(sequencer.run())
+    sequencer.mark()
+    for _ in range(500):
+        if len(shown) == 2:
+            break
+        await asyncio.sleep(0.01)
+    sequencer.finish()
+    await asyncio.wait_for(beat, 5)
+    assert shown == [8, 16]
+
+
 # ---------------------------------------------------------------------- what fails on the way
 
 
