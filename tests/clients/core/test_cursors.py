@@ -1,6 +1,7 @@
-"""How a device tells that it has stored what came: not at every step, and never later than the window needs it."""
+"""How a device tells that it has stored what came: not at every step, and never later than the window needs it; and deliveries by the frame."""
 
 from clients.core.departures import CURSOR_DELIVERIES
+from clients.core.turn import Draining
 from gateway import wire
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see
@@ -65,4 +66,11 @@ def test_several_deliveries_in_a_frame_are_taken_as_if_each_had_come_alone() -> 
     line.inbound = [*others, wire.Deliveries(came)]
     world.run()
     assert see(ana) == [f"news {n}" for n in range(5)]
+    assert not ana.alarms()
+
+
+def test_a_gateway_that_stops_says_when_to_come_again() -> None:
+    _, _, _, ana, _ = scene()
+    ana.take(wire.Notice(wire.Alarm.DRAINING, "the gateway is about to stop", 4_200))
+    assert [event for event in ana.events if isinstance(event, Draining)] == [Draining(4_200)]
     assert not ana.alarms()
