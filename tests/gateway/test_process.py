@@ -194,9 +194,9 @@ def no_floor(folder: Path) -> None:
     ("spoil", "code", "says"),
     [
         pytest.param(newer_schema, 2, "install the newer gateway", id="a newer schema"),
-        pytest.param(no_database, 2, "no database", id="a wrong database path"),
-        pytest.param(another_program, 2, "no database of this gateway", id="another program's database"),
-        pytest.param(not_a_database, 2, "no database of this gateway", id="no database at all"),
+        pytest.param(no_database, 2, "no database", id="attack-82 a wrong database path"),
+        pytest.param(another_program, 2, "no database of this gateway", id="attack-82 another program's database"),
+        pytest.param(not_a_database, 2, "no database of this gateway", id="attack-82 no database at all"),
         pytest.param(open_secret, 2, "chmod 600", id="a secret that others may read"),
         pytest.param(no_secret, 2, "gateway.key", id="a secret that is gone"),
         pytest.param(other_gateway_key, 2, "names another gateway", id="another gateway's key"),

@@ -91,10 +91,10 @@ def test_arbitrary_bytes(kind: type[object], data: bytes) -> None:
 
 
 LAX = [
-    pytest.param(b"\x93\x07\xa1x\xc0", Inner, id="drops an element too many"),
-    pytest.param(b"\x92\xcd\x00\x07\xa1x", Inner, id="takes an integer that is longer than it need be"),
-    pytest.param(b"\x92\x07\xd9\x01x", Inner, id="takes a text whose length is longer than it need be"),
-    pytest.param(b"\xdc\x00\x02\x07\xa1x", Inner, id="takes an array whose length is longer than it need be"),
+    pytest.param(b"\x93\x07\xa1x\xc0", Inner, id="attack-71 drops an element too many"),
+    pytest.param(b"\x92\xcd\x00\x07\xa1x", Inner, id="attack-71 takes an integer that is longer than it need be"),
+    pytest.param(b"\x92\x07\xd9\x01x", Inner, id="attack-71 takes a text whose length is longer than it need be"),
+    pytest.param(b"\xdc\x00\x02\x07\xa1x", Inner, id="attack-71 takes an array whose length is longer than it need be"),
 ]
 
 

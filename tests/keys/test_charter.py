@@ -60,13 +60,13 @@ def test_found() -> None:
 
 
 NO_FOUNDING = [
-    pytest.param(note(MISSION.policy, A), "1 of the 2", id="one signature of a quorum of two"),
-    pytest.param(doubled(note(MISSION.policy, A)), "1 of the 2", id="one signature twice"),
-    pytest.param(misattributed(note(MISSION.policy, A)), "fails", id="one signature under two names"),
+    pytest.param(note(MISSION.policy, A), "1 of the 2", id="attack-27 one signature of a quorum of two"),
+    pytest.param(doubled(note(MISSION.policy, A)), "1 of the 2", id="attack-27 one signature twice"),
+    pytest.param(misattributed(note(MISSION.policy, A)), "fails", id="attack-27 one signature under two names"),
     pytest.param(
         note(MISSION.policy, A, STRANGERS[1]), "1 of the 2", id="one signature and a stranger of the same name"
     ),
-    pytest.param(note(MISSION.policy, *STRANGERS), "no trusted key", id="strangers only"),
+    pytest.param(note(MISSION.policy, *STRANGERS), "no trusted key", id="attack-27 strangers only"),
     pytest.param(note(MISSION.policy, MISSION.log, A), "1 of the 2", id="the log's key does not count"),
     pytest.param(note(replace(MISSION.policy, version=2), A, B), "begins with version 1", id="version 2"),
     pytest.param(TEXT, "text, an empty line|signature", id="a text without signatures"),
@@ -122,8 +122,12 @@ NO_SUCCESSOR = [
     pytest.param(second(A), "1 of the 2", id="one signature"),
     pytest.param(doubled(second(A)), "1 of the 2", id="one signature twice"),
     pytest.param(second(*STRANGERS), "no trusted key", id="strangers"),
-    pytest.param(second(*STRANGERS, **NEW), "no trusted key", id="a stolen policy that names its own authorities"),
-    pytest.param(second(A, *STRANGERS, **NEW), "1 of the 2", id="one stolen key that names its own authorities"),
+    pytest.param(
+        second(*STRANGERS, **NEW), "no trusted key", id="attack-26 a stolen policy that names its own authorities"
+    ),
+    pytest.param(
+        second(A, *STRANGERS, **NEW), "1 of the 2", id="attack-26 one stolen key that names its own authorities"
+    ),
     pytest.param(second(A, B, **NEW), "no trusted key", id="the old quorum for new keys that have not signed"),
     pytest.param(second(A, B, STRANGERS[0], **NEW), "1 of the 2", id="the old quorum and too few of the new"),
     pytest.param(second(A, B, **GROWN), "2 of the 3", id="the quorum raised and not yet reached"),

@@ -111,12 +111,12 @@ def test_a_package_opens_its_message() -> None:
 @pytest.mark.parametrize(
     "package",
     [
-        pytest.param(replace(PACKAGE, content=b"vehicle gone"), id="other words"),
-        pytest.param(replace(PACKAGE, salt=bytes([1]) * 16), id="another salt"),
+        pytest.param(replace(PACKAGE, content=b"vehicle gone"), id="attack-44 other words"),
+        pytest.param(replace(PACKAGE, salt=bytes([1]) * 16), id="attack-44 another salt"),
         pytest.param(
             replace(PACKAGE, proof=LOG.proof(1), entry=LOG.entries[1], links=[LOG.run[2]]), id="the neighbour"
         ),
-        pytest.param(replace(PACKAGE, entry=LOG.entries[1]), id="an entry at another's place"),
+        pytest.param(replace(PACKAGE, entry=LOG.entries[1]), id="attack-44 an entry at another's place"),
         pytest.param(replace(PACKAGE, proof=LOG.proof(1)), id="another place's proof"),
         pytest.param(replace(PACKAGE, links=[]), id="no way to a signature"),
         pytest.param(replace(PACKAGE, links=[LOG.run[1]]), id="cut before the signature"),

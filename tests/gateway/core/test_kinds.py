@@ -91,7 +91,9 @@ def as_public(s: Scene) -> Any:
     ("act", "refusal"),
     [
         pytest.param(
-            lambda s: s.agent.send(s.channel, marking=Marking.AMBER_STRICT), Refusal.TLP, id="above the ceiling"
+            lambda s: s.agent.send(s.channel, marking=Marking.AMBER_STRICT),
+            Refusal.TLP,
+            id="attack-41 above the ceiling",
         ),
         pytest.param(lambda s: s.agent.send(s.channel, expires=s.world.now), Refusal.EXPIRED, id="ended already"),
         pytest.param(
@@ -107,14 +109,14 @@ def as_public(s: Scene) -> Any:
         pytest.param(
             lambda s: other_content(s, lambda d: d.replace((1).to_bytes(8), (0).to_bytes(8), 1)),
             Refusal.DENIED,
-            id="MLS message of another epoch",
+            id="attack-12 MLS message of another epoch",
         ),
         pytest.param(
             lambda s: other_content(s, lambda d: d.replace(s.channel, bytes(16), 1)),
             Refusal.DENIED,
-            id="MLS message of no group here",
+            id="attack-25 MLS message of no group here",
         ),
-        pytest.param(bound_elsewhere, Refusal.SCHEMA, id="bound to another context"),
+        pytest.param(bound_elsewhere, Refusal.SCHEMA, id="attack-25 bound to another context"),
         pytest.param(as_public, Refusal.SCHEMA, id="a PublicMessage"),
     ],
 )

@@ -260,12 +260,14 @@ def ended(w: World) -> Any:
     ("act", "refusal"),
     [
         pytest.param(of_another, Refusal.DENIED, id="another's"),
-        pytest.param(of_a_key_not_certified, Refusal.SCHEMA, id="of a key that is not the certificate's"),
+        pytest.param(of_a_key_not_certified, Refusal.SCHEMA, id="attack-38 of a key that is not the certificate's"),
         pytest.param(lambda w: put(w.enrolled("agent"), [b"no"]), Refusal.SCHEMA, id="none"),
         pytest.param(
-            lambda w: put(a := w.enrolled("agent"), [a.key_package(3).encode()]), Refusal.SCHEMA, id="of another suite"
+            lambda w: put(a := w.enrolled("agent"), [a.key_package(3).encode()]),
+            Refusal.SCHEMA,
+            id="attack-38 of another suite",
         ),
-        pytest.param(lambda w: put(w.enrolled("agent"), [b"x"], suite=99), Refusal.SCHEMA, id="of no suite"),
+        pytest.param(lambda w: put(w.enrolled("agent"), [b"x"], suite=99), Refusal.SCHEMA, id="attack-38 of no suite"),
         pytest.param(
             lambda w: put(a := w.enrolled("agent"), [a.key_package(last_resort=True).encode()]),
             Refusal.SCHEMA,
@@ -276,8 +278,8 @@ def ended(w: World) -> Any:
             Refusal.SCHEMA,
             id="one-time as the last resort",
         ),
-        pytest.param(ended, Refusal.SCHEMA, id="that has ended"),
-        pytest.param(without_terms, Refusal.SCHEMA, id="that fits no channel"),
+        pytest.param(ended, Refusal.SCHEMA, id="attack-38 that has ended"),
+        pytest.param(without_terms, Refusal.SCHEMA, id="attack-38 that fits no channel"),
     ],
 )
 def test_a_package_that_nobody_could_use_is_refused(

@@ -100,7 +100,7 @@ def shared(s: Scene) -> Any:
 
 
 REFUSED: list[Any] = [
-    pytest.param(lambda s: rejoin(s), Refusal.ROLE, id="without an approval"),
+    pytest.param(lambda s: rejoin(s), Refusal.ROLE, id="attack-09 without an approval"),
     pytest.param(
         lambda s: (accepted(approve(s)), rejoin(s, by=s.officer))[1], Refusal.ROLE, id="by another than was approved"
     ),

@@ -136,7 +136,7 @@ def terms(version: int = 1, name: str = "narrow", ceiling: Marking = Marking.AMB
         pytest.param(
             lambda w, o: o.found(bytes(16), "narrow", Marking.AMBER, suite_id=3),
             Refusal.SCHEMA,
-            id="suite of another class",
+            id="attack-28 suite of another class",
         ),
         pytest.param(
             lambda w, o: begin(o, founding(o, b"c" * 16, extensions=terms(name="none")), b"c" * 16),
@@ -713,8 +713,8 @@ def unbound(s: Scene) -> Any:
 @pytest.mark.parametrize(
     ("act", "refusal"),
     [
-        pytest.param(foreign_sender, Refusal.DENIED, id="by another leaf"),
-        pytest.param(unbound, Refusal.DENIED, id="bound to another context"),
+        pytest.param(foreign_sender, Refusal.DENIED, id="attack-11 by another leaf"),
+        pytest.param(unbound, Refusal.DENIED, id="attack-25 bound to another context"),
         pytest.param(lambda s: s.agent.say(Kind.PROPOSAL, s.channel, b"no", epoch=1), Refusal.SCHEMA, id="no proposal"),
         pytest.param(lambda s: propose(s, s.agent, with_psk(s)[0]), Refusal.SCHEMA, id="a pre-shared key"),
         pytest.param(

@@ -99,21 +99,27 @@ def dropped_registrar(w: World, m: Meeting) -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        pytest.param(stranger, id="a device that is not there"),
-        pytest.param(lambda w, m: setattr(m, "key", SigningKey(bytes(32))), id="another key"),
+        pytest.param(stranger, id="attack-49 a device that is not there"),
+        pytest.param(lambda w, m: setattr(m, "key", SigningKey(bytes(32))), id="attack-49 another key"),
         pytest.param(lambda w, m: setattr(m, "key", w.gateway.key), id="the gateway's own key"),
         pytest.param(lambda w, m: setattr(m, "label", "session answer"), id="another label"),
-        pytest.param(lambda w, m: setattr(m, "changes", {"gateway_nonce": bytes(32)}), id="another session's nonce"),
-        pytest.param(lambda w, m: setattr(m, "changes", {"device_nonce": bytes(32)}), id="a nonce it did not say"),
+        pytest.param(
+            lambda w, m: setattr(m, "changes", {"gateway_nonce": bytes(32)}), id="attack-53 another session's nonce"
+        ),
+        pytest.param(
+            lambda w, m: setattr(m, "changes", {"device_nonce": bytes(32)}), id="attack-53 a nonce it did not say"
+        ),
         pytest.param(lambda w, m: setattr(m, "changes", {"gateway_key": bytes(32)}), id="another gateway's key"),
         pytest.param(
-            lambda w, m: setattr(m, "changes", {"tls_key": b"t" * 32}), id="a TLS key the charter does not name"
+            lambda w, m: setattr(m, "changes", {"tls_key": b"t" * 32}),
+            id="attack-54 a TLS key the charter does not name",
         ),
         pytest.param(
             lambda w, m: setattr(m, "changes", {"said_tls": b"t" * 32}), id="one TLS key signed, another said"
         ),
         pytest.param(
-            lambda w, m: setattr(m, "changes", {"tls_key": b"t" * 32, "said_tls": TLS}), id="a TLS key between"
+            lambda w, m: setattr(m, "changes", {"tls_key": b"t" * 32, "said_tls": TLS}),
+            id="attack-54 a TLS key between",
         ),
         pytest.param(another_device, id="another device's certificate"),
         pytest.param(registrar_by_another_id, id="a registrar by another's certificate"),

@@ -243,20 +243,24 @@ def claimed_length(s: Scene, length: int) -> Any:
 @pytest.mark.parametrize(
     ("act", "refusal"),
     [
-        pytest.param(longer_integer, Refusal.CANON, id="another encoding"),
+        pytest.param(longer_integer, Refusal.CANON, id="attack-71 another encoding"),
         pytest.param(
             lambda s: s.world.ask(s.agent, wire.Submit(1, [wire.Sealed(b"\x90", b"", b"")])),
             Refusal.SCHEMA,
             id="no header",
         ),
-        pytest.param(lambda s: other_signature(s, SigningKey(bytes(32))), Refusal.DENIED, id="signed by another key"),
         pytest.param(
-            lambda s: other_signature(s, s.officer.device.key), Refusal.DENIED, id="signed by another member's key"
+            lambda s: other_signature(s, SigningKey(bytes(32))), Refusal.DENIED, id="attack-35 signed by another key"
+        ),
+        pytest.param(
+            lambda s: other_signature(s, s.officer.device.key),
+            Refusal.DENIED,
+            id="attack-35 signed by another member's key",
         ),
         pytest.param(
             lambda s: other_signature(s, s.agent.device.key, Kind.ACK.label),
             Refusal.DENIED,
-            id="signed as another kind",
+            id="attack-45 signed as another kind",
         ),
         pytest.param(lambda s: with_body(s, lambda b: b + b"\0"), Refusal.SCHEMA, id="body one byte longer"),
         pytest.param(lambda s: with_body(s, lambda b: b[:-1] + b"\0"), Refusal.SCHEMA, id="body one byte changed"),
@@ -264,14 +268,14 @@ def claimed_length(s: Scene, length: int) -> Any:
         pytest.param(lambda s: claimed_length(s, CHUNK + 1), Refusal.GAP, id="long body not put"),
         pytest.param(lambda s: claimed_length(s, limits.RUN_BYTES + 1), Refusal.LIMIT, id="bodies too long together"),
         pytest.param(
-            lambda s: submit(s.officer, [s.agent.message(s.channel)]), Refusal.DENIED, id="another's envelope"
+            lambda s: submit(s.officer, [s.agent.message(s.channel)]), Refusal.DENIED, id="attack-35 another's envelope"
         ),
         pytest.param(lambda s: s.agent.send(s.channel, number=3, previous=b"x" * 32), Refusal.GAP, id="gap"),
         pytest.param(lambda s: s.agent.send(s.channel, attempt=1), Refusal.REPLAY, id="attempt without refusal"),
         pytest.param(
             lambda s: s.agent.send(s.channel, time=s.world.now + limits.CLOCK_AHEAD + 1),
             Refusal.CLOCK,
-            id="clock ahead",
+            id="attack-46 clock ahead",
         ),
         pytest.param(
             lambda s: s.agent.say(Kind.FILLER, s.channel, b""), Refusal.SCHEMA, id="kind that devices do not send"

@@ -73,14 +73,18 @@ def test_honest_bytes_pass_unchanged(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        pytest.param(frame(2, b"x", masked=False), PROTOCOL_ERROR, id="no mask"),
-        pytest.param(frame(9, masked=False), PROTOCOL_ERROR, id="ping without a mask"),
-        pytest.param(frame(2, fin=False) + frame(0, fin=False) * FRAGMENTS, POLICY_VIOLATION, id="empty continuations"),
+        pytest.param(frame(2, b"x", masked=False), PROTOCOL_ERROR, id="attack-69 no mask"),
+        pytest.param(frame(9, masked=False), PROTOCOL_ERROR, id="attack-69 ping without a mask"),
         pytest.param(
-            frame(2, b"x", fin=False) + frame(0, b"x", fin=False) * FRAGMENTS, POLICY_VIOLATION, id="one byte each"
+            frame(2, fin=False) + frame(0, fin=False) * FRAGMENTS, POLICY_VIOLATION, id="attack-68 empty continuations"
         ),
-        pytest.param(frame(9) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="ping flood"),
-        pytest.param(frame(10) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="pong flood"),
+        pytest.param(
+            frame(2, b"x", fin=False) + frame(0, b"x", fin=False) * FRAGMENTS,
+            POLICY_VIOLATION,
+            id="attack-68 one byte each",
+        ),
+        pytest.param(frame(9) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="attack-68 ping flood"),
+        pytest.param(frame(10) * (CONTROL_FRAMES + 1), POLICY_VIOLATION, id="attack-68 pong flood"),
     ],
 )
 def test_what_the_reader_lets_by_is_closed(data: bytes, code: int) -> None:
