@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from clients.core import records
 from gateway import wire
 from keys.canonical import encode
-from keys.envelope import Context, Envelope, Heard, Kind, Marking, Precedence, read, seal
+from keys.envelope import Context, Envelope, Heard, Kind, Marking, read, seal
 from keys.errors import KeysError
 from keys.identity import SigningKey
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from tests.simulation.gateway import Peer
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
+
+
+BESIDE = 4_000_000_000
+"""The id of a lie: what it is answered concerns nobody."""
 
 
 class Honest:
@@ -52,7 +56,7 @@ class Liars(Honest):
         self.chance = world.sim.random("lies")
         self.down = down
         self.device = device
-        self.often = self.chance.choice((0.01, 0.03, 0.08)) if down else 0.3
+        self.often = self.chance.choice((0.01, 0.03, 0.08)) if down else 0.5
         self.kept: list[wire.FromGateway] = []
 
     def _lies(self) -> bool:
@@ -123,9 +127,9 @@ class Liars(Honest):
         if isinstance(frame, wire.PutChunk):
             return (encode(replace(frame, data=flipped(frame.data, self.chance))),)
         lie = self.chance.choice((self._rough, self._rough, self._signed, self._signed, self._signed, self._signed))
-        told = lie(phone, frame)
+        told = replace(lie(phone, frame), id=BESIDE)
         self.world.sim.note(f"{phone.name} lies: {lie.__name__[1:]}")
-        return (encode(told),)
+        return encode(told), encode(frame)
 
     def _rough(self, phone: Phone, frame: wire.Submit) -> wire.Submit:
         run = list(frame.run)
@@ -155,9 +159,7 @@ class Liars(Honest):
                 {"channel": chance.choice((self.world.desk, self.world.alerts, self.world.talk))},
                 {"marking": Marking.RED},
                 {"heard": Heard(context.heard.seq + 1, bytes(32))},
-                {"precedence": Precedence.FLASH},
                 {"kind": chance.choice((Kind.APPLICATION, Kind.ALERT, Kind.COMMIT, Kind.RECEIPT, Kind.PROPOSAL))},
-                {"time": context.time + 3_600_000},
             )
         )
         other: Context = replace(context, **changes)

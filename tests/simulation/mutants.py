@@ -83,11 +83,11 @@ MUTANTS = (
         "backup kill",
     ),
     Mutant(
-        "a commit is accepted twice for one epoch",
+        "a commit does not end its epoch",
         "gateway/core/roster.py",
-        "    if verified.context.epoch != run.stream.epoch:\n        raise Refused(Refusal.EPOCH_CONFLICT",
-        "    if False:\n        raise Refused(Refusal.EPOCH_CONFLICT",
-        "slow cut",
+        "        stream,\n        epoch=staged.next.epoch,",
+        "        stream,\n        epoch=stream.epoch,",
+        "",
     ),
     Mutant(
         "a message of an epoch long over is taken",

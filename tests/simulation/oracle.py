@@ -30,6 +30,7 @@ from gateway.core.broadcast import Ending
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
 from keys.envelope import Context, Entry, Envelope, Kind, read, read_entry
+from keys.ladder import read_ladder
 from keys.tlog.merkle import leaf_hash
 
 if TYPE_CHECKING:
@@ -345,7 +346,8 @@ class Oracle:
             for root in self.world.people.roots():
                 row = view.alert(root)
                 if row is not None and row.ladder and row.begun and not row.emergency:
-                    done = row.at.stopped or row.ended is not Ending.NONE or row.at.firings
+                    answered = row.at.stopped and read_ladder(row.ladder).enough(row.answered, row.asked)
+                    done = answered or row.ended is not Ending.NONE or row.at.firings
                     need(done, "an alert was neither answered nor escalated")
 
     def _whole(self, view: Any, phone: Phone) -> None:

@@ -151,7 +151,7 @@ class SimulatedStore(SqliteStore):
             self._worked += 1
             if self._worked % CHECKPOINT == 0 and self._broken is None:
                 with suppress(apsw.Error):  # as SQLite does: the WAL has it all
-                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteView]:
