@@ -33,6 +33,10 @@ class Broken(StoreError):
     """A write or fsync failed in a way after which nothing may be believed: the process must stop and start anew."""
 
 
+class Damaged(StoreError):
+    """What is read is not what was written: a bit has flipped on the disk. It is given to nobody; what else is there still holds."""
+
+
 class Conflict(StoreError):
     """Somebody else moved the checkpoint: decide anew from what is there."""
 

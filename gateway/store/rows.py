@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 
 import apsw
 
@@ -19,6 +20,7 @@ from gateway.core.view import (
     StreamKind,
     Upload,
 )
+from gateway.store.base import Damaged
 from gateway.store.broadcasts import BroadcastRows
 from gateway.store.disclosures import DisclosureRows
 from gateway.store.retention import RetentionRows
@@ -58,6 +60,8 @@ _INVITATION = "SELECT id, organisation, role, expires, request, certificate, ans
 
 
 def _stored(row: tuple) -> Stored:  # type: ignore[type-arg]
+    if row[13] is not None and sha256(row[13]).digest() != row[11]:
+        raise Damaged(f"the body of entry {row[2]} is not what was stored: look at the disk")  # nobody is given it
     return Stored(
         ChannelId(row[0]),
         row[1],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import apsw
@@ -140,7 +141,7 @@ class Scene:
             DeviceId(WRITER),
             seq,
             0,
-            b"b" * 32,
+            sha256(b"body").digest(),
             4,
             b"body",
         )

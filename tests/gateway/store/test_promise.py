@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
@@ -31,7 +32,22 @@ def stored(view: View, body: bytes = b"body") -> Stored:
     stream = view.stream(CHANNEL)
     seq = (stream.seq if stream else 0) + 1
     index = view.log_size()
-    return Stored(CHANNEL, seq, index, 1, b"n" * 16, b"h%d" % seq, b"", Kind.FILLER, DEVICE, seq, 3, b"b" * 32, 4, body)
+    return Stored(
+        CHANNEL,
+        seq,
+        index,
+        1,
+        b"n" * 16,
+        b"h%d" % seq,
+        b"",
+        Kind.FILLER,
+        DEVICE,
+        seq,
+        3,
+        sha256(body).digest(),
+        4,
+        body,
+    )
 
 
 def append(view: View) -> Outcome[int]:
