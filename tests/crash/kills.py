@@ -20,7 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from gateway.store.sqlite import SqliteStore, create
 from keys.envelope import Kind
@@ -63,17 +63,22 @@ async def _serve(path: Path, say: int, seed: int) -> None:
     await asyncio.gather(*(write(n) for n in range(WRITERS)))
 
 
+def serve(path: str, say: int, seed: int) -> NoReturn:
+    """Be the process: speak to that descriptor until killed, or until something fails."""
+    try:
+        asyncio.run(_serve(Path(path), say, seed))
+    except BaseException as error:
+        os.write(say, f"-1 {type(error).__name__}: {error}\n".encode())
+    os._exit(1)
+
+
 def _process(path: Path, seed: int) -> tuple[int, int]:
     """A process of its own, forked from this one, which has the code loaded and no thread; gives its id and where it speaks."""
     hear, say = os.pipe()
     process = os.fork()
     if process == 0:
         os.close(hear)
-        try:
-            asyncio.run(_serve(path, say, seed))
-        except BaseException as error:
-            os.write(say, f"-1 {type(error).__name__}: {error}\n".encode())
-        os._exit(1)
+        serve(str(path), say, seed)
     os.close(say)
     return process, hear
 
