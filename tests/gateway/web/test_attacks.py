@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -300,6 +302,31 @@ def test_what_no_honest_client_sends(live: Live, data: bytes, codes: set[int]) -
     link = Link(live.gateway.port)
     link.send_raw(data)
     assert link.closed() in codes
+
+
+def resident(live: Live) -> int:
+    """Bytes of memory that the gateway's process has had at most."""
+    status = Path(f"/proc/{live.gateway.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        pytest.param(bytes([0x82, 0xFF]) + (2**62).to_bytes(8, "big") + bytes(4), 1009, id="attack-66 2^62 bytes said"),
+        pytest.param(bytes([0xC2, 0xFE, 0xFF, 0xFF]) + bytes(4), 1002, id="attack-67 a compressed frame"),
+    ],
+)
+def test_what_is_said_to_come_takes_no_memory(live: Live, head: bytes, code: int) -> None:
+    for wave in range(2):  # the first fills the pools of the interpreter
+        before = resident(live)
+        links = [Link(live.gateway.port) for _ in range(8)]
+        for link in links:
+            link.send_raw(head + bytes(8_000))
+        assert [link.closed() for link in links] == [code] * len(links)
+        if wave:
+            assert resident(live) - before < 4 * 1024 * 1024
 
 
 HEAD = b"GET /v1/socket HTTP/1.1\r\nHost: x\r\n"
