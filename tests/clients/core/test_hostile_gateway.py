@@ -18,6 +18,7 @@ from clients.core.content import SeenLog, encode_content
 from clients.core.errors import NotNow
 from clients.core.evidence import head_at
 from clients.core.outbox import Kept
+from clients.core.receive import LIST_PATIENCE
 from clients.core.records import AlarmKind
 from gateway import wire
 from gateway.core import acts
@@ -512,6 +513,30 @@ def test_a_ghost_device() -> None:
         read(Envelope(line.header, line.signature)).context.kind for _, line in lines(scene.ben, scene.channel)
     ]
     assert Kind.COMMIT_REFUSED in [*said, *delivered], "and the others are told"
+
+
+def test_a_member_removes_another_who_may_stay() -> None:
+    """It is not refused before a revocation list that would allow it had time to come, and then it is."""
+    from keys.body import Commit
+    from keys.mls import Remove
+
+    scene = opened()
+    group = scene.ana.device.session.groups.get(scene.ana.ledger, scene.channel)
+    assert group is not None
+    leaf = next(
+        m.leaf_index for m in group.public.members if m.credential.certificates[0] == scene.mso.enrolled.certified.der
+    )
+    context = _context(scene, scene.ana, Kind.COMMIT, group.epoch)
+    pending = group.commit([Remove(leaf)], authenticated_data=context.authenticated_data(), random=scene.world.random)
+    body = encode(Commit(pending.message, None, sha256(pending.group_info).digest()))
+    _inject(scene, context, body, scene.ana)
+    scene.world.run()
+    assert not scene.alarms(AlarmKind.COMMIT_REFUSED)
+    scene.world.later(LIST_PATIENCE)
+    _a_while(scene.world)
+    (alarm,) = scene.alarms(AlarmKind.COMMIT_REFUSED)
+    assert "no role that may remove" in alarm.detail
+    assert scene.ben.channel(scene.channel).epoch == group.epoch, "the epoch is not taken"
 
 
 def lines(party: Party, channel: bytes) -> list[tuple[bytes, records.Line]]:
