@@ -138,7 +138,7 @@ def check_traffic(traffic: Traffic, result: Result) -> None:
             result.wrong.append(f"{name} was shown messages out of order")
 
 
-async def run(folder: Path, rounds: int, seed: int, minutes: float) -> Result:
+async def run(folder: Path, rounds: int, seed: int, minutes: float = 24 * 60.0) -> Result:
     """The whole campaign in a new folder: so many rounds, and no further one once its time is over."""
     chance, started = random.Random(seed), time.monotonic()
     result = Result(0, seed)
