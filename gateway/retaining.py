@@ -56,4 +56,4 @@ class Retaining:
     def _due(self, gateway: Gateway) -> bool:
         """Whether anything is: looked at beside the writer, which has better to do."""
         with self._store.snapshot() as view:
-            return bool(retention.sweep(view, gateway, self._clock(), self._random).effects)
+            return retention.is_due(view, gateway, self._clock())

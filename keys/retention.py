@@ -82,6 +82,8 @@ def read_tombstone(data: bytes) -> Tombstone:
     """Raises Malformed, also where it contradicts itself."""
     stone = _read_tombstone(data)
     _check_spans(stone.spans)
+    if stone.rule is Rule.EXPIRED and any(span.first != span.last for span in stone.spans):
+        raise Malformed("what ends by itself is named one by one: the end of one says nothing of those before it")
     if (stone.rule is Rule.CLASS) != (stone.days > 0):
         raise Malformed("the days of a class's rule stand exactly where a body was destroyed by it")
     ordered = stone.rule is Rule.ORDERED

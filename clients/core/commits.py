@@ -22,13 +22,8 @@ from gateway.wire import Place, Placed
 from keys import body as bodies
 from keys.canonical import encode
 from keys.credential import Certified
-from keys.envelope import (
-    Kind,
-    Precedence,
-    Verified,
-    check_body,
-)
-from keys.errors import KeysError
+from keys.envelope import Claimed, Kind, Precedence, Verified, check_body, verify_run
+from keys.errors import KeysError, NotTrusted
 from keys.mls.errors import MLSError
 from keys.mls.framing import MemberSender, NewMemberCommit, PublicMessage
 from keys.mls.group import Group
@@ -55,6 +50,20 @@ class Work:
     trust: Trust
     groups: Groups
     given_up: AbstractSet[bytes] = frozenset()
+
+
+def named_author(work: Work, claimed: Claimed, body: bytes, certificate: bytes) -> Certified:
+    """Who signed an envelope whose body names its author's certificate. Raises Wanting, KeysError."""
+    certified = work.trust.certified(certificate)
+    if certified is None:
+        if certificate in work.given_up:
+            raise NotTrusted("its author has no certificate that counts")
+        raise Wanting([certificate])
+    if certified.device != claimed.context.device:
+        raise NotTrusted("it names a certificate of another device")
+    (verified,) = verify_run([claimed], certified.public_key)
+    check_body(verified, body)
+    return certified
 
 
 # --- others' commits ---

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import structs
 
 from clients.core import outbox, records
-from clients.core.commits import Wanting, Work
+from clients.core.commits import Work, named_author
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.ledger import View, at
 from clients.core.outbox import Kept
@@ -43,7 +43,7 @@ from keys.disclosure import (
     read_vote,
     seal_package,
 )
-from keys.envelope import Claimed, Entry, Envelope, Kind, Precedence, check_body, read, verify_run
+from keys.envelope import Claimed, Entry, Envelope, Kind, Precedence, read
 from keys.errors import KeysError, NotPermitted, NotTrusted
 from keys.identity import PersonId, SigningKey
 from keys.policy import Verb
@@ -61,7 +61,7 @@ _READ: Final[dict[Kind, Callable[[bytes], Request | Vote | Disclosure]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request as it stands here. `author` is empty where this device does not know whose message it is."""
+    """A request as it stands here. `author` is the person whose message it is, zeros where this device does not know."""
 
     hash: bytes
     asked: Asked
@@ -90,25 +90,11 @@ def take(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> None:
     turn, context = work.turn, claimed.context
     try:
         said = _READ[context.kind](body)
-        author = _author(work, claimed, body, said.certificate)
+        author = named_author(work, claimed, body, said.certificate)
         _keep(work, said, author, placed, sha256(placed.header).digest())
     except KeysError as error:
         detail = f"{context.kind.name} that does not hold: {error}"
         turn.alarm(AlarmKind.FORGED, detail, seq=placed.place.seq, device=context.device)
-
-
-def _author(work: Work, claimed: Claimed, body: bytes, certificate: bytes) -> Certified:
-    """Whose certificate signed it. Raises Wanting, KeysError."""
-    certified = work.trust.certified(certificate)
-    if certified is None:
-        if certificate in work.given_up:
-            raise NotTrusted("its author has no certificate that counts")
-        raise Wanting([certificate])
-    if certified.device != claimed.context.device:
-        raise NotTrusted("it names a certificate of another device")
-    (verified,) = verify_run([claimed], certified.public_key)
-    check_body(verified, body)
-    return certified
 
 
 def _keep(work: Work, said: Request | Vote | Disclosure, author: Certified, placed: Placed, header_hash: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import structs
 
 from clients.core import outbox, records
-from clients.core.commits import Wanting, Work
+from clients.core.commits import Work, named_author
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.ledger import View, at
 from clients.core.outbox import Kept
@@ -25,7 +25,7 @@ from gateway.wire import Place, Placed
 from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import Claimed, Kind, Precedence, check_body, verify_run
-from keys.errors import CharterRefused, KeysError, NotPermitted, NotTrusted
+from keys.errors import CharterRefused, KeysError, NotPermitted
 from keys.policy import Verb
 from keys.retention import (
     BY_THE_GATEWAY,
@@ -132,16 +132,7 @@ def take(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> None:
 
 def _author(work: Work, claimed: Claimed, body: bytes, certificate: bytes) -> Certified:
     """Who signed it, and may. Raises Wanting, KeysError."""
-    charter = work.turn.charter
-    certified = work.trust.certified(certificate)
-    if certified is None:
-        if certificate in work.given_up:
-            raise NotTrusted("its author has no certificate that counts")
-        raise Wanting([certificate])
-    if certified.device != claimed.context.device:
-        raise NotTrusted("it names a certificate of another device")
-    (verified,) = verify_run([claimed], certified.public_key)
-    check_body(verified, body)
+    charter, certified = work.turn.charter, named_author(work, claimed, body, certificate)
     check_may(work, certified)
     if certified.organisation != charter.policy.home.name:
         raise NotPermitted("people of the mission's own organisation decide what is destroyed")

@@ -7,20 +7,20 @@
 The gateway sees that somebody asked for a message and who agreed. Why, and what the message says, it does not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
 from gateway.core import limits
 from gateway.core.effects import Effect, PutDisclosed, PutDisclosure, PutVote
 from gateway.core.errors import Refused, denied
-from gateway.core.run import HOUR, Run, check_control, check_verb
+from gateway.core.run import HOUR, Run, check_control, check_verb, read_named
 from gateway.core.view import CertificateRow, DisclosureRow, Stream, View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.disclosure import Ballot, Disclosure, Request, Vote, read_disclosure, read_request, read_vote
 from keys.envelope import ENCRYPTED
-from keys.errors import KeysError, Malformed, NotPermitted
+from keys.errors import KeysError, NotPermitted
 from keys.identity import ChannelId
 from keys.policy import Verb
 
@@ -32,7 +32,7 @@ def request(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """An auditor asks. What it names exists and has content; how many it may name in a day is bounded."""
     check_control(run)
     check_verb(run, Verb.AUDIT)
-    verified, asked = _read(run, read_request)
+    verified, asked = read_named(run, read_request)
     _check_quota(view, run)
     row = DisclosureRow(
         request=verified,
@@ -43,20 +43,6 @@ def request(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         time=run.now,
     )
     return run.stream, (PutDisclosure(row),)
-
-
-def _read(run: Run, read: Callable[[bytes], T]) -> tuple[bytes, T]:
-    """The header hash of the run's only envelope, and what its body says."""
-    verified, data = run.one()
-    if verified.context.expires:
-        raise Refused(Refusal.SCHEMA, "what is said of a disclosure is kept as long as the log")
-    try:
-        said = read(data)
-    except Malformed as error:
-        raise Refused(Refusal.SCHEMA, str(error)) from None
-    if said.certificate != run.who.certificate:
-        raise Refused(Refusal.SCHEMA, "it names another certificate than its author's")
-    return verified.header_hash, said
 
 
 def _check_quota(view: View, run: Run) -> None:
@@ -79,7 +65,7 @@ def vote(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """Somebody who may agrees or does not."""
     check_control(run)
     check_verb(run, Verb.DISCLOSE)
-    _, said = _read(run, read_vote)
+    _, said = read_named(run, read_vote)
     row = _asked(view, said.request)
     voter = view.certificate(run.who.certificate)
     if voter is None:  # a registrar's: it has no vote
@@ -108,7 +94,7 @@ def ballot_of(row: DisclosureRow) -> Ballot:
 def disclosure(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """A participant's device answers, once: with a package if enough have agreed, or with its refusal."""
     check_control(run)
-    _, said = _read(run, read_disclosure)
+    _, said = read_named(run, read_disclosure)
     row = _asked(view, said.request)
     if not participated(view, row, run.who.device):
         raise Refused(Refusal.ROLE, "who discloses a message was in its channel then")

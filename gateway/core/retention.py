@@ -4,20 +4,20 @@
 so do bodies that are not content: handshakes, statements, answers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway.core import acts, limits
 from gateway.core.append import Gateway
 from gateway.core.effects import Destroy, Effect, Outcome, PutDestruction, PutSwept
 from gateway.core.errors import Refused
-from gateway.core.run import Run, check_control, check_verb
+from gateway.core.run import Run, check_control, check_verb, read_named
 from gateway.core.view import Content, DestructionRow, Stream, View
 from gateway.wire import Refusal
 from keys.canonical import encode
 from keys.envelope import Kind
-from keys.errors import Malformed
 from keys.identity import Random
 from keys.policy import Verb
 from keys.retention import (
@@ -33,28 +33,41 @@ from keys.retention import (
     read_tombstone,
 )
 
-T = TypeVar("T", Destruction, Tombstone)
 CONTENT: Final = frozenset({Kind.APPLICATION, Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
 
 # --- by rule ---
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Some of one channel's content that has come to its end, by seq."""
+
+    rule: Rule
+    days: int
+    found: Sequence[Content]
+
+
 def sweep(view: View, gateway: Gateway, now: int, random: Random, most: int = limits.SWEPT_AT_ONCE) -> Outcome[bool]:
     """Destroy some of what is due, of one channel; gives whether there may be more."""
+    due = _due(view, gateway, now, most)
+    return Outcome(False) if due is None else _destroyed(view, gateway, due, now, random)
+
+
+def is_due(view: View, gateway: Gateway, now: int) -> bool:
+    """Whether anything is to be destroyed now."""
+    return _due(view, gateway, now, 1) is not None
+
+
+def _due(view: View, gateway: Gateway, now: int, most: int) -> _Due | None:
     expired = view.expired(now, most)
     if expired:
-        first = expired[0].channel
-        found = [content for content in expired if content.channel == first]
-        return _destroyed(view, gateway, Rule.EXPIRED, 0, found, now, random)
+        return _Due(Rule.EXPIRED, 0, [content for content in expired if content.channel == expired[0].channel])
     for channel, class_name, swept in view.channels_kept():
         days = _days(gateway, class_name)
-        if not days:
-            continue
-        found = list(view.content(channel, swept, now - days * DAY, most))
+        found = view.content(channel, swept, now - days * DAY, most) if days else ()
         if found:
-            done = PutSwept(channel, found[-1].seq)
-            return _destroyed(view, gateway, Rule.CLASS, days, found, now, random, done)
-    return Outcome(False)
+            return _Due(Rule.CLASS, days, found)
+    return None
 
 
 def _days(gateway: Gateway, class_name: str) -> int:
@@ -62,24 +75,15 @@ def _days(gateway: Gateway, class_name: str) -> int:
     return next((c.retention_days for c in gateway.charter.policy.classes if c.name == class_name), 0)
 
 
-def _destroyed(
-    view: View,
-    gateway: Gateway,
-    rule: Rule,
-    days: int,
-    found: Sequence[Content],
-    now: int,
-    random: Random,
-    *more: Effect,
-) -> Outcome[bool]:
-    spans = spans_of(found)[:RANGES]
-    last = spans[-1].last
-    seqs = tuple(content.seq for content in found if content.seq <= last)
-    channel = found[0].channel
-    stone = Tombstone(BY_THE_GATEWAY, channel, rule, days, spans, NO_ORDER)
-    if more and last != found[-1].seq:
-        more = (PutSwept(channel, last),)
-    said = acts.say(view, gateway, Kind.TOMBSTONE, encode(stone), now, random, Destroy(channel, seqs), *more)
+def _destroyed(view: View, gateway: Gateway, due: _Due, now: int, random: Random) -> Outcome[bool]:
+    by_class = due.rule is Rule.CLASS
+    each = [Span(content.seq, content.seq, content.index) for content in due.found]
+    spans = (spans_of(due.found) if by_class else each)[:RANGES]
+    channel, last = due.found[0].channel, spans[-1].last
+    seqs = tuple(content.seq for content in due.found if content.seq <= last)
+    stone = Tombstone(BY_THE_GATEWAY, channel, due.rule, due.days, spans, NO_ORDER)
+    swept = [PutSwept(channel, last)] if by_class else []
+    said = acts.say(view, gateway, Kind.TOMBSTONE, encode(stone), now, random, Destroy(channel, seqs), *swept)
     return Outcome(True, said.effects)
 
 
@@ -100,18 +104,16 @@ def destruction(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """One person of the mission's own orders it. Nothing is destroyed yet."""
     check_control(run)
     _check_may(run)
-    verified, data = run.one()
-    order = _read(run, read_destruction, data)
+    name, order = read_named(run, read_destruction)
     _check_spans(view, order)
-    return run.stream, (PutDestruction(DestructionRow(verified.header_hash, run.who.person, data, done=False)),)
+    return run.stream, (PutDestruction(DestructionRow(name, run.who.person, encode(order), done=False)),)
 
 
 def tombstone(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     """Another person confirms an order: the bodies are destroyed with this very entry."""
     check_control(run)
     _check_may(run)
-    _, data = run.one()
-    stone = _read(run, read_tombstone, data)
+    _, stone = read_named(run, read_tombstone)
     row = view.destruction(stone.order)
     if stone.rule is not Rule.ORDERED or row is None:
         raise Refused(Refusal.SCHEMA, "a tombstone by a person confirms an order that is there")
@@ -131,16 +133,6 @@ def _check_may(run: Run) -> None:
     check_verb(run, Verb.DESTROY)
     if run.who.organisation != run.charter.policy.home.name:
         raise Refused(Refusal.ROLE, "people of the mission's own organisation decide what is destroyed")
-
-
-def _read(run: Run, read: Callable[[bytes], T], data: bytes) -> T:
-    try:
-        said = read(data)
-    except Malformed as error:
-        raise Refused(Refusal.SCHEMA, str(error)) from None
-    if said.certificate != run.who.certificate:
-        raise Refused(Refusal.SCHEMA, "it names another certificate than its author's")
-    return said
 
 
 def _check_spans(view: View, order: Destruction) -> None:

@@ -1,14 +1,15 @@
 """A verified run on its way to its rules, and the checks that several kinds share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from gateway.core.errors import Refused, denied
 from gateway.core.view import Identity, Member, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.envelope import ENCRYPTED, Kind, Marking, Verified
-from keys.errors import CharterRefused
+from keys.errors import CharterRefused, Malformed
 from keys.policy import ChannelClass, Verb
 
 HOUR: Final = 3_600_000  # ms
@@ -59,6 +60,30 @@ def check_control(run: Run) -> None:
     """This kind stands in the control channel, at epoch 0."""
     if run.stream.id != run.charter.control_channel or any(v.context.epoch for v in run.verified):
         raise denied()
+
+
+class Named(Protocol):
+    """A body that names the certificate whose key signs its envelope: not everybody who reads it knows its author."""
+
+    @property
+    def certificate(self) -> bytes: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def read_named(run: Run, read: Callable[[bytes], N]) -> tuple[bytes, N]:
+    """The header hash of the run's only envelope, and what its body says under the author's own certificate."""
+    verified, data = run.one()
+    if verified.context.expires:
+        raise Refused(Refusal.SCHEMA, f"an envelope of kind {run.kind.name} has no end of its own")
+    try:
+        said = read(data)
+    except Malformed as error:
+        raise Refused(Refusal.SCHEMA, str(error)) from None
+    if said.certificate != run.who.certificate:
+        raise Refused(Refusal.SCHEMA, "it names another certificate than its author's")
+    return verified.header_hash, said
 
 
 def check_verb(run: Run, verb: Verb) -> None:

@@ -2,6 +2,7 @@
 (`secure_delete`), so that a body's bytes do not stay in a free page."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 import apsw
@@ -15,7 +16,7 @@ from keys.identity import ChannelId, PersonId
 _KINDS: Final = f"({', '.join(str(int(kind)) for kind in sorted(CONTENT))})"
 _KEPT: Final = f"e.kind IN {_KINDS} AND (e.body IS NOT NULL OR e.body_hash IN (SELECT r.hash FROM readers r WHERE r.stream = s.id AND r.seq = e.seq))"
 _CONTENT: Final = (
-    f"SELECT s.id, e.seq, e.idx FROM envelopes e JOIN streams s ON s.n = e.stream WHERE s.id = ? AND {_KEPT} "
+    f"SELECT s.id, e.seq, e.idx, e.time FROM envelopes e JOIN streams s ON s.n = e.stream WHERE s.id = ? AND {_KEPT} "
 )
 _EXPIRED: Final = (
     "SELECT s.id, e.seq, e.idx FROM expiries x JOIN streams s ON s.id = x.stream JOIN envelopes e ON e.stream = s.n AND e.seq = x.seq"
@@ -41,8 +42,9 @@ class RetentionRows(Rows):
         return [(ChannelId(channel), name, swept) for channel, name, swept in rows]
 
     def content(self, channel: bytes, after: int, before: int, limit: int) -> Sequence[Content]:
-        sql = _CONTENT + "AND e.seq > ? AND e.time < ? ORDER BY e.seq LIMIT ?"
-        return [_content(row) for row in self._rows(sql, channel, after, before, limit)]
+        # Times rise with seq: the first that is too young ends the search, and no younger ones are read.
+        rows = self._rows(_CONTENT + "AND e.seq > ? ORDER BY e.seq LIMIT ?", channel, after, limit)
+        return [_content(row) for row in takewhile(lambda row: row[3] < before, rows)]
 
     def content_between(self, channel: bytes, first: int, last: int) -> Sequence[Content]:
         return [

@@ -24,6 +24,7 @@ from clients.core.templates import TemplateRefused
 from clients.moments import parse_duration, parse_moment
 from gateway import config, wire
 from gateway.roads import contacts
+from gateway.roads.base import RoadRefused
 from gateway.web.guard import Guard
 from keys import (
     alert,
@@ -280,11 +281,15 @@ TARGETS: dict[str, Target] = {
     "template": Target(template_file.read, (TemplateRefused,), (seeds.TEMPLATE,)),
     "ladder-file": Target(lambda data: ladder_file.read(data, _nobody), (ClientError, KeysError), (seeds.LADDER,)),
     "gateway-toml": Target(lambda data: config.parse(data, Path("/nowhere")), (config.ConfigRefused,), (CONFIG,)),
-    "contacts": Target(lambda data: contacts.parse(data, ["mail"]), (Exception,), ()),
+    "contacts": Target(
+        lambda data: contacts.parse(data, ["mail"]),
+        (RoadRefused,),
+        (b"[" * 3_000, b'[%s]\nmail = "a@x"\n' % (b"0" * 32)),
+    ),
     "audit-state": Target(state.read_state, (KeysError,), ()),
     "archive-piece": record(archive._read, archive.Manifest, archive.Part, archive.End),
-    "key-file": Target(_text(keyfile.read_key_file), (KeysError, ValueError), ()),
-    "organisation-file": Target(_text(house.read_organisation), (KeysError, ValueError), ()),
+    "key-file": Target(_text(keyfile.read_key_file), (KeysError,), ()),
+    "organisation-file": Target(_text(house.read_organisation), (KeysError,), ()),
     "duration": Target(_text(parse_duration), (ValueError,), seeds.DURATIONS),
     "moment": Target(_text(parse_moment), (ValueError,), seeds.DURATIONS),
 }

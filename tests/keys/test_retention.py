@@ -24,7 +24,7 @@ from tests.keys.shapes import almost
 CHANNEL, SOMEBODY, ORDER = bytes(range(16)), b"c" * 32, b"o" * 32
 SPANS = [Span(2, 4, 9), Span(7, 7, 12)]
 BY_CLASS = Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.CLASS, 30, SPANS, NO_ORDER)
-EXPIRED = Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.EXPIRED, 0, SPANS, NO_ORDER)
+EXPIRED = Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.EXPIRED, 0, [Span(2, 2, 7), Span(3, 3, 8)], NO_ORDER)
 WISH = Destruction(SOMEBODY, CHANNEL, SPANS, bytes(32))
 ORDERED = confirmed(WISH, ORDER, SOMEBODY)
 
@@ -48,7 +48,12 @@ def test_an_order_has_one_encoding() -> None:
     "stone",
     [
         pytest.param(Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.CLASS, 0, SPANS, NO_ORDER), id="a class without days"),
-        pytest.param(Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.EXPIRED, 30, SPANS, NO_ORDER), id="days without a class"),
+        pytest.param(
+            Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.EXPIRED, 30, [Span(2, 2, 7)], NO_ORDER), id="days without a class"
+        ),
+        pytest.param(
+            Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.EXPIRED, 0, SPANS, NO_ORDER), id="expired ones in one span"
+        ),
         pytest.param(Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.CLASS, 30, SPANS, ORDER), id="a class with an order"),
         pytest.param(Tombstone(SOMEBODY, CHANNEL, Rule.ORDERED, 0, SPANS, NO_ORDER), id="ordered without an order"),
         pytest.param(Tombstone(BY_THE_GATEWAY, CHANNEL, Rule.ORDERED, 0, SPANS, ORDER), id="ordered by nobody"),

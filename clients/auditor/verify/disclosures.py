@@ -66,12 +66,7 @@ class Disclosures:
                 self._answered(placed, read_disclosure(body), start)
 
     def _author(self, placed: Placed, certificate: bytes) -> Certified:
-        certified = self._registry.certificates.get(certificate)
-        if certified is None or certified.registrar or certified.device != placed.context.device:
-            raise NotTrusted("by a certificate that does not count for its device")
-        if not self._registry.device_alive(certified.device, placed.entry.time):
-            raise NotTrusted(f"by device {certified.device.hex()[:8]}, which was revoked or had expired")
-        return certified
+        return self._registry.named(certificate, placed.context.device, placed.entry.time)
 
     def _asked(self, placed: Placed, said: Request) -> None:
         charter = self._registry.charter

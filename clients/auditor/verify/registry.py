@@ -10,7 +10,7 @@ from clients.auditor.verify.entries import CLOCK_AHEAD
 from keys.authority import RevocationList
 from keys.charter import Charter
 from keys.credential import Certified
-from keys.errors import KeysError
+from keys.errors import KeysError, NotTrusted
 from keys.identity import PersonId
 from keys.mls import Credential
 from keys.mls.errors import InvalidCredential
@@ -71,6 +71,15 @@ class Registry:
         """A registrar's certificate, or those that count of a device, the newest first."""
         registrar = self.registrars.get(device)
         return [registrar] if registrar is not None else self.devices.get(device, [])[::-1]
+
+    def named(self, certificate: bytes, device: bytes, time: int) -> Certified:
+        """The certificate that a statement names as its author's; raises NotTrusted unless it counts for that device, alive."""
+        certified = self.certificates.get(certificate)
+        if certified is None or certified.registrar or certified.device != device:
+            raise NotTrusted("by a certificate that does not count for its device")
+        if not self.device_alive(device, time):
+            raise NotTrusted(f"by device {device.hex()[:8]}, which was revoked or had expired")
+        return certified
 
     def person_of(self, device: bytes) -> PersonId | None:
         """Whose device it is, as far as is known."""

@@ -4,7 +4,8 @@
     by its end   by the gateway, after the `expires` of the entry's header
     by order     by one person, as another had ordered it before; both may
 
-The youngest entry of each span is looked up once all is read: if that one was due, so were those before it, by the class's rule. A
+The youngest entry of each span is looked up once all is read: if that one was due by the class's rule, so were those before it; what
+ends by itself is named one by one. A
 body that is missing without a tombstone is another matter: no rule explains it.
 """
 
@@ -72,12 +73,9 @@ class Tombstones:
             self._findings.fail(Topic.TOMBSTONES, cause, str(error), placed.index)
 
     def _author(self, placed: Placed, certificate: bytes) -> Certified:
-        charter, certified = self._registry.charter, self._registry.certificates.get(certificate)
+        charter = self._registry.charter
         assert charter is not None  # take
-        if certified is None or certified.registrar or certified.device != placed.context.device:
-            raise NotTrusted("by a certificate that does not count for its device")
-        if not self._registry.device_alive(certified.device, placed.entry.time):
-            raise NotTrusted(f"by device {certified.device.hex()[:8]}, which was revoked or had expired")
+        certified = self._registry.named(certificate, placed.context.device, placed.entry.time)
         charter.check_verb(certified, Verb.DESTROY)
         if certified.organisation != charter.policy.home.name:
             raise NotPermitted("people of the mission's own organisation decide what is destroyed")

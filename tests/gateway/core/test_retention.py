@@ -156,6 +156,23 @@ def test_an_end_of_its_own_comes_before() -> None:
     assert [(s.first, s.last) for s in stone.spans] == [(other.seq, other.seq)], "what is gone is not named again"
 
 
+def test_what_ends_by_itself_is_named_one_by_one() -> None:
+    """The end of the last would say nothing of those before it."""
+    c = case()
+    sent = [c.send(expires=c.world.now + 60_000) for _ in range(3)]
+    c.world.now += 60_000
+    (stone,) = c.sweep()
+    assert [(s.first, s.last) for s in stone.spans] == [(p.seq, p.seq) for p in sent]
+
+
+def test_nothing_is_due_before_its_time() -> None:
+    c = case()
+    sent = c.send()
+    for later, due in ((DAYS * DAY, False), (DAYS * DAY + 1, True)):
+        c.world.now = sent.time + later
+        assert retention.is_due(c.world.view, c.world.gateway, c.world.now) is due
+
+
 def test_a_long_body_goes_with_its_pieces() -> None:
     c = case()
     sent = c.send(b"x" * 3 * wire.CHUNK)
