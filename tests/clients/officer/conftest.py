@@ -1,6 +1,6 @@
 """A mission with a desk, two officers, two agents and a guest behind a real gateway process, for the verbs of officers.
 
-It is founded once for all tests of this folder, which run one verb after the other, each as a user would: `post("Chen", "reach")`.
+It is founded once for the tests of one file, which run one verb after the other, each as a user would: `post("Chen", "reach")`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ async def _people(mission: RealMission) -> None:
         await mission.offline(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     folder = tmp_path_factory.mktemp("post")
     (folder / "passphrase").write_text(f"{PASSPHRASE}\n")

@@ -29,7 +29,7 @@ def approved(post: Post, draft: dict[str, str], who: str = "Dara") -> str:
 
 
 def drafts(post: Post) -> set[object]:
-    """Chen's: other tests of this mission leave some."""
+    """Chen's, whose other tests leave some."""
     return {draft["draft"] for draft in post("Chen", "alert", "draft", "list", "--json").objects}
 
 
