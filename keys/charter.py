@@ -48,6 +48,11 @@ class Charter:
         return unlock_stream(self.policy.log_origin)
 
     @property
+    def control_streams(self) -> tuple[ChannelId, ChannelId]:
+        """The streams whose names everybody knows who knows the charter."""
+        return self.control_channel, self.unlock_stream
+
+    @property
     def gateway_device(self) -> DeviceId:
         return gateway_device(self.policy.gateway_key)
 

@@ -115,21 +115,18 @@ def fetch(view: View, who: Identity, charter: Charter, frame: wire.Fetch) -> Seq
     """
     if frame.last - frame.first >= limits.FETCHED:
         raise Refused(Refusal.LIMIT, f"at most {limits.FETCHED} at once")
+    first, last = frame.first, frame.last
+    if frame.channel not in charter.control_streams:
+        inside = view.member(frame.channel, who.device)
+        member = inside or view.member_beside(frame.channel, who.device)
+        if member is None or (member.left and not inside):
+            raise denied()  # before it is looked for: who is not in hears this by the same steps whether it is there or not
+        first = max(first, member.since + 1) if inside else first
+        last = min(last, member.left) if member.left else last
     stream = view.stream(frame.channel)
     if stream is None:
         raise denied()
     recipient = recipient_of(who, charter)
-    if stream.kind is StreamKind.CONTROL:
-        first, last = frame.first, frame.last
-    else:
-        member = view.member(stream.parent if stream.kind is StreamKind.RECEIPTS else stream.id, who.device)
-        if member is None:
-            raise denied()
-        dense = stream.kind is StreamKind.CHANNEL
-        if member.left and not dense:
-            raise denied()
-        first = max(frame.first, member.since + 1) if dense else frame.first
-        last = min(frame.last, member.left) if member.left else frame.last
     if last < first:
         return ()
     rows = [row for row in view.envelopes(stream.id, first - 1, last - first + 1) if row.seq <= last]

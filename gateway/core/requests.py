@@ -216,8 +216,8 @@ def enrol(view: View, frame: wire.Enrol, now: int) -> Outcome[wire.Done]:
         read_request(frame.request, frame.invite)  # before the look-up: a wrong guess takes as long as a right one
     except KeysError:
         raise denied() from None
-    held = view.invitation(frame.invite)
-    if held is None or held.role == RENEWAL or now > held.expires:
+    held = view.invite(frame.invite)
+    if held is None or now > held.expires:
         raise denied()
     if held.request == frame.request:
         return Outcome(wire.Done(frame.id, 0))

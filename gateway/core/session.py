@@ -65,16 +65,15 @@ class Session:
         """
         if self.state is not State.PROVING or self.device is None:
             raise Refused(Refusal.SCHEMA, "a Proof answers a Challenge")
-        identity = _identify(view, charter, self.device, proof.certificate)
+        identity, holds = _claimed(view, charter, self.device, proof.certificate)
         transcript = wire.Transcript(
             self.device, self.device_nonce, self.gateway_nonce, key.public, proof.tls_key, proof.certificate
         ).content()
         try:
-            # A stranger's proof is verified too, against the gateway's own key: it takes as long, and then is refused.
-            verify(identity.public_key if identity else key.public, "session", transcript, proof.signature)
+            verify(identity.public_key, "session", transcript, proof.signature)
         except BadSignature:
             raise denied() from None
-        if identity is None or proof.tls_key not in charter.policy.tls_keys:
+        if not holds or proof.tls_key not in charter.policy.tls_keys:
             raise denied()
         check_standing(view, identity, charter, now)
         after = replace(self, state=State.READY, identity=identity)
@@ -111,18 +110,28 @@ def _granted(charter: Charter, organisation: str, roles: frozenset[str]) -> bool
     return any(o.name == organisation and roles <= o.roles for o in charter.policy.organisations)
 
 
-def _identify(view: View, charter: Charter, device: DeviceId, certificate: bytes) -> Identity | None:
-    """The identity that this certificate gives this device."""
-    row = view.certificate(certificate)
-    if row is not None and row.device == device:
-        try:
-            charter.verify_certificate(row.der)  # a successor charter may have dropped its registrar
-        except KeysError:
-            return None
-        return Identity(
-            device, row.person, row.organisation, row.roles, row.hash, row.public_key, row.not_after, registrar=False
-        )
-    return registrar_identity(charter, device, certificate)
+def _claimed(view: View, charter: Charter, device: DeviceId, certificate: bytes) -> tuple[Identity, bool]:
+    """The identity that this certificate gives this device, and whether it does.
+
+    Where it does not the identity is that of some other device: the same is looked up, read and verified for a certificate that
+    is there and for one that is not, so the time that a refusal takes tells neither from the other. Registrars stand in the
+    charter, which everybody may read.
+    """
+    registrar = registrar_identity(charter, device, certificate)
+    if registrar is not None:
+        return registrar, True
+    row = view.nearest_certificate(certificate)
+    if row is None:
+        raise denied()  # nobody is enrolled yet
+    holds = row.hash == certificate and row.device == device
+    try:
+        charter.verify_certificate(row.der)  # a successor charter may have dropped its registrar
+    except KeysError:
+        holds = False
+    identity = Identity(
+        row.device, row.person, row.organisation, row.roles, row.hash, row.public_key, row.not_after, registrar=False
+    )
+    return identity, holds
 
 
 def registrar_identity(charter: Charter, device: bytes, certificate: bytes) -> Identity | None:

@@ -189,33 +189,49 @@ class _Author:
 def _author(view: View, who: Identity, context: Context, charter: Charter) -> _Author:
     """In a channel the key of the device's leaf counts, elsewhere that of the session's certificate.
 
+    Whether it is in comes before whether there is such a channel, so who is not in is refused by the same steps either way.
     Whoever may create channels learns that an id is taken; whoever may not is told so before it is looked for.
     """
-    founding = context.kind is Kind.CHANNEL_CREATED
-    if founding and not charter.policy.permits(who.roles, Verb.CREATE_CHANNEL):
-        raise Refused(Refusal.ROLE, f"the charter does not allow {Verb.CREATE_CHANNEL.value} to this device")
-    stream = view.stream(context.channel)
-    if stream is None and founding:
-        return _Author(Stream(ChannelId(context.channel), StreamKind.CHANNEL, 0, NOTHING), None, who.public_key)
-    if stream is None and context.kind is Kind.UNLOCK and context.channel == charter.unlock_stream:
-        stream = Stream(charter.unlock_stream, StreamKind.CONTROL, 0, NOTHING)
-    if stream is None:
+    if context.kind is Kind.CHANNEL_CREATED:
+        if not charter.policy.permits(who.roles, Verb.CREATE_CHANNEL):
+            raise Refused(Refusal.ROLE, f"the charter does not allow {Verb.CREATE_CHANNEL.value} to this device")
+        if view.stream(context.channel) is None:
+            fresh = Stream(ChannelId(context.channel), StreamKind.CHANNEL, 0, NOTHING)
+            return _Author(fresh, None, who.public_key)
+    if context.channel in charter.control_streams:
+        return _Author(_control(view, context, charter), None, who.public_key)
+    member = _membership(view, who, context)
+    if member is None:
         raise denied()
-    if stream.kind is StreamKind.CONTROL:
-        return _Author(stream, None, who.public_key)
+    stream = view.stream(context.channel)
+    if stream is None:  # nobody has said anything beside this channel yet
+        raise denied()
     if stream.kind is StreamKind.RECEIPTS:
-        member = view.member(stream.parent, who.device)
-        if member is None:
-            raise denied()
         return _Author(stream, member, who.public_key)
-    member = view.member(stream.id, who.device)
-    if member is None or member.left:
+    if member.left:
         raise denied()
     if member.certificate == who.certificate:
         return _Author(stream, member, who.public_key)
     leaf = view.certificate(member.certificate)
     assert leaf is not None  # a member's certificate counts
     return _Author(stream, member, leaf.public_key)
+
+
+def _control(view: View, context: Context, charter: Charter) -> Stream:
+    """A stream that the charter names; that of unlocks begins with the first of them."""
+    stream = view.stream(context.channel)
+    if stream is None and context.kind is Kind.UNLOCK and context.channel == charter.unlock_stream:
+        return Stream(charter.unlock_stream, StreamKind.CONTROL, 0, NOTHING)
+    if stream is None:
+        raise denied()
+    return stream
+
+
+def _membership(view: View, who: Identity, context: Context) -> Member | None:
+    """The author in the channel, or in the one that this stream stands beside: there go receipts, and answers without an epoch."""
+    beside = context.kind is Kind.RECEIPT or (context.kind is Kind.ACK and not context.epoch)
+    found = view.member_beside(context.channel, who.device) if beside else None
+    return found or view.member(context.channel, who.device)
 
 
 def _again(view: View, request: int, claimed: Sequence[Claimed], gateway: Gateway) -> wire.Accepted:

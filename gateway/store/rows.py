@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256
 
 import apsw
 
@@ -11,37 +10,23 @@ from gateway.core.view import (
     Chain,
     End,
     Invitation,
-    LogEnd,
     Member,
     Package,
     RefusedAttempt,
-    Stored,
     Stream,
     StreamKind,
     Upload,
 )
-from gateway.store.base import Damaged
 from gateway.store.broadcasts import BroadcastRows
 from gateway.store.disclosures import DisclosureRows
+from gateway.store.envelopes import EnvelopeRows
 from gateway.store.retention import RetentionRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
-from keys.canonical import encode
 from keys.charter import Charter, reopen
-from keys.envelope import NOTHING, PUBLISHED, Entry, Kind
-from keys.identity import ChannelId, DeviceId, PersonId
+from keys.envelope import NOTHING
+from keys.identity import ChannelId, DeviceId, PersonId, receipt_stream
 
-_STORED = (
-    "SELECT s.id, e.seq, e.idx, e.time, e.nonce, e.header, e.signature, e.kind, e.device, e.number, e.precedence, e.body_hash,"
-    " e.body_length, {body} FROM envelopes e JOIN streams s ON s.n = e.stream "
-)
-_KINDS = {kind.value: kind for kind in Kind}
-_WITH_BODY = _STORED.format(body="e.body")
-_WITHOUT_BODY = _STORED.format(body="NULL")
-_ENTRIES = (
-    "SELECT e.time, e.nonce, s.id, e.seq, e.header, e.signature FROM envelopes e JOIN streams s ON s.n = e.stream"
-    " WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"
-)
 _MEMBER = (
     "SELECT stream, device, leaf, certificate, since, epoch, left_at, welcome, welcome_length, rolling FROM members "
 )
@@ -50,34 +35,15 @@ _CHAIN = (
     "SELECT c.number, c.link, (SELECT max(number) FROM refusals WHERE stream = ?1 AND device = ?2)"
     " FROM (SELECT 1) LEFT JOIN chains c ON c.stream = ?1 AND c.device = ?2"
 )
+_MEMBER_ANYWHERE = _MEMBER + "WHERE device = ? ORDER BY stream, since"
 _CERTIFICATE = (
     "SELECT hash, der, device, person, organisation, roles, public_key, serial, not_before, not_after, revoked, idx, seq"
     " FROM certificates "
 )
-_PUBLISHED = f"({', '.join(str(int(kind)) for kind in sorted(PUBLISHED))})"
-"""As the partial index of published bodies has it, so that SQLite takes that index."""
+_NEAREST = _CERTIFICATE + (
+    "WHERE hash = coalesce((SELECT max(hash) FROM certificates WHERE hash <= ?1), (SELECT min(hash) FROM certificates))"
+)
 _INVITATION = "SELECT id, organisation, role, expires, request, certificate, answer, seq FROM invitations "
-
-
-def _stored(row: tuple) -> Stored:  # type: ignore[type-arg]
-    if row[13] is not None and sha256(row[13]).digest() != row[11]:
-        raise Damaged(f"the body of entry {row[2]} is not what was stored: look at the disk")  # nobody is given it
-    return Stored(
-        ChannelId(row[0]),
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        _KINDS[row[7]],
-        DeviceId(row[8]),
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        row[13],
-    )
 
 
 def _member(row: tuple) -> Member:  # type: ignore[type-arg]
@@ -120,7 +86,7 @@ class Parsed:
         return self._charters[note]
 
 
-class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
+class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
     """`core.view.View` over one connection."""
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:
@@ -158,38 +124,14 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         )
         return {row[0]: RefusedAttempt(row[1], Refusal(row[2]), row[3], row[4]) for row in rows}
 
-    def envelope_at(self, channel: bytes, device: bytes, number: int) -> Stored | None:
-        row = self._row(_WITH_BODY + "WHERE s.id = ? AND e.device = ? AND e.number = ?", channel, device, number)
-        return _stored(row) if row else None
-
-    def envelopes(self, channel: bytes, after: int, limit: int, *, bodies: bool = True) -> Sequence[Stored]:
-        sql = (_WITH_BODY if bodies else _WITHOUT_BODY) + "WHERE s.id = ? AND e.seq > ? ORDER BY e.seq LIMIT ?"
-        return [_stored(row) for row in self._rows(sql, channel, after, limit)]
-
-    def envelope(self, channel: bytes, seq: int) -> Stored | None:
-        row = self._row(_WITH_BODY + "WHERE s.id = ? AND e.seq = ?", channel, seq)
-        return _stored(row) if row else None
-
-    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
-        sql = _WITH_BODY + (
-            "WHERE e.stream = (SELECT n FROM streams WHERE id = ?) AND e.seq > ?"
-            " AND (e.kind IN (3, 4, 8) OR e.precedence = 0) ORDER BY e.seq LIMIT ?"
-        )
-        return [_stored(row) for row in self._rows(sql, channel, after, limit)]
-
-    def authors(self, channel: bytes, first: int, last: int) -> frozenset[bytes]:
-        rows = self._rows(
-            "SELECT DISTINCT device FROM envelopes WHERE stream = (SELECT n FROM streams WHERE id = ?) AND seq BETWEEN ? AND ?",
-            channel,
-            first,
-            last,
-        )
-        return frozenset(device for (device,) in rows)
-
     def member(self, channel: bytes, device: bytes) -> Member | None:
         rows = self._rows(
             _MEMBER_OF, channel, device
         )  # in the order of the key; a backward scan takes six times as long
+        return _member(rows[-1]) if rows else None
+
+    def member_beside(self, receipts: bytes, device: bytes) -> Member | None:
+        rows = [r for r in self._rows(_MEMBER_ANYWHERE, device) if receipt_stream(ChannelId(r[0])) == receipts]
         return _member(rows[-1]) if rows else None
 
     def members(self, channel: bytes) -> Sequence[Member]:
@@ -251,6 +193,10 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         row = self._row(_CERTIFICATE + "WHERE hash = ?", certificate_hash)
         return _certificate(row) if row else None
 
+    def nearest_certificate(self, certificate_hash: bytes) -> CertificateRow | None:
+        row = self._row(_NEAREST, certificate_hash)
+        return _certificate(row) if row else None
+
     def revoked(self, certificate_hash: bytes) -> bool | None:
         row = self._row("SELECT revoked FROM certificates WHERE hash = ?", certificate_hash)
         return bool(row[0]) if row else None
@@ -282,6 +228,10 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
 
     def invitation(self, invite: bytes) -> Invitation | None:
         row = self._row(_INVITATION + "WHERE id = ?", invite)
+        return Invitation(*row) if row else None
+
+    def invite(self, invite: bytes) -> Invitation | None:
+        row = self._row(_INVITATION + "WHERE id = ? AND role != 'renewal'", invite)
         return Invitation(*row) if row else None
 
     def granted(self, certificate: bytes) -> Invitation | None:
@@ -365,16 +315,6 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
         )
         return b"".join(data[max(0, offset - start) : offset + length - start] for start, data in pieces)
 
-    def short_body(self, body_hash: bytes, device: bytes) -> bytes | None:
-        row = self._row(
-            "SELECT e.body FROM envelopes e JOIN streams s ON s.n = e.stream JOIN members m ON m.stream = s.id"
-            " WHERE e.body_hash = ?1 AND e.body_length > 1024 AND e.body IS NOT NULL AND m.device = ?2 AND m.since < e.seq"
-            " AND (m.left_at = 0 OR e.seq <= m.left_at) LIMIT 1",
-            body_hash,
-            device,
-        )
-        return row[0] if row else None
-
     def may_read(self, body_hash: bytes, device: bytes) -> bool:
         return (
             self._row(
@@ -385,48 +325,6 @@ class SqliteView(BroadcastRows, DisclosureRows, RetentionRows):
                 device,
             )
             is not None
-        )
-
-    def published(self, body_hash: bytes) -> Stored | None:
-        sql = _WITH_BODY + "WHERE e.body_hash = ? AND e.kind IN " + _PUBLISHED + " LIMIT 1"
-        row = self._row(sql, body_hash)
-        return _stored(row) if row else None
-
-    def log_end(self) -> LogEnd:
-        row = self._row("SELECT idx + 1, time FROM envelopes ORDER BY idx DESC LIMIT 1")
-        return LogEnd(*row) if row else LogEnd(0, 0)
-
-    def log_size(self) -> int:
-        row = self._row("SELECT max(idx) FROM envelopes")
-        return 0 if row is None or row[0] is None else int(row[0]) + 1
-
-    def entries(self, first: int, limit: int) -> Sequence[bytes]:
-        return [encode(Entry(1, *row)) for row in self._rows(_ENTRIES, first, limit)]
-
-    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]:
-        rows = self._rows(
-            "SELECT idx, body_hash, body_length FROM envelopes WHERE idx >= ? AND idx < ?"
-            " AND kind IN " + _PUBLISHED + " ORDER BY idx",
-            first,
-            first + limit,
-        )
-        found: list[tuple[int, bytes]] = []
-        held = 0
-        for index, digest, length in rows:
-            if held >= most:
-                break
-            row = self._row("SELECT body FROM envelopes WHERE idx = ?", index)
-            body = row[0] if row and row[0] is not None else self.blob(digest, 0, length)
-            if body is not None:
-                found.append((index, body))
-                held += length
-        return found
-
-    def receipt_bodies(self, first: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        return self._rows(
-            "SELECT idx, body FROM envelopes WHERE idx >= ? AND idx < ? AND kind = 6 AND body IS NOT NULL ORDER BY idx",
-            first,
-            first + limit,
         )
 
     def checkpoint(self) -> bytes | None:

@@ -24,6 +24,7 @@ from gateway.store import bulk
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
 from keys.charter import Charter
+from keys.identity import ChannelId, receipt_stream
 
 Place = tuple[bytes, bytes]  # a device, or a person, in a stream; or an alert in a channel
 
@@ -47,6 +48,7 @@ class WriterView(SqliteView):
         self._rows_of: dict[bytes, int] = {}
         self._chains: dict[Place, Chain] = {}
         self._members: dict[Place, Member | None] = {}
+        self._beside: dict[Place, Member | None] = {}
         self._revoked: dict[bytes, bool | None] = {}
         self._lists: dict[str, int | None] = {}
         self._alerts: dict[bytes, AlertRow] = {}
@@ -75,8 +77,8 @@ class WriterView(SqliteView):
     def settle(self) -> None:
         """The transaction is about to be committed."""
         self.flush()
-        kept = self._streams, self._rows_of, self._chains, self._members, self._revoked, self._alerts, self._stands
-        for values in kept:
+        kept = self._streams, self._rows_of, self._chains, self._members, self._beside, self._revoked, self._alerts
+        for values in (*kept, self._stands):
             if len(values) > AT_HAND:
                 values.clear()
         if sum(map(len, self._people.values())) > PEOPLE:
@@ -121,6 +123,13 @@ class WriterView(SqliteView):
             return self._members[channel, device]
         except KeyError:
             found = self._members[channel, device] = self._written.member(channel, device)
+            return found
+
+    def member_beside(self, receipts: bytes, device: bytes) -> Member | None:
+        try:
+            return self._beside[receipts, device]
+        except KeyError:
+            found = self._beside[receipts, device] = self._written.member_beside(receipts, device)
             return found
 
     def revoked(self, certificate_hash: bytes) -> bool | None:
@@ -199,6 +208,7 @@ class WriterView(SqliteView):
     def _forget_member(self, effect: e.PutMember | e.EndMember | e.ChangeLeaf) -> None:
         of = effect.member if isinstance(effect, e.PutMember) else effect
         self._members.pop((of.channel, of.device), None)
+        self._beside.pop((receipt_stream(ChannelId(of.channel)), of.device), None)
 
     def _forget_chain(self, effect: e.RememberRefusal) -> None:
         self._chains.pop((effect.channel, effect.device), None)
