@@ -30,6 +30,7 @@ class People:
     def __init__(self, world: World, pace: int) -> None:
         self.world = world
         self.chance = world.sim.random("people")
+        self._pacing = world.sim.random("pacing")
         self.pace = pace
         self.count = 0
         self.busy = True
@@ -51,10 +52,14 @@ class People:
 
     def _next(self) -> None:
         if self.busy:
-            self.world.sim.after(1 + int(self.chance.expovariate(1 / self.pace)), self._act)
+            self.world.sim.after(1 + int(self._pacing.expovariate(1 / self.pace)), self._act)
 
     def _act(self) -> None:
         self._next()
+        chance = self.world.sim.turn("people")
+        if chance is None:
+            return
+        self.chance = chance
         weights = [weight for weight, _ in self.acts]
         self.chance.choices(self.acts, weights)[0][1]()
 

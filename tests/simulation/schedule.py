@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Any
 
 from tests.keys.mission import NOW
+from tests.simulation.story import Happening
 
 RECENT = 60
 
@@ -17,12 +18,15 @@ RECENT = 60
 class Schedule:
     """What happens next. `now` in ms since the epoch; nothing but `run` moves it.
 
-    Every part draws from a generator of its own that is made of the seed and the part's name: so a fault that is taken away
-    while a failure is made smaller leaves the draws of the others as they were.
+    Every part draws from a generator of its own that is made of the seed and the part's name, and so does every happening (`turn`):
+    what is left out while a failure is made smaller leaves the draws of the others as they were. `only`: what happens; None: all.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, only: Collection[Happening] | None = None) -> None:
         self.seed = seed
+        self.only = only
+        self.happened: list[Happening] = []
+        self._turns: dict[str, int] = {}
         self.now = NOW
         self.steps = 0
         self.recent: deque[str] = deque(maxlen=RECENT)
@@ -33,6 +37,14 @@ class Schedule:
     def random(self, name: str) -> random.Random:
         """A generator of this name; the same at every call with the same seed."""
         return random.Random(f"{self.seed} {name}")
+
+    def turn(self, name: str) -> random.Random | None:
+        """The next happening of this name: what it draws from, or None where it is left out of the story."""
+        n = self._turns[name] = self._turns.get(name, 0) + 1
+        if self.only is not None and (name, n) not in self.only:
+            return None
+        self.happened.append((name, n))
+        return self.random(f"{name} {n}")
 
     def after(self, ms: int, action: Callable[..., None], *args: Any) -> None:
         """Do this `ms` from now; what is due at the same time goes in the order in which it was asked for."""

@@ -8,10 +8,11 @@ First things go wrong for as long as was asked for, then everything heals, and w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 
 from clients.core import records
 from gateway.audit.floor import Floor
@@ -28,6 +29,7 @@ from tests.simulation.people import People
 from tests.simulation.phone import Phone
 from tests.simulation.schedule import Schedule
 from tests.simulation.store import DATABASE
+from tests.simulation.story import Failure, Happening, Story
 
 MINUTE = 60_000
 HEALING = 3 * MINUTE
@@ -38,6 +40,11 @@ REAL = 20  # one seed in so many has real keys
 
 class Failed(AssertionError):
     """A run broke an invariant."""
+
+    def __init__(self, text: str, story: Story, failure: Failure) -> None:
+        super().__init__(text)
+        self.story = story
+        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Figures:
 
 class World:
     """`kinds` are the faults that are on; None: as the seed draws them. `pace`: ms between two things that people do; 0: as drawn.
-    `often`: how many times more often faults strike."""
+    `often`: how many times more often faults strike. `only`: what happens of all that would; None: everything."""
 
     def __init__(
         self,
@@ -66,10 +73,11 @@ class World:
         keyed: bool | None = None,
         pace: int = 0,
         often: int = 1,
+        only: Collection[Happening] | None = None,
     ) -> None:
         self.seed = seed
         self.keyed = seed % REAL != 0 if keyed is None else keyed
-        self.sim = Schedule(seed)
+        self.sim = Schedule(seed, only)
         self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
         self.minutes = minutes
         self.pace = pace
@@ -89,7 +97,8 @@ class World:
             try:
                 return self._live()
             except Exception as error:
-                raise Failed(self._story(error)) from error
+                failure = self._failure(error)
+                raise Failed(self._text(failure), self.story, failure) from error
 
     def _set_up(self, mission: Founded) -> None:
         sim = self.sim
@@ -149,7 +158,7 @@ class World:
         self.people.begin()
         for kind in self.kinds:
             if kind in faults.EVENTS:
-                self._plan(kind, sim.random(f"fault {kind}"))
+                self._plan(kind, sim.random(f"times of {kind}"))
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
@@ -187,18 +196,20 @@ class World:
             faults.take_backup(self)
             self.sim.after(2 * MINUTE, self._backups)
 
-    def _plan(self, kind: str, chance: object) -> None:
+    def _plan(self, kind: str, times: Random) -> None:
         _, seconds = faults.EVENTS[kind]
-        self.sim.after(int(chance.expovariate(self.often / seconds) * 1_000), self._strike, kind, chance)  # type: ignore[attr-defined]
+        self.sim.after(int(times.expovariate(self.often / seconds) * 1_000), self._strike, kind, times)
 
-    def _strike(self, kind: str, chance: object) -> None:
+    def _strike(self, kind: str, times: Random) -> None:
         if not self.hurt:
             return
-        action, _ = faults.EVENTS[kind]
-        self.fault(kind)
-        self.sim.note(f"fault {kind}")
-        action(self, chance)  # type: ignore[arg-type]
-        self._plan(kind, chance)
+        chance = self.sim.turn(kind)
+        if chance is not None:
+            action, _ = faults.EVENTS[kind]
+            self.fault(kind)
+            self.sim.note(f"fault {kind}")
+            action(self, chance)
+        self._plan(kind, times)
 
     def _heal(self) -> None:
         """Everything is as it should be from here on."""
@@ -248,13 +259,19 @@ class World:
 
     # --- when it went wrong ---
 
-    def _story(self, error: Exception) -> str:
+    @property
+    def story(self) -> Story:
+        only = None if self.sim.only is None else frozenset(self.sim.only)
+        return Story(self.seed, self.minutes, self.kinds, self.keyed, (), only, self.pace, self.often)
+
+    def _failure(self, error: Exception) -> Failure:
         what = str(error) if isinstance(error, Violated) else f"{type(error).__name__}: {error}"
+        at = min(self.minutes, (self.sim.now - self.began) / MINUTE)
+        return Failure(what, at, tuple(self.sim.happened))
+
+    def _text(self, failure: Failure) -> str:
         lines = "\n".join(self.sim.recent)
-        return (
-            f"{what}\nseed {self.seed}, {self.minutes} minutes, {'keyed' if self.keyed else 'real'} keys, faults: "
-            f"{' '.join(self.kinds) or 'none'}\nthe last of {self.sim.steps} steps:\n{lines}"
-        )
+        return f"{failure.what}\n{self.story.command()}\nthe last of {self.sim.steps} steps:\n{lines}"
 
 
 def _nothing() -> None: ...

@@ -1,0 +1,61 @@
+"""What a failure says: the small story of it, the commit that it ran on, and the line that tells it again."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from tests.simulation.shrink import shrink
+from tests.simulation.story import Failure, Story
+from tests.simulation.world import Failed, World
+
+
+def commit() -> str:
+    """Which state of the project this is."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", ":/")
+    name = git("rev-parse", "--short=12", "HEAD")
+    return f"commit {name}{' with changes' if changed else ''}" if name else "of no commit"
+
+
+def world_of(story: Story) -> World:
+    return World(
+        story.seed,
+        story.minutes,
+        story.kinds,
+        keyed=story.keyed,
+        pace=story.pace,
+        often=story.often,
+        only=story.only,
+    )
+
+
+def made_small(failed: Failed, seconds: float) -> str:
+    """Spends at most so many CPU seconds, and one run more."""
+    until = time.process_time() + seconds
+    texts = {failed.story: str(failed)}
+
+    def attempt(story: Story) -> Failure | None:
+        try:
+            world_of(story).run()
+        except Failed as again:
+            texts[story] = str(again)
+            return again.failure
+        return None
+
+    small = shrink(failed.story, failed.failure, attempt, lambda: time.process_time() < until)
+    acts = sum(name == "people" for name, _ in small.failure.happened)
+    return (
+        f"made small in {small.tries} runs: {small.story.minutes:g} minutes of {failed.story.minutes:g}, "
+        f"{len(small.failure.happened) - acts} faults of {_faults(failed)}, {acts} acts of people of "
+        f"{len(failed.failure.happened) - _faults(failed)}; {commit()}\n{texts[small.story]}"
+    )
+
+
+def _faults(failed: Failed) -> int:
+    return sum(name != "people" for name, _ in failed.failure.happened)
