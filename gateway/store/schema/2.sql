@@ -162,3 +162,6 @@ CREATE TABLE destructions (
     body    BLOB NOT NULL,
     done    INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Renewals are not in it: who may not ask after one finds nothing here, by the same steps as where there is none.
+CREATE UNIQUE INDEX invites ON invitations (id) WHERE role != 'renewal';
