@@ -15,8 +15,8 @@ from gateway.core.view import (
     RefusedAttempt,
     Stream,
     StreamKind,
-    Upload,
 )
+from gateway.store.bodies import BodyRows
 from gateway.store.broadcasts import BroadcastRows
 from gateway.store.disclosures import DisclosureRows
 from gateway.store.envelopes import EnvelopeRows
@@ -44,6 +44,7 @@ _NEAREST = _CERTIFICATE + (
     "WHERE hash = coalesce((SELECT max(hash) FROM certificates WHERE hash <= ?1), (SELECT min(hash) FROM certificates))"
 )
 _INVITATION = "SELECT id, organisation, role, expires, request, certificate, answer, seq FROM invitations "
+_INVITE = _INVITATION + "INDEXED BY invites WHERE id = ? AND role != 'renewal'"
 
 
 def _member(row: tuple) -> Member:  # type: ignore[type-arg]
@@ -86,7 +87,7 @@ class Parsed:
         return self._charters[note]
 
 
-class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
+class SqliteView(EnvelopeRows, BodyRows, BroadcastRows, DisclosureRows, RetentionRows):
     """`core.view.View` over one connection."""
 
     def __init__(self, connection: apsw.Connection, parsed: Parsed) -> None:
@@ -144,10 +145,11 @@ class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
         )
         return [_member(row) for row in self._rows(sql, device)]
 
+    # CROSS JOIN: from the channels of who asks, so that what it takes says nothing of the other
     def share_channel(self, device: bytes, other: bytes) -> bool:
         return (
             self._row(
-                "SELECT 1 FROM members a JOIN members b ON b.stream = a.stream"
+                "SELECT 1 FROM members a CROSS JOIN members b ON b.stream = a.stream"
                 " WHERE a.device = ? AND b.device = ? AND a.left_at = 0 AND b.left_at = 0 LIMIT 1",
                 device,
                 other,
@@ -158,7 +160,7 @@ class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
     def shared_channel(self, device: bytes, other: bytes) -> bool:
         return (
             self._row(
-                "SELECT 1 FROM members a JOIN members b ON b.stream = a.stream WHERE a.device = ? AND b.device = ?"
+                "SELECT 1 FROM members a CROSS JOIN members b ON b.stream = a.stream WHERE a.device = ? AND b.device = ?"
                 " AND (b.left_at = 0 OR a.since < b.left_at) AND (a.left_at = 0 OR b.since < a.left_at) LIMIT 1",
                 device,
                 other,
@@ -231,7 +233,7 @@ class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
         return Invitation(*row) if row else None
 
     def invite(self, invite: bytes) -> Invitation | None:
-        row = self._row(_INVITATION + "WHERE id = ? AND role != 'renewal'", invite)
+        row = self._row(_INVITE, invite)
         return Invitation(*row) if row else None
 
     def granted(self, certificate: bytes) -> Invitation | None:
@@ -288,44 +290,6 @@ class SqliteView(EnvelopeRows, BroadcastRows, DisclosureRows, RetentionRows):
             device,
         )
         return int(row[0]) if row else 0
-
-    def upload(self, body_hash: bytes) -> Upload | None:
-        row = self._row("SELECT hash, length, held, time FROM blobs WHERE hash = ?", body_hash)
-        return Upload(*row) if row else None
-
-    def uploads_open(self, device: bytes) -> Sequence[Upload]:
-        rows = self._rows(
-            "SELECT hash, length, held, time FROM blobs WHERE device = ? AND open = 1 ORDER BY time", device
-        )
-        return [Upload(*row) for row in rows]
-
-    def partial(self, body_hash: bytes) -> bytes:
-        pieces = self._rows("SELECT data FROM pieces WHERE hash = ? ORDER BY start", body_hash)
-        return b"".join(data for (data,) in pieces)
-
-    def blob(self, body_hash: bytes, offset: int, length: int) -> bytes | None:
-        upload = self.upload(body_hash)
-        if upload is None or upload.held < upload.length:
-            return None
-        pieces = self._rows(  # length() of a blob reads its header alone, so pieces before the offset cost nothing
-            "SELECT start, data FROM pieces WHERE hash = ?1 AND start < ?3 AND start + length(data) > ?2 ORDER BY start",
-            body_hash,
-            offset,
-            offset + length,
-        )
-        return b"".join(data[max(0, offset - start) : offset + length - start] for start, data in pieces)
-
-    def may_read(self, body_hash: bytes, device: bytes) -> bool:
-        return (
-            self._row(
-                "SELECT 1 FROM readers r WHERE r.hash = ?1 AND (r.device = ?2 OR EXISTS (SELECT 1 FROM members m"
-                " WHERE m.stream = r.stream AND m.device = ?2 AND m.since <= r.seq AND (m.left_at = 0 OR r.seq <= m.left_at))"
-                " OR EXISTS (SELECT 1 FROM streams s WHERE s.id = r.stream AND s.kind = 1)) LIMIT 1",
-                body_hash,
-                device,
-            )
-            is not None
-        )
 
     def checkpoint(self) -> bytes | None:
         row = self._row("SELECT note FROM checkpoint")
