@@ -68,9 +68,10 @@ def _may_check(view: View, who: Identity, row: CertificateRow, charter: Charter)
 
 def _public_here(who: Identity, row: CertificateRow, charter: Charter) -> bool:
     """Everybody checks who had a message destroyed; people of the mission's own who asks for a disclosure, and who agrees."""
-    verbs = charter.policy.verbs(row.roles)
     own = who.organisation == charter.policy.home.name
-    return Verb.DESTROY in verbs or (own and bool(verbs & {Verb.AUDIT, Verb.DISCLOSE}))
+    verbs = {Verb.DESTROY, Verb.AUDIT, Verb.DISCLOSE} if own else {Verb.DESTROY}
+    public = frozenset(role for role, held in charter.policy.roles if not verbs.isdisjoint(held))
+    return not public.isdisjoint(row.roles)
 
 
 def charter(view: View, _: Identity | None, frame: wire.GetCharter, _now: int) -> wire.CharterNote:
