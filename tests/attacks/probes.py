@@ -170,9 +170,6 @@ def over_sockets(folder: Path) -> Iterator[dict[str, Pair]]:
 
 def proving(live: Live, party: Party) -> Ready:
     """Up to the challenge, so that the proof alone is timed."""
-    for link in Link.opened[2:]:
-        link.close()
-    del Link.opened[2:]
     link = Link(live.gateway.port)
     nonce = live.random(32)
     link.send(wire.Hello(wire.PROTOCOL_VERSION, party.id, nonce))
@@ -183,6 +180,10 @@ def proving(live: Live, party: Party) -> Ready:
 
     def ready() -> None:
         link.send(said)
-        raise Refused(link.receive().refusal)
+        try:
+            raise Refused(link.receive().refusal)
+        finally:
+            link.close()
+            Link.opened.remove(link)
 
     return ready
