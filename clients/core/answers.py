@@ -1,6 +1,6 @@
 """What the gateway's frames mean to this device: one function a frame, one table.
 
-An answer that nobody asked for is an alarm; one that says no is sorted by what was asked (`_REFUSED`).
+An answer that nobody asked for is an alarm; one that says no is sorted by what was asked (`refusals`).
 """
 
 # All functions of a table have one form, whether or not they need all of it.
@@ -13,21 +13,20 @@ from msgspec.structs import replace
 
 from clients.core import (
     changes,
-    commits,
     deliveries,
     emergencies,
     gossip,
-    joining,
-    outbox,
     packages,
     proof,
     records,
+    refusals,
     reminding,
-    resync,
+    settling,
 )
 from clients.core import trust as trusted
 from clients.core.errands import Errand, fits
-from clients.core.records import AlarmKind, Fetched, Item, Joining, Note, Peer
+from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
+from clients.core.refusals import PROVE_AGAIN, RETRY
 from clients.core.session import Session
 from clients.core.timeline import Inbox
 from clients.core.turn import Answered, Draining, Turn
@@ -35,29 +34,20 @@ from gateway import wire
 from keys.charter import succeed
 from keys.errors import CharterRefused
 
-RETRY: Final = 5_000  # ms before something refused for now is tried again
-PROVE_AGAIN: Final = 1_000  # ms before proofs are asked for again where none was given
-
 
 def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
     errand = s.errands.close(frame.id)
     if errand is None or errand.kind != "submit":
         _unexpected(s, turn, frame)
         return
-    run = _run_of(turn, errand)
+    run = settling.run_of(turn, errand)
     if not run:
         return  # its echo came first and settled it
-    if not outbox.fits(turn, run, frame):
+    if not settling.fits(turn, run, frame):
         s.quiet[errand.key] = turn.now + RETRY
         return
-    latest = outbox.promised(turn, run, frame)
+    latest = settling.promised(turn, run, frame)
     changes.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
-
-
-def _run_of(turn: Turn, errand: Errand) -> list[tuple[bytes, Item]]:
-    """The run that was submitted; empty where its echo has settled it. What was sealed since (a commit may be) is not meant."""
-    run = outbox.sealed_run(outbox.queued(turn.draft, errand.key))
-    return run if run and run[0][1].run == errand.number else []
 
 
 def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:
@@ -66,7 +56,7 @@ def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:
         if frame.id == 0:
             turn.alarm(AlarmKind.GATEWAY, f"{frame.refusal.name}: {frame.detail}")
         return
-    _REFUSED.get(errand.kind, _to_shell_refused)(s, turn, errand, frame)
+    refusals.take(s, turn, errand, frame)
 
 
 def _done(s: Session, turn: Turn, frame: wire.Done) -> None:
@@ -297,109 +287,6 @@ def _remind(s: Session, turn: Turn, frame: wire.Remind) -> None:
 def _unexpected(s: Session, turn: Turn, frame: object) -> None:
     turn.alarm(AlarmKind.GATEWAY, f"the gateway sent {type(frame).__name__} for nothing asked")
 
-
-# --- refusals, by what was asked ---
-
-LATER: Final = frozenset(
-    {wire.Refusal.BUSY, wire.Refusal.QUOTA, wire.Refusal.STORAGE, wire.Refusal.STALE_LIST, wire.Refusal.CLOCK}
-)
-"""Refused for now: tried again in this session. Whatever else is refused by word only waits for the next."""
-
-_NEXT_SESSION: Final = 2**53
-
-
-def _submit_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    run = _run_of(turn, errand)
-    if not run:
-        return
-    if frame.refusal is wire.Refusal.CHARTER:
-        s.newest_charter = s.charter.policy.version + 1
-    if outbox.refused(turn, run, frame):
-        return
-    if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
-        s.held.clear()  # a long body is not there after all: it is put again
-    wait = max(frame.retry_after, RETRY)
-    s.quiet[errand.key] = turn.now + wait if frame.refusal in LATER else _NEXT_SESSION
-
-
-def _certificates_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    """One that may not be known hides all that were asked with it: they are asked one by one."""
-    hashes = [errand.key[n : n + 32] for n in range(0, len(errand.key), 32)]
-    if len(hashes) == 1:
-        s.given_up.add(hashes[0])
-        return
-    for certificate in hashes:
-        s.send(Errand("certificates", certificate), lambda i, c=certificate: wire.GetCertificates(i, [c]))  # type: ignore[misc]
-
-
-def _prove_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    if not errand.key:  # this device has but asked whether the log has grown
-        if frame.refusal is wire.Refusal.DENIED:
-            what = f"the gateway denies a log of {errand.number} entries, for which it has signed"
-            turn.alarm(AlarmKind.SHRUNK, what, seq=errand.number)
-        return
-    s.prove_most = max(1, len(errand.key) // 16)  # half of them: eight bytes each
-    s.prove_after = turn.now + max(frame.retry_after, PROVE_AGAIN)
-
-
-def _body_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    s.given_up.add(errand.key)
-
-
-def _tree_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    named = records.JOINING.get(turn.draft, errand.key)
-    why = f"the gateway names no tree: {frame.detail}"
-    if named is not None:
-        joining.failed(s.work(turn), errand.key, named, why)
-    elif records.OFFERS.get(turn.draft, errand.key) is not None:
-        resync.failed(turn, errand.key, why)
-
-
-def _claim_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    """No KeyPackages: the intents that asked for them come to nothing."""
-    for key, intent in list(records.INTENTS.scan(turn.draft)):
-        if any(device in errand.key for device in intent.add):
-            commits.finish(s.work(turn), key, f"{frame.refusal.name}: {frame.detail}")
-
-
-def _fetch_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    deliveries.still_missing(s, turn, errand.key)
-
-
-def _packages_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    s.quiet[errand.key] = turn.now + max(frame.retry_after, RETRY) if frame.refusal in LATER else _NEXT_SESSION
-
-
-def _charter_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    s.newest_charter = 0
-
-
-def _gossip_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    gossip.refused(turn, errand, frame)
-
-
-def _nothing(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    """Asked again by the next turn that may."""
-
-
-def _to_shell_refused(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
-    _to_shell(s, turn, errand, frame.id, frame)
-
-
-_REFUSED: Final[dict[str, Callable[[Session, Turn, Errand, wire.Refused], None]]] = {
-    "submit": _submit_refused,
-    "certificates": _certificates_refused,
-    "prove": _prove_refused,
-    "body": _body_refused,
-    "tree": _tree_refused,
-    "claim": _claim_refused,
-    "fetch": _fetch_refused,
-    "packages": _packages_refused,
-    "charter": _charter_refused,
-    "gossip": _gossip_refused,
-    "charge": _nothing,
-    "fork": _nothing,
-}
 
 TAKE: Final[dict[type, Callable[[Session, Turn, Any], None]]] = {
     wire.Accepted: _accepted,

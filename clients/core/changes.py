@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, announcements, disclosures, emergencies, outbox, playbook, records, retention
+from clients.core import alerts, announcements, disclosures, emergencies, outbox, playbook, records, retention, settling
 from clients.core import groups as grouped
 from clients.core import trust as trusted
 from clients.core.commits import CommitBroken, Work, begin, finish, group_of
@@ -222,7 +222,7 @@ def own_accepted(
 ) -> None:
     """This device's envelopes have their places: content goes into its own history, a pending commit is merged."""
     for (key, item), place in zip(run, places, strict=True):
-        outbox.settle(work.turn, key, item, place, latest)
+        settling.settle(work.turn, key, item, place, latest)
         if item.kind is Kind.COMMIT:
             _merge(work, channel, key, place)
         elif item.kind in (Kind.APPLICATION, Kind.ALERT):

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import deliveries, evidence, gossip, outbox, packages, receipts, records, roster
+from clients.core import deliveries, evidence, gossip, outbox, packages, receipts, records, roster, settling
 from clients.core import trust as trusted
 from clients.core.errands import Errand
 from clients.core.outbox import stream_of_receipts
@@ -72,7 +72,7 @@ def submit_urgent(s: Session, turn: Turn) -> None:
         sealed = outbox.sealed_run(items)
         most = min(item.precedence for _, item in items)
         if sealed and sealed[0][1].run in s.unsubmitted and min(item.precedence for _, item in sealed) > most:
-            outbox.withdraw(turn, sealed)
+            settling.withdraw(turn, sealed)
         submit_runs(s, turn, (stream,))
         for _, item in outbox.sealed_run(outbox.queued(turn.draft, stream)):
             if len(item.body) > s.piece:
@@ -140,7 +140,7 @@ def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item
         if item.kind is Kind.RESYNC_APPROVAL and state and read_resync_approval(item.content).epoch != state.epoch
     }
     for key in late:
-        outbox.overtaken(turn, key)
+        settling.overtaken(turn, key)
     return [(key, item) for key, item in items if key not in late]
 
 

@@ -6,25 +6,25 @@
 
 One run of a stream is on its way at a time, and after a reconnect the very same bytes go again until they are accepted. Only a
 refusal that the gateway has signed about the run's last header lets its numbers be sealed again, with the next attempt.
-Anything else the gateway says leaves the run where it is: a number is never spent on two contents on somebody's bare word.
+Anything else the gateway says leaves the run where it is (`settling`): a number is never spent on two contents on somebody's bare
+word.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, proof, records
+from clients.core import records
 from clients.core.content import PADDING
 from clients.core.groups import Groups, seat_of
 from clients.core.ledger import View
-from clients.core.records import AlarmKind, Chain, Channel, Counter, Item, Note, Sent
+from clients.core.records import Chain, Channel, Counter, Item, Note, Sent
 from clients.core.turn import Moved, Turn
 from gateway import wire
-from gateway.wire import CHUNK, FRAME_LIMIT, Placed, Sealed
+from gateway.wire import CHUNK, FRAME_LIMIT, Sealed
 from keys.alert import AlertFields
 from keys.body import read_approval
 from keys.envelope import (
@@ -33,22 +33,16 @@ from keys.envelope import (
     NOTHING,
     RUN_LIMIT,
     Context,
-    Envelope,
     Heard,
     Kind,
     Marking,
     Precedence,
     application_data,
     franking_tag,
-    read,
     seal,
 )
-from keys.errors import KeysError
 from keys.identity import ChannelId, SigningKey, receipt_stream
-from keys.statement import verify_promise, verify_refusal
 
-AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT, wire.Refusal.LEAF})
-"""Signed refusals after which the same thing is sealed again; after any other it is given up."""
 RUN_BYTES: Final = FRAME_LIMIT - 4_096  # of headers, signatures and bodies in one Submit
 OVERHEAD: Final = 700  # header, signature and MLS framing of one envelope, at most
 
@@ -124,12 +118,12 @@ def frame_of(request: int, run: Sequence[tuple[bytes, Item]], piece: int) -> wir
     )
 
 
-def _attempt_key(stream: bytes, number: int) -> bytes:
+def attempt_key(stream: bytes, number: int) -> bytes:
     return b"attempt" + stream + number.to_bytes(8, "big")
 
 
 def _attempt(view: View, stream: bytes, number: int) -> int:
-    counter = records.COUNTERS.get(view, _attempt_key(stream, number))
+    counter = records.COUNTERS.get(view, attempt_key(stream, number))
     return counter.value if counter else 0
 
 
@@ -276,154 +270,6 @@ def _encrypt(turn: Turn, groups: Groups, item: Item, context: Context) -> bytes:
     )
     groups.put(item.stream, group)
     return message
-
-
-def fits(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> bool:
-    """Whether the answer can be one to this run; where it can't, the run goes again."""
-    if len(answer.places) == len(run) and _rising(answer.places):
-        return True
-    turn.alarm(AlarmKind.GATEWAY, "an acceptance that does not fit what was submitted", channel=run[0][1].stream)
-    return False
-
-
-def _rising(places: Sequence[wire.Place]) -> bool:
-    return all(b.seq == a.seq + 1 and b.index == a.index + 1 for a, b in pairwise(places))
-
-
-def promised(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> int:
-    """Until when the gateway has promised the entry to be under a checkpoint; 0 where it has not, or not validly."""
-    if answer.promise is None:
-        return 0
-    (_, item), place, data = run[0], answer.places[0], answer.promise
-    placed = Placed(item.stream, place, item.header, item.signature, None)
-    try:
-        promise = verify_promise(data, turn.charter.policy.gateway_key, proof.leaf_of(placed))
-        if (promise.channel, promise.seq, promise.index) != (item.stream, place.seq, place.index):
-            raise KeysError("it promises another place")
-    except KeysError as error:
-        turn.alarm(AlarmKind.GATEWAY, f"a promise that does not hold: {error}", channel=item.stream, seq=place.seq)
-        return 0
-    records.PROMISES.put(turn.draft, place.index.to_bytes(8, "big"), Note(data))
-    return promise.latest
-
-
-def settle(turn: Turn, key: bytes, item: Item, place: wire.Place, latest: int = 0) -> None:
-    """One item has its place: it leaves the outbox. Saying so twice does no harm."""
-    header_hash = sha256(item.header).digest()
-    known = records.OWNED.get(turn.draft, header_hash)
-    if known is not None and known.value not in (0, place.seq):
-        turn.alarm(
-            AlarmKind.RENUMBERED,
-            f"this device's number {item.number} was given two places, {known.value} and {place.seq}",
-            channel=item.stream,
-            seq=place.seq,
-            device=turn.me.device,
-        )
-        return
-    records.OWNED.put(turn.draft, header_hash, Counter(place.seq))
-    sent = records.SENT.get(turn.draft, key)
-    if sent is not None:
-        records.SENT.put(turn.draft, key, replace(sent, seq=place.seq, header_hash=header_hash, refused=""))
-    records.OUTBOX.delete(turn.draft, key)
-    for blob in [*item.uploads, sha256(item.body).digest()]:
-        records.BLOBS.delete(turn.draft, blob)
-    placed = Placed(item.stream, place, item.header, item.signature, None)
-    proof.expect(turn, placed, turn.me.device, latest)
-    if item.alert is not None:
-        alerts.placed(turn, item.alert.root, item.stream, place.seq)
-    turn.events.append(Moved(key))
-
-
-def refused(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) -> bool:
-    """True where the gateway has signed that it will never take this run, so that it may be sealed again."""
-    last = run[-1][1]
-    if answer.statement is None:
-        _stuck(turn, run, answer)
-        return False
-    try:
-        verify_refusal(answer.statement, turn.charter.policy.gateway_key, sha256(last.header).digest())
-    except KeysError as error:
-        turn.alarm(AlarmKind.GATEWAY, f"a refusal that does not hold: {error}", channel=last.stream)
-        return False
-    first = run[0][1]
-    for key, item in run:
-        records.REFUSED.put(turn.draft, sha256(item.header).digest(), Note(answer.statement))
-        records.OWNED.delete(turn.draft, sha256(item.header).digest())
-        records.COUNTERS.put(turn.draft, _attempt_key(item.stream, item.number), Counter(item.attempt + 1))
-        if answer.refusal in AGAIN:
-            _take_back(turn, key, item)
-        else:
-            _give_up(turn, key, item, answer)
-    previous = _previous(first)
-    records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, previous))
-    return True
-
-
-def _previous(item: Item) -> bytes:
-    return read(Envelope(item.header, item.signature)).context.previous
-
-
-def _give_up(turn: Turn, key: bytes, item: Item, answer: wire.Refused) -> None:
-    """Refused for good: the number is free for something else. An alert whose announcement was refused goes nowhere."""
-    _stuck(turn, [(key, item)], answer)
-    records.OUTBOX.delete(turn.draft, key)
-    if item.kind is not Kind.APPROVAL:
-        return
-    root = read_approval(item.content).draft.root
-    for other, queued_item in queued(turn.draft):
-        if queued_item.alert is not None and queued_item.alert.root == root:
-            _stuck(turn, [(other, queued_item)], answer)
-            records.OUTBOX.delete(turn.draft, other)
-    alerts.refused(turn, root, f"refused by the gateway: {answer.detail}")
-
-
-def _take_back(turn: Turn, key: bytes, item: Item) -> None:
-    """Back to kept. What is for an epoch that is over is dropped instead: a commit's intent makes another in the new one, and
-    who approves a resync does it again."""
-    if item.kind is Kind.RESYNC_APPROVAL:
-        overtaken(turn, key)
-        return
-    if item.kind is Kind.COMMIT:
-        records.OUTBOX.delete(turn.draft, key)
-        records.SENT.delete(turn.draft, key)
-        for blob in item.uploads:
-            records.BLOBS.delete(turn.draft, blob)
-        pending = records.PENDING.get(turn.draft, item.stream)
-        if pending is not None and pending.item == key:
-            records.PENDING.delete(turn.draft, item.stream)
-        return
-    blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
-    records.OUTBOX.put(turn.draft, key, blank)
-
-
-def withdraw(turn: Turn, run: Sequence[tuple[bytes, Item]]) -> None:
-    """Take back a run that was sealed and has not been handed over: its numbers are free for what is more urgent."""
-    first = run[0][1]
-    for key, item in run:
-        records.OWNED.delete(turn.draft, sha256(item.header).digest())
-        records.BLOBS.delete(turn.draft, sha256(item.body).digest())
-        blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
-        records.OUTBOX.put(turn.draft, key, blank)
-    records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, _previous(first)))
-
-
-def overtaken(turn: Turn, key: bytes) -> None:
-    """A resync approval for an epoch that is over says nothing any more."""
-    records.OUTBOX.delete(turn.draft, key)
-    sent = records.SENT.get(turn.draft, key)
-    if sent is not None:
-        records.SENT.put(turn.draft, key, replace(sent, refused="the channel has moved on: approve it again"))
-    turn.events.append(Moved(key))
-
-
-def _stuck(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) -> None:
-    """Refused by word only: the bytes stay and go again with the next session; the user is told."""
-    for key, _ in run:
-        sent = records.SENT.get(turn.draft, key)
-        if sent is not None:
-            text = f"{wire.Refusal(answer.refusal).name}: {answer.detail}"
-            records.SENT.put(turn.draft, key, replace(sent, refused=text))
-            turn.events.append(Moved(key))
 
 
 def stream_of_receipts(channel: bytes) -> bytes:

@@ -197,21 +197,21 @@ MUTANTS = (
     ),
     Mutant(
         "a refused number is sealed again as the same attempt",
-        "clients/core/outbox.py",
+        "clients/core/settling.py",
         "Counter(item.attempt + 1))",
         "Counter(item.attempt))",
         "slow partition",
     ),
     Mutant(
         "what was accepted stays in the outbox",
-        "clients/core/outbox.py",
+        "clients/core/settling.py",
         "    records.OUTBOX.delete(turn.draft, key)\n    for blob in [*item.uploads, sha256(item.body).digest()]:",
         "    for blob in [*item.uploads, sha256(item.body).digest()]:",
         "",
     ),
     Mutant(
         "an acceptance settles whatever is sealed",
-        "clients/core/answers.py",
+        "clients/core/settling.py",
         "    return run if run and run[0][1].run == errand.number else []",
         "    return run",
         "mix double narrow",
@@ -260,7 +260,7 @@ MUTANTS = (
     ),
     Mutant(
         "a commit that has lost is still pending",
-        "clients/core/outbox.py",
+        "clients/core/settling.py",
         "        if pending is not None and pending.item == key:",
         "        if False:",
         "slow",

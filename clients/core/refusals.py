@@ -1,0 +1,123 @@
+"""What it means that the gateway said no, by what was asked: one function an errand, one table."""
+
+# All functions of a table have one form, whether or not they need all of it.
+# ruff: noqa: ARG001
+
+from collections.abc import Callable
+from typing import Final
+
+from clients.core import commits, deliveries, gossip, joining, records, resync, settling
+from clients.core.errands import Errand
+from clients.core.records import AlarmKind
+from clients.core.session import Session
+from clients.core.turn import Answered, Turn
+from gateway import wire
+
+RETRY: Final = 5_000  # ms before something refused for now is tried again
+PROVE_AGAIN: Final = 1_000  # ms before proofs are asked for again where none was given
+LATER: Final = frozenset(
+    {wire.Refusal.BUSY, wire.Refusal.QUOTA, wire.Refusal.STORAGE, wire.Refusal.STALE_LIST, wire.Refusal.CLOCK}
+)
+"""Refused for now: tried again in this session. Whatever else is refused by word only waits for the next."""
+
+_NEXT_SESSION: Final = 2**53
+
+
+def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    run = settling.run_of(turn, errand)
+    if not run:
+        return
+    if frame.refusal is wire.Refusal.CHARTER:
+        s.newest_charter = s.charter.policy.version + 1
+    if settling.refused(turn, run, frame):
+        return
+    if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
+        s.held.clear()  # a long body is not there after all: it is put again
+    wait = max(frame.retry_after, RETRY)
+    s.quiet[errand.key] = turn.now + wait if frame.refusal in LATER else _NEXT_SESSION
+
+
+def _certificates(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """One that may not be known hides all that were asked with it: they are asked one by one."""
+    hashes = [errand.key[n : n + 32] for n in range(0, len(errand.key), 32)]
+    if len(hashes) == 1:
+        s.given_up.add(hashes[0])
+        return
+    for certificate in hashes:
+        s.send(Errand("certificates", certificate), lambda i, c=certificate: wire.GetCertificates(i, [c]))  # type: ignore[misc]
+
+
+def _prove(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    if not errand.key:  # this device has but asked whether the log has grown
+        if frame.refusal is wire.Refusal.DENIED:
+            what = f"the gateway denies a log of {errand.number} entries, for which it has signed"
+            turn.alarm(AlarmKind.SHRUNK, what, seq=errand.number)
+        return
+    s.prove_most = max(1, len(errand.key) // 16)  # half of them: eight bytes each
+    s.prove_after = turn.now + max(frame.retry_after, PROVE_AGAIN)
+
+
+def _body(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.given_up.add(errand.key)
+
+
+def _tree(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    named = records.JOINING.get(turn.draft, errand.key)
+    why = f"the gateway names no tree: {frame.detail}"
+    if named is not None:
+        joining.failed(s.work(turn), errand.key, named, why)
+    elif records.OFFERS.get(turn.draft, errand.key) is not None:
+        resync.failed(turn, errand.key, why)
+
+
+def _claim(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """No KeyPackages: the intents that asked for them come to nothing."""
+    for key, intent in list(records.INTENTS.scan(turn.draft)):
+        if any(device in errand.key for device in intent.add):
+            commits.finish(s.work(turn), key, f"{frame.refusal.name}: {frame.detail}")
+
+
+def _fetch(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    deliveries.still_missing(s, turn, errand.key)
+
+
+def _packages(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.quiet[errand.key] = turn.now + max(frame.retry_after, RETRY) if frame.refusal in LATER else _NEXT_SESSION
+
+
+def _charter(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    s.newest_charter = 0
+
+
+def _gossip(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    gossip.refused(turn, errand, frame)
+
+
+def _nothing(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """Asked again by the next turn that may."""
+
+
+def _to_shell(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    if errand.kind == "shell":
+        turn.events.append(Answered(frame.id, frame))
+
+
+_REFUSED: Final[dict[str, Callable[[Session, Turn, Errand, wire.Refused], None]]] = {
+    "submit": _submit,
+    "certificates": _certificates,
+    "prove": _prove,
+    "body": _body,
+    "tree": _tree,
+    "claim": _claim,
+    "fetch": _fetch,
+    "packages": _packages,
+    "charter": _charter,
+    "gossip": _gossip,
+    "charge": _nothing,
+    "fork": _nothing,
+}
+
+
+def take(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
+    """Act on a refusal of what `errand` asked."""
+    _REFUSED.get(errand.kind, _to_shell)(s, turn, errand, frame)
