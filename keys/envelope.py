@@ -161,6 +161,9 @@ class Heard(Record, frozen=True, array_like=True, gc=False):
     rolling: Hash
 
 
+UNHEARD: Final = Heard(0, NOTHING)
+
+
 class Context(Record, frozen=True, array_like=True, gc=False):
     """What an envelope is, where it stands and what its device had seen (ARCHITECTURE section 5)."""
 
@@ -183,6 +186,39 @@ class Context(Record, frozen=True, array_like=True, gc=False):
     def authenticated_data(self) -> bytes:
         """The MLS authenticated_data of the body: it binds the inside to this context."""
         return authenticated_data(encode(self))
+
+
+def bare(
+    kind: Kind,
+    device: bytes,
+    channel: bytes,
+    number: int,
+    previous: bytes,
+    time: int,
+    precedence: Precedence,
+    *,
+    epoch: int = 0,
+    attempt: int = 0,
+    heard: Heard = UNHEARD,
+) -> Context:
+    """The context of what says nothing in words: CLEAR, for ever, with no franking tag and no alert. `time` in ms."""
+    return Context(
+        version=VERSION,
+        kind=kind,
+        device=device,
+        channel=channel,
+        epoch=epoch,
+        number=number,
+        attempt=attempt,
+        previous=previous,
+        heard=heard,
+        time=time,
+        precedence=precedence,
+        marking=Marking.CLEAR,
+        expires=0,
+        franking=b"",
+        alert=None,
+    )
 
 
 class Header(Record, frozen=True, array_like=True, gc=False):

@@ -29,7 +29,7 @@ from clients.core.trust import certificate_of
 from gateway.wire import Place, Placed
 from keys import body as bodies
 from keys.canonical import encode
-from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, bare, read
 from keys.errors import NotPermitted
 from keys.identity import SigningKey
 from keys.mls.errors import MLSError
@@ -177,22 +177,17 @@ def commit(work: Work, key: bytes, intent: Intent, wanted: Plan, packages: Seque
 def context_for(work: Work, channel: bytes, state: Channel, epoch: int) -> Context:
     """The context of this device's next commit, which ends `epoch`."""
     number, attempt, previous = outbox.next_number(work.turn, channel)
-    return Context(
-        version=1,
-        kind=Kind.COMMIT,
-        device=work.turn.me.device,
-        channel=channel,
+    return bare(
+        Kind.COMMIT,
+        work.turn.me.device,
+        channel,
+        number,
+        previous,
+        work.turn.now,
+        Precedence.IMMEDIATE,
         epoch=epoch,
-        number=number,
         attempt=attempt,
-        previous=previous,
         heard=Heard(state.seq, state.rolling),
-        time=work.turn.now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
     )
 
 

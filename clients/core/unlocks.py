@@ -21,7 +21,16 @@ from clients.core.turn import HOUR, Turn
 from gateway.wire import Placed, Sealed
 from keys.canonical import Key, Millis, Record
 from keys.charter import Charter
-from keys.envelope import NOTHING, Claimed, Context, Heard, Kind, Marking, Precedence, check_body, seal, verify_run
+from keys.envelope import (
+    NOTHING,
+    Claimed,
+    Kind,
+    Precedence,
+    bare,
+    check_body,
+    seal,
+    verify_run,
+)
 from keys.errors import BadSignature, KeysError
 from keys.identity import Random, SigningKey
 from keys.policy import Verb
@@ -137,23 +146,7 @@ def tell(side: Draft, charter: Charter, *, warning: bool, now: int, random: Rand
     assert seed is not None, "an identity comes with its key"
     stream = charter.unlock_stream
     own = records.OWN.get(side, stream) or Chain(0, NOTHING)
-    context = Context(
-        version=1,
-        kind=Kind.UNLOCK,
-        device=me.device,
-        channel=stream,
-        epoch=0,
-        number=own.number + 1,
-        attempt=0,
-        previous=own.link,
-        heard=Heard(0, NOTHING),
-        time=now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
-    )
+    context = bare(Kind.UNLOCK, me.device, stream, own.number + 1, own.link, now, Precedence.IMMEDIATE)
     body = seal_unlock(warning, watchers.keys, context.authenticated_data(), random)
     envelope = seal(context, body, SigningKey(seed.seed))
     key = context.number.to_bytes(8, "big")

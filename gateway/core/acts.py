@@ -15,7 +15,7 @@ from gateway.wire import Refused as RefusedFrame
 from keys.body import Act, AuditorRead, GatewayAct
 from keys.canonical import encode
 from keys.charter import Charter, found, succeed, succession
-from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, Verified, read, seal, verify_run
+from keys.envelope import NOTHING, Kind, Precedence, Verified, bare, read, seal, verify_run
 from keys.errors import CharterRefused
 from keys.identity import Random, SigningKey
 
@@ -38,23 +38,8 @@ def _place(view: View, gateway: Gateway) -> tuple[Stream, Chain]:
 
 def _sealed(gateway: Gateway, kind: Kind, body: bytes, number: int, link: bytes, now: int) -> Verified:
     """The envelope of the gateway's that follows number `number`, whose link is given."""
-    context = Context(
-        version=1,
-        kind=kind,
-        device=gateway.charter.gateway_device,
-        channel=gateway.charter.control_channel,
-        epoch=0,
-        number=number + 1,
-        attempt=0,
-        previous=link,
-        heard=Heard(0, NOTHING),
-        time=now,
-        precedence=Precedence.ROUTINE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
-    )
+    device, channel = gateway.charter.gateway_device, gateway.charter.control_channel
+    context = bare(kind, device, channel, number + 1, link, now, Precedence.ROUTINE)
     return verify_run([read(seal(context, body, gateway.key))], gateway.key.public)[0]
 
 
