@@ -7,6 +7,7 @@ async with Harbour.open() as harbour:       # harbour.world, harbour.url, harbou
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import tempfile
 import time
@@ -66,8 +67,10 @@ class Certificate:
 
 
 @asynccontextmanager
-async def serve(handler: Any, certificate: Certificate, **tls: Any) -> AsyncIterator[str]:
-    """An aiohttp server with one WebSocket handler; gives its URL."""
+async def serve(
+    handler: Any, certificate: Certificate, listening: socket.socket | None = None, **tls: Any
+) -> AsyncIterator[str]:
+    """An aiohttp server with one WebSocket handler, on a port of its own or where the test is `listening`; gives its URL."""
 
     async def take(request: web.Request) -> web.StreamResponse:
         answer: web.StreamResponse = await handler(request)
@@ -77,11 +80,10 @@ async def serve(handler: Any, certificate: Certificate, **tls: Any) -> AsyncIter
     app.router.add_get("/v1/socket", take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.context(**tls))
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    bound = listening.dup() if listening else socket.create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, bound, ssl_context=certificate.context(**tls)).start()
     try:
-        yield f"https://127.0.0.1:{port}"
+        yield f"https://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         await runner.cleanup()
 
@@ -89,9 +91,9 @@ async def serve(handler: Any, certificate: Certificate, **tls: Any) -> AsyncIter
 class Harbour:
     """A relay with a door."""
 
-    def __init__(self, mission: Mission, url: str) -> None:
+    def __init__(self, mission: Mission, url: str, relay: Relay | None = None) -> None:
         self.mission = mission
-        self.relay = Relay(mission)
+        self.relay = relay or Relay(mission)
         self.url = url
         self.lines: set[web.WebSocketResponse[Any]] = set()
         self.accepting = True
@@ -103,24 +105,24 @@ class Harbour:
         harbour: list[Harbour] = []
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            return await harbour[0]._converse(request)
+            return await harbour[0].converse(request)
 
         async with serve(handler, certificate) as url:
             mission = Mission(7, tls_key=certificate.tls_key, url=url, now=int(time.time() * 1000))
             harbour.append(cls(mission, url))
             yield harbour[0]
 
-    async def _converse(self, request: web.Request) -> web.StreamResponse:
-        socket: web.WebSocketResponse[Any] = web.WebSocketResponse(max_msg_size=wire.FRAME_LIMIT)
-        await socket.prepare(request)
+    async def converse(self, request: web.Request) -> web.StreamResponse:
+        open_ = web.WebSocketResponse[Any](max_msg_size=wire.FRAME_LIMIT)
+        await open_.prepare(request)
         if not self.accepting:
-            await socket.close()
-            return socket
-        self.lines.add(socket)
+            await open_.close()
+            return open_
+        self.lines.add(open_)
         session, line = Session(), None
         pump = asyncio.create_task(asyncio.sleep(0))
         try:
-            async for message in socket:
+            async for message in open_:
                 if message.type is not WSMsgType.BINARY:
                     break
                 frame = wire.read_from_device(message.data)
@@ -129,7 +131,7 @@ class Harbour:
                 try:
                     if isinstance(frame, wire.Hello):
                         session, answer = session.greet(frame, charter, self.relay.random(32), self.relay.now)
-                        await socket.send_bytes(encode(answer))
+                        await open_.send_bytes(encode(answer))
                     elif isinstance(frame, wire.Proof):
                         session, ready = session.prove(
                             frame, self.relay.view, charter, self.mission.gateway, self.relay.now
@@ -137,21 +139,22 @@ class Harbour:
                         assert session.identity is not None
                         line = Line(session.identity, self.relay)
                         self.relay.sessions[session.identity.device] = line
-                        await socket.send_bytes(encode(ready))
-                        pump = asyncio.create_task(self._pump(socket, line))
+                        await open_.send_bytes(encode(ready))
+                        pump = asyncio.create_task(self._pump(open_, line))
                     elif session.state is State.READY and line is not None:
-                        self.relay.hear(line, frame)
+                        for real in self.relay.to_gateway(line, frame):
+                            self.relay.hear(line, real)
                     else:
-                        await socket.send_bytes(encode(self._stranger(frame)))
+                        await open_.send_bytes(encode(self._stranger(frame)))
                 except Refused as refused:
                     refusal = wire.Refused(getattr(frame, "id", 0), refused.refusal, refused.detail, 0, None)
-                    await socket.send_bytes(encode(refusal))
+                    await open_.send_bytes(encode(refusal))
         finally:
             pump.cancel()
-            self.lines.discard(socket)
+            self.lines.discard(open_)
             if line is not None and self.relay.sessions.get(line.who.device) is line:
                 del self.relay.sessions[line.who.device]
-        return socket
+        return open_
 
     def _stranger(self, frame: wire.FromDevice) -> Any:
         if type(frame) in answers.OPEN:
@@ -160,16 +163,16 @@ class Harbour:
             lambda: requests.decide(self.relay.view, None, frame, self.relay.gateway, self.relay.now, self.relay.random)
         )
 
-    async def _pump(self, socket: web.WebSocketResponse[Any], line: Line) -> None:
+    async def _pump(self, open_: web.WebSocketResponse[Any], line: Line) -> None:
         with suppress(ConnectionError):
             while True:
                 line.pump()
                 frames, line.inbound = line.inbound, []
                 for frame in frames:
-                    await socket.send_bytes(encode(frame))
+                    await open_.send_bytes(encode(frame))
                 await asyncio.sleep(0.002 if frames else 0.01)
 
     async def cut(self) -> None:
         """Every connection breaks."""
-        for socket in list(self.lines):
-            await socket.close()
+        for open_ in list(self.lines):
+            await open_.close()

@@ -30,15 +30,15 @@ from gateway.core.following import audience, fetch, follow, follow_channel, join
 from gateway.core.session import registrar_identity
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
+from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
-from gateway.store.sqlite import lay_out
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
 from keys.identity import SigningKey, receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
 from keys.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash
-from tests.keys.mission import DAY, NOW, Mission, Registrar
+from tests.keys.mission import DAY, Mission, Registrar
 from tests.keys.mission import Device as Enrolled
 from tests.restored import restored
 
@@ -73,7 +73,7 @@ class Relay:
 
     def __init__(self, mission: Mission) -> None:
         self.mission = mission
-        self.now = NOW
+        self.now = mission.now
         self.random = mission.random
         self.db = apsw.Connection(":memory:")
         lay_out(self.db, 0)
@@ -430,8 +430,8 @@ class World:
 
     relay: Relay
 
-    def __init__(self, seed: int = 1, relay: type[Relay] = Relay) -> None:
-        self.mission = Mission(seed)
+    def __init__(self, seed: int = 1, relay: type[Relay] = Relay, mission: Mission | None = None) -> None:
+        self.mission = mission or Mission(seed)
         self.random = _random.Random(seed + 1).randbytes
         self.relay = relay(self.mission)
         self.parties: list[Party] = []
