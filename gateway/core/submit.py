@@ -43,6 +43,7 @@ ALERTING: Final = frozenset(
         Kind.APPROVAL,
         Kind.ALERT,
         Kind.ACK,
+        Kind.RECEIPT,
         Kind.JUMP,
         Kind.REVIEW,
         Kind.WITHHELD,
@@ -58,7 +59,7 @@ ALERTING: Final = frozenset(
     }
 )
 """Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
-next alert never waits behind one that the gateway will not take."""
+next alert never waits behind one that the gateway will not take, nor an answer behind a receipt from before its author was removed."""
 
 FOR_GOOD: Final = frozenset(
     {Refusal.SCHEMA, Refusal.LIMIT, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}

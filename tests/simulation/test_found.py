@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from clients.core import records
+from msgspec.structs import replace
+
+from clients.core import receipts, records
 from gateway import wire
 from keys.envelope import Precedence
 from tests.clients.relay import Line, Party, Relay, World
@@ -115,3 +117,29 @@ def test_who_was_taken_out_and_let_in_again_while_away_is_in() -> None:
     world.run()
     assert texts(ana, channel) == ["Ben is gone", "Ben is back", "I am"]
     assert not [alarm for party in world.parties for alarm in party.alarms()]
+
+
+def test_a_receipt_from_before_a_removal_blocks_no_answer() -> None:
+    world = World()
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    say(mso, channel, "the bus leaves at six")
+    world.run()
+    ben.disconnect()
+    ben.act(
+        lambda work: records.GIVEN.put(
+            work.turn.draft, channel, replace(records.GIVEN.get(work.turn.draft, channel), upto=1)
+        )
+    )
+    ben.act(lambda work: receipts.give(work.turn, work.trust, channel, ben.channel(channel)))
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    world.add(mso, channel, ben)
+    ben.connect()
+    world.run()
+    say(mso, channel, "at seven")
+    world.run()
+    assert texts(ben, channel) == ["the bus leaves at six", "at seven"]
+    assert not ben.device.waiting()
+    received = records.RECEIVED.get(mso.ledger, channel + ben.id)
+    assert received is not None
+    assert received.delivered[-1][1] == ben.channel(channel).seq

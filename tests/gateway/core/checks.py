@@ -70,6 +70,15 @@ def sealed_again(world: World, refusal: Refusal, envelope: Envelope, act: Callab
     return said
 
 
+def given_up(world: World, refusal: Refusal, act: Callable[[], Any]) -> None:
+    """`act` is refused for good, signed, so that its number is free for something else; only that refusal is remembered."""
+    before = dump(world)
+    answer = act()
+    assert isinstance(answer, wire.Refused), answer
+    assert (answer.refusal, answer.statement is not None) == (refusal, True), answer
+    assert dump(world) == before
+
+
 def dump(world: World) -> dict[str, list[Any]]:
     """All rows but the remembered refusals."""
     names = [
