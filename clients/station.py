@@ -19,7 +19,7 @@ from clients import views
 from clients.alerting import AlertSent, Waiting
 from clients.approving import error_of
 from clients.connected import SyncReport, now_ms
-from clients.core import alerts, beside, conversation, emergencies, evidence, proof, records, reminding, resync
+from clients.core import beside, conversation, emergencies, evidence, proof, records, reminding, resync, showing
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
 from clients.core.ledger import Draft
@@ -288,26 +288,12 @@ class Station(Discloser):
     def _next(self, channel: bytes | None) -> Shown | None:
         """The next message to show, marked so durably. What is not for showing is passed over."""
         while True:
-            waiting = [(c.value, key) for key, c in records.UNSHOWN.scan(self._ledger, channel or b"")]
-            if not waiting:
+            first = showing.first(self._ledger, channel or b"", now_ms())
+            if first is None:
                 return None
-            first = min(
-                waiting,
-                key=lambda w: (w[0] <= Precedence.IMMEDIATE and self._is_over(w[1]), w[0], self._placed(w[1]), w[1]),
-            )[1]
             shown = self.act(lambda work, key=first: _show(work, key))  # type: ignore[misc]
             if isinstance(shown, Shown):
                 return shown
-
-    def _is_over(self, key: bytes) -> bool:
-        """An alert that holds no longer: what replaced it is shown first, however late this device comes."""
-        message = records.MESSAGES.get(self._ledger, key)
-        alert = message.alert if message else None
-        return alert is not None and not alerts.standing(self._ledger, alert.root, now_ms()).holds
-
-    def _placed(self, key: bytes) -> int:
-        message = records.MESSAGES.get(self._ledger, key)
-        return message.placed if message else 0
 
     def history(self, channel: bytes, limit: int = 50) -> list[Shown]:
         """The newest messages of a channel, the oldest of them first, shown before or not; nothing is marked."""
