@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.auditor.verify import Asked, Cause, Outcome, Topic, Verified, verify_log
+from clients.auditor.remote import RemoteSource
+from clients.auditor.verify import Asked, Cause, Outcome, Topic, Verdict, Verified, verify_log
 from clients.core.cosigned import judge
 from clients.witness.home import make, open_store
 from clients.witness.judge import Judge
@@ -21,7 +22,7 @@ from gateway.audit.asking import check_witnessed
 from gateway.audit.floor import FloorFile
 from gateway.audit.sequencer import LogRefused, Sequencer
 from gateway.audit.tiles import LogFolder
-from gateway.store import sqlite
+from gateway.store import database
 from gateway.store.base import Conflict, WrongStore
 from gateway.store.sqlite import SqliteStore
 from gateway.web.log import LogReadPath, Role, Tokens
@@ -36,6 +37,8 @@ from keys.tlog.merkle import consistency_proof
 from keys.tlog.policy import Group, TrustPolicy, Witness
 from keys.tlog.reader import LogReader
 from keys.tlog.tile import parse_path
+from tests.clients.auditor.logs import Files as Served
+from tests.clients.auditor.test_remote import served
 from tests.clients.witness.logs import FORK, LOG, judging
 from tests.gateway.audit.test_sequencer import KEYS, VERIFIERS, Place, now
 from tests.keys.mission import Mission
@@ -135,7 +138,7 @@ async def restored_database(folder: Path) -> None:
 
 async def two_sequencers(folder: Path) -> None:
     """Two gateways on one log: the second does not open the database; and were it open, its checkpoint is not swapped in."""
-    sqlite.create(folder / "gateway.db")
+    database.create(folder / "gateway.db")
     store = SqliteStore(folder / "gateway.db", asyncio.get_running_loop())
     with pytest.raises(WrongStore, match="another gateway is running"):
         SqliteStore(folder / "gateway.db", asyncio.get_running_loop())
@@ -196,6 +199,34 @@ async def tampered_tile(_folder: Path) -> None:
             list(LogReader(tampered.fetch, log.checkpoint).entries())
 
 
+def over_http(files: Files) -> Verified:
+    """What an auditor finds who reads it from a server."""
+    with served(Served(files.files)) as (url, _):
+        source = RemoteSource(url, "secret")
+        try:
+            return verify_log(source.fetch, source.paths(), Asked(LOG_KEYS, TIME * 1000, log_only=True, policy=BOTH))
+        finally:
+            source.close()
+
+
+async def tampered_over_http(_folder: Path) -> None:
+    """A server alters a tile or an entry on the way: an auditor who reads from it says so, and of what it serves untouched he does not."""
+    log = build(entries(300)).changed("witnessed", cosigned(build(entries(300)).checkpoint, OURS, HOSTPOL))
+    assert {c.outcome for c in over_http(log).claims} <= {Outcome.PASS, Outcome.UNCHECKED}
+    for path in ("tile/0/000", "tile/entries/000", "tile/entries/001.p/44"):
+        verified = over_http(log.changed(path, flip(log.files[path], 40)))
+        assert verified.verdict is Verdict.FAIL, path
+        assert Cause.ALTERED in {c.cause for c in verified.claims if c.outcome is Outcome.FAIL}, path
+
+
+async def one_witness_over_http(_folder: Path) -> None:
+    """A server shows what the stolen key alone has cosigned: too few."""
+    log = build(entries(300))
+    shown = over_http(log.changed("witnessed", cosigned(log.checkpoint, HOSTPOL)))
+    (claim,) = [c for c in shown.claims if c.claim is Topic.COSIGNATURES]
+    assert claim.outcome is Outcome.UNCHECKED
+
+
 async def stolen_witness(folder: Path) -> None:
     """One witness's key is with the log's operator: it cosigns whatever it is handed. The quorum asks for two."""
     fork = open_checkpoint(FORK.note(300).encode(), LOG_KEYS, ORIGIN)
@@ -224,6 +255,8 @@ async def stolen_witness(folder: Path) -> None:
         pytest.param(odd_paths, id="attack-61"),
         pytest.param(tampered_tile, id="attack-62"),
         pytest.param(stolen_witness, id="attack-63"),
+        pytest.param(tampered_over_http, id="attack-62 over HTTP"),
+        pytest.param(one_witness_over_http, id="attack-63 over HTTP"),
     ],
 )
 async def test_attacks_on_the_log(attack: Callable[[Path], Awaitable[None]], tmp_path: Path) -> None:

@@ -252,6 +252,13 @@ class Process:
             self.process.kill()
         self.wait()
 
+    def says(self, text: str) -> None:
+        """Wait until it has said this on stderr."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.errors:
+            assert time.monotonic() < end, self.errors
+            time.sleep(0.01)
+
     @property
     def errors(self) -> str:
         return (self.folder / "stderr").read_text()

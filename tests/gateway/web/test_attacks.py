@@ -5,6 +5,7 @@ They are those that the core's tests make; here what is held to is the answer th
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import sys
@@ -21,14 +22,17 @@ from gateway.web.guard import CONTROL_FRAMES, FRAGMENTS
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
+from keys.charter import sign
 from keys.envelope import NOTHING, Kind, Marking, seal
 from keys.identity import receipt_stream
-from keys.mls import Add, Credential
+from keys.mls import Add, Credential, Remove
+from keys.policy import render
 from tests.gateway.core.alarm import Alarm
-from tests.gateway.core.checks import Scene, accepted
+from tests.gateway.core.checks import Scene, accepted, done
 from tests.gateway.core.test_alerts import ANNOUNCED, FALSE, SENT, ack
 from tests.gateway.core.test_kinds import bound_elsewhere, other_content
 from tests.gateway.core.test_requests import claim, put
+from tests.gateway.core.test_requests import packages as claimed
 from tests.gateway.core.test_resync import outside
 from tests.gateway.core.test_roster import foreign_sender, trusting
 from tests.gateway.core.test_submit import longer_integer, other_signature, submit
@@ -133,6 +137,31 @@ def of_another_channel(s: Scene) -> Any:
     return submit(s.officer, [(seal(context, data, s.officer.device.key), data)])
 
 
+def after_its_removal(s: Scene) -> Any:
+    """What it sealed while it was in, handed in once it is out."""
+    message = s.agent.message(s.channel)
+    members = s.officer.groups[s.channel].public.members
+    leaf = next(m.leaf_index for m in members if m.credential.certificates[0] == s.agent.der)
+    accepted(s.officer.commit(s.channel, [Remove(leaf)]))
+    s.length += 1  # type: ignore[attr-defined]
+    return submit(s.agent, [message])
+
+
+def before_anothers_removal(s: Scene) -> Any:
+    """A member's message of the epoch that ended with a removal: there is no grace."""
+    third = s.world.enrolled("agent")
+    accepted(s.officer.add(s.channel, third))
+    message = s.officer.message(s.channel)
+    leaf = max(m.leaf_index for m in s.officer.groups[s.channel].public.members)
+    accepted(s.officer.commit(s.channel, [Remove(leaf)]))
+    s.length += 2  # type: ignore[attr-defined]
+    number, link = s.officer.numbers[s.channel]
+    context = s.officer.context(
+        Kind.APPLICATION, s.channel, epoch=2, franking=bytes(32), number=number + 1, previous=link
+    )
+    return submit(s.officer, [(seal(context, message[1], s.officer.device.key), message[1])])
+
+
 def weaker_suite(s: Scene) -> Any:
     return s.officer.found(bytes(16), "narrow", Marking.AMBER, suite_id=3)
 
@@ -178,6 +207,8 @@ def by_a_stranger(s: Scene) -> Any:
             Refusal.TLP,
             id="attack-41 above the ceiling",
         ),
+        pytest.param(after_its_removal, Refusal.DENIED, id="attack-43 after its removal"),
+        pytest.param(before_anothers_removal, Refusal.EPOCH_STALE, id="attack-43 of the epoch that a removal ended"),
         pytest.param(
             lambda s: other_signature(s, s.agent.device.key, Kind.ACK.label),
             Refusal.DENIED,
@@ -218,6 +249,25 @@ def test_attack_13_who_loses_the_race_is_told_so_under_the_gateways_signature(li
     assert length(live, s.officer, s.channel) == s.length  # type: ignore[attr-defined]
 
 
+def test_attack_36_a_key_package_is_handed_out_once(live: Live, s: Scene) -> None:
+    target = live.enrolled("agent")
+    packages = [target.key_package().encode() for _ in range(2)]
+    last = target.key_package(last_resort=True).encode()
+    assert done(put(target, packages, last)) == 2
+    assert [claimed(claim(s.officer, target.id))[0] for _ in range(4)] == [*packages, last, last]
+
+
+def test_attack_27_a_charter_by_too_few_is_not_taken(live: Live, s: Scene) -> None:
+    """Handed to the gateway by whoever has its machine; it says so, and every session has the charter that it had."""
+    before = live.link(s.agent).ask(wire.GetCharter(76, 0)).note
+    policy = live.mission.successor(auditors=("gita", "mallory"))
+    (live.folder / "charter.note").write_bytes(sign(render(policy), live.mission.authorities[:1]))
+    live.gateway.signal(signal.SIGHUP)
+    live.gateway.says("not reloaded: CHARTER: signed by 1 of the 2 authority keys")
+    (live.folder / "charter.note").unlink()
+    assert live.link(s.agent).ask(wire.GetCharter(77, 0)).note == before
+
+
 # --- alerts -------------------------------------------------------------------------------------------------------------
 
 BY_CLOCK = ("attack-03 its", "attack-04 ended")  # they move the core's clock, or revoke once more
@@ -245,6 +295,15 @@ def test_a_false_stand_down(live: Live, a: Alarm, make: Callable[[Alarm, Any], A
     assert answer.refusal is refusal, answer
     assert length(live, a.dara, a.channel) == before
     assert standing(live, a, first.root).ended == 0, "and the alert goes on"
+
+
+def test_attack_64_attempts_leave_few_entries(live: Live, a: Alarm) -> None:
+    """Eight alerts that may not be, one after the other: each is answered, three stand in the log."""
+    control = live.charter.control_channel
+    before = length(live, a.dara, control)
+    for attempt in range(8):
+        assert a.announce(a.draft(exercise=True), attempt=attempt).refusal is Refusal.TLP
+    assert length(live, a.dara, control) - before == limits.ATTEMPTS_OF_ONE
 
 
 def standing(live: Live, a: Alarm, root: bytes) -> Any:
@@ -327,6 +386,18 @@ def test_what_is_said_to_come_takes_no_memory(live: Live, head: bytes, code: int
         assert [link.closed() for link in links] == [code] * len(links)
         if wave:
             assert resident(live) - before < 4 * 1024 * 1024
+
+
+def test_attack_75_strangers_who_say_nothing_keep_nobody_out(live: Live, s: Scene) -> None:
+    """Connections without a word of TLS, by the hundred: a member speaks meanwhile, and another comes in."""
+    silent = [socket.create_connection(("127.0.0.1", live.gateway.port), 5) for _ in range(300)]
+    try:
+        accepted(s.agent.send(s.channel))
+        live.disconnect()
+        accepted(s.agent.send(s.channel))
+    finally:
+        for one in silent:
+            one.close()
 
 
 HEAD = b"GET /v1/socket HTTP/1.1\r\nHost: x\r\n"
