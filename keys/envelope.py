@@ -15,13 +15,12 @@ So a *run* of application, receipt or check-in envelopes needs one signature, on
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from keys.alert import AlertFields
 from keys.canonical import Hash, Id, Millis, Positive, Record, Uint, encode, reader
@@ -229,7 +228,7 @@ class Header(Record, frozen=True, array_like=True, gc=False):
     body_hash: Hash
 
 
-class Envelope(Record, frozen=True, array_like=True):
+class Envelope(Record, frozen=True, array_like=True, gc=False):
     """A header and signature as somebody claims them. The body travels beside it."""
 
     header: Annotated[bytes, Meta(max_length=HEADER_LIMIT)]
@@ -250,8 +249,7 @@ def authenticated_data(context: bytes) -> bytes:
     return sha256(b"Outrider 1 authenticated data" + context).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True, gc=False):
     """An envelope that has been read and not yet checked: use it to find the key, and for nothing else."""
 
     envelope: Envelope
@@ -263,8 +261,7 @@ class Claimed:
         return len(self.envelope.signature) == 64
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True, gc=False):
     """An envelope whose header one key has signed, itself or through the run that it belongs to."""
 
     envelope: Envelope
@@ -296,14 +293,16 @@ def read(envelope: Envelope) -> Claimed:
     """
     header = _read_header(envelope.header)
     context = _read_context(header.context)
-    if len(context.franking) not in (0, 32) or (len(context.franking) == 32) != (context.kind in ENCRYPTED):
+    kind = context.kind
+    if len(context.franking) != (32 if kind in ENCRYPTED else 0):
         raise Malformed("a franking tag of 32 bytes stands exactly where there is content")
-    if (context.kind is Kind.ALERT) != (context.alert is not None):
+    if (kind is Kind.ALERT) != (context.alert is not None):
         raise Malformed("alert fields stand exactly on alerts")
-    if len(envelope.signature) not in (0, 64):
+    if not envelope.signature:
+        if kind not in CHAINED:
+            raise Malformed(f"every envelope of kind {kind.name} carries its own signature")
+    elif len(envelope.signature) != 64:
         raise Malformed("a signature has 64 bytes, or is left to the end of the run")
-    if not envelope.signature and context.kind not in CHAINED:
-        raise Malformed(f"every envelope of kind {context.kind.name} carries its own signature")
     if (context.number == 1) != (context.previous == NOTHING):
         raise Malformed("number 1, and no other, has nothing before it")
     if (context.heard.seq == 0) != (context.heard.rolling == NOTHING):
@@ -332,18 +331,20 @@ def verify_run(run: Sequence[Claimed], public_key: bytes, check: Verify = verify
     """
     if not 1 <= len(run) <= RUN_LIMIT:
         raise Malformed(f"a run has 1 to {RUN_LIMIT} envelopes")
+    last = run[-1]
+    device, channel = last.context.device, last.context.channel
     for before, after in pairwise(run):
+        this, following = before.context, after.context
         if before.signed:
             raise Malformed("only the last envelope of a run is signed")
-        if (after.context.device, after.context.channel) != (before.context.device, before.context.channel):
+        if this.device != device or this.channel != channel:
             raise Malformed("a run has one device and one channel")
-        if after.context.number != before.context.number + 1:
+        if following.number != this.number + 1:
             raise Malformed("the numbers of a run rise by one")
-        if after.context.previous != before.envelope.link:
+        if following.previous != before.envelope.link:
             raise BadSignature("the chain of this run is broken")
-    if len(run) > 1 and any(c.context.kind not in CHAINED for c in run):
-        raise Malformed("a kind that is always signed is a run of its own")
-    last = run[-1]
+        if this.kind not in CHAINED or following.kind not in CHAINED:
+            raise Malformed("a kind that is always signed is a run of its own")
     if not last.signed:
         raise Malformed("nobody has signed this run")
     check(public_key, last.context.kind.label, last.envelope.header, last.envelope.signature)
@@ -356,9 +357,19 @@ def seal(context: Context, body: bytes, key: SigningKey | None) -> Envelope:
     return Envelope(header, key.sign(context.kind.label, header) if key else b"")
 
 
-def rolling(before: bytes, header: bytes) -> bytes:
+def header_hashes(run: Sequence[Verified]) -> list[bytes]:
+    """The hash of each header of a run. Inside it is the link, for want of a signature: the next one has named it, and was checked."""
+    return [*(following.context.previous for following in run[1:]), run[-1].header_hash]
+
+
+def rolled(before: bytes, header_hash: bytes) -> bytes:
     """The channel's rolling hash after one more envelope: H(previous rolling ‖ header hash)."""
-    return sha256(before + sha256(header).digest()).digest()
+    return sha256(before + header_hash).digest()
+
+
+def rolling(before: bytes, header: bytes) -> bytes:
+    """The same, of the header itself."""
+    return rolled(before, sha256(header).digest())
 
 
 class Entry(Record, frozen=True, array_like=True, gc=False):

@@ -10,7 +10,7 @@ from gateway import wire
 from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, View
 from keys.charter import Charter
-from keys.envelope import Kind, Verified, rolling
+from keys.envelope import Kind, Verified, header_hashes, rolled
 from keys.identity import DeviceId, Random, SigningKey
 from keys.statement import PROMISE_WINDOW, Promise, sign_promise
 from keys.tlog.merkle import leaf_hash
@@ -54,43 +54,38 @@ def append(
     """Give verified envelopes the next places of `stream` and of the log. If this machine's clock was set back, the log's
     time stands still until the clock has caught up: it never runs backwards."""
     end = view.log_end()
-    seq, hashed, index, now = stream.seq, stream.rolling, end.size, max(now, end.time)
+    now = max(now, end.time)
     nonces = random(NONCE * len(run))
-    places: list[Stored] = []
-    done: list[Effect] = []
-    for n, (verified, body) in enumerate(zip(run, bodies, strict=True)):
-        seq, hashed = seq + 1, rolling(hashed, verified.envelope.header)
-        stored = _stored(stream, seq, index + n, now, nonces[NONCE * n : NONCE * (n + 1)], verified, body)
-        places.append(stored)
-        done.append(Append(stored))
-        if len(body) > wire.CHUNK:
-            done.append(GiveBlob(verified.header.body_hash, stream.id, seq))
+    seq, hashed, places = stream.seq, stream.rolling, []
+    given: list[Effect] = []
+    for n, (verified, body, hash_) in enumerate(zip(run, bodies, header_hashes(run), strict=True)):
+        seq, hashed = seq + 1, rolled(hashed, hash_)
+        short = len(body) <= wire.CHUNK
+        envelope, header, context = verified.envelope, verified.header, verified.context
+        places.append(
+            Stored(
+                stream.id,
+                seq,
+                end.size + n,
+                now,
+                nonces[NONCE * n : NONCE * (n + 1)],
+                envelope.header,
+                envelope.signature,
+                context.kind,
+                DeviceId(context.device),
+                context.number,
+                context.precedence,
+                header.body_hash,
+                header.body_length,
+                body if short else None,
+            )
+        )
+        if not short:
+            given.append(GiveBlob(header.body_hash, stream.id, seq))
     last = run[-1]
-    moved = PutStream(
-        replace(stream, seq=seq, rolling=hashed)
-    )  # the first: a new stream's row goes before its envelopes
+    moved = PutStream(replace(stream, seq=seq, rolling=hashed))  # first: a new stream's row goes before its envelopes
     chained = PutChain(stream.id, last.context.device, last.context.number, last.envelope.link)
-    return Outcome(accepted(request, places, gateway), (moved, *done, chained, *effects))
-
-
-def _stored(stream: Stream, seq: int, index: int, now: int, nonce: bytes, verified: Verified, body: bytes) -> Stored:
-    context, header = verified.context, verified.header
-    return Stored(
-        channel=stream.id,
-        seq=seq,
-        index=index,
-        time=now,
-        nonce=nonce,
-        header=verified.envelope.header,
-        signature=verified.envelope.signature,
-        kind=context.kind,
-        device=DeviceId(context.device),
-        number=context.number,
-        precedence=context.precedence,
-        body_hash=header.body_hash,
-        body_length=header.body_length,
-        body=body if len(body) <= wire.CHUNK else None,
-    )
+    return Outcome(accepted(request, places, gateway), (moved, Append(places), *given, chained, *effects))
 
 
 def accepted(request: int, places: Sequence[Stored], gateway: Gateway) -> wire.Accepted:

@@ -1,8 +1,9 @@
 """What a decision asks the store to do, all of it in the decision's own transaction, in order."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position
 from gateway.core.view import CertificateRow, DestructionRow, DisclosureRow, Invitation, Member, Stored, Stream
@@ -13,30 +14,26 @@ from keys.identity import PersonId
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
-    """One more envelope in its stream, and its entry in the log at the same moment."""
+class Append(Struct, frozen=True, gc=False):
+    """A run in the next places of its stream, and its entries in the log at the same moment."""
 
-    stored: Stored
+    run: Sequence[Stored]
 
 
-@dataclass(frozen=True, slots=True)
-class PutStream:
+class PutStream(Struct, frozen=True, gc=False):
     """A new stream, or the next state of one that is there."""
 
     stream: Stream
 
 
-@dataclass(frozen=True, slots=True)
-class PutChain:
+class PutChain(Struct, frozen=True, gc=False):
     channel: bytes
     device: bytes
     number: int
     link: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RememberRefusal:
+class RememberRefusal(Struct, frozen=True, gc=False):
     """These numbers may be sealed again with the next attempt; the same run once more hears the same statement."""
 
     channel: bytes
@@ -47,16 +44,14 @@ class RememberRefusal:
     statement: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutGroup:
+class PutGroup(Struct, frozen=True, gc=False):
     """The changed parts of a channel's PublicGroup; a part that is b"" is dropped."""
 
     channel: bytes
     parts: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class PutTree:
+class PutTree(Struct, frozen=True, gc=False):
     """The ratchet tree after the commit at `seq`, for those who join there."""
 
     channel: bytes
@@ -65,20 +60,17 @@ class PutTree:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutMember:
+class PutMember(Struct, frozen=True, gc=False):
     member: Member
 
 
-@dataclass(frozen=True, slots=True)
-class EndMember:
+class EndMember(Struct, frozen=True, gc=False):
     channel: bytes
     device: bytes
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeLeaf:
+class ChangeLeaf(Struct, frozen=True, gc=False):
     """A member's leaf holds another certificate, or it has come in again at another leaf."""
 
     channel: bytes
@@ -87,8 +79,7 @@ class ChangeLeaf:
     certificate: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutResync:
+class PutResync(Struct, frozen=True, gc=False):
     """A member may come in again by an external commit that ends this epoch."""
 
     channel: bytes
@@ -96,37 +87,31 @@ class PutResync:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutCertificate:
+class PutCertificate(Struct, frozen=True, gc=False):
     row: CertificateRow
 
 
-@dataclass(frozen=True, slots=True)
-class PutRevocations:
+class PutRevocations(Struct, frozen=True, gc=False):
     """The list, every certificate on it marked, and every channel with such a member blocked."""
 
     revocations: RevocationList
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutCharter:
+class PutCharter(Struct, frozen=True, gc=False):
     version: int
     note: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutInvitation:
+class PutInvitation(Struct, frozen=True, gc=False):
     invitation: Invitation
 
 
-@dataclass(frozen=True, slots=True)
-class DropInvitation:
+class DropInvitation(Struct, frozen=True, gc=False):
     invite: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutPackage:
+class PutPackage(Struct, frozen=True, gc=False):
     """A KeyPackage in the directory; a last-resort one takes the place of the one before."""
 
     device: bytes
@@ -136,23 +121,20 @@ class PutPackage:
     not_after: int  # s
 
 
-@dataclass(frozen=True, slots=True)
-class DropPackages:
+class DropPackages(Struct, frozen=True, gc=False):
     """All of a device's one-time KeyPackages (its key has changed)."""
 
     device: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DropEndedPackages:
+class DropEndedPackages(Struct, frozen=True, gc=False):
     """A device's KeyPackages that have ended, those handed out included."""
 
     device: bytes
     now: int  # s
 
 
-@dataclass(frozen=True, slots=True)
-class TakePackage:
+class TakePackage(Struct, frozen=True, gc=False):
     """Handed out: gone, unless it is the last resort. Claims before `since` count no longer."""
 
     row: int
@@ -162,8 +144,7 @@ class TakePackage:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutPiece:
+class PutPiece(Struct, frozen=True, gc=False):
     """One more chunk of a body."""
 
     device: bytes
@@ -174,15 +155,13 @@ class PutPiece:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class DropUpload:
+class DropUpload(Struct, frozen=True, gc=False):
     """What was put of a body that turned out to be another, or that nobody came back for."""
 
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class GiveBlob:
+class GiveBlob(Struct, frozen=True, gc=False):
     """A blob may be read by those who are or were a channel's members at `seq`, or by one device."""
 
     hash: bytes
@@ -191,16 +170,14 @@ class GiveBlob:
     device: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class PutAlert:
+class PutAlert(Struct, frozen=True, gc=False):
     """An approved alert, with where its ladder stands; `references` are the roots that it updates, cancels or clears."""
 
     row: AlertRow
     references: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PutPlan:
+class PutPlan(Struct, frozen=True, gc=False):
     """The newest check-in plan of a device in a channel, by the root of its row."""
 
     channel: bytes
@@ -208,8 +185,7 @@ class PutPlan:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceAlert:
+class PlaceAlert(Struct, frozen=True, gc=False):
     """It stands in one more channel, and is for these people too. `begun` (ms) counts if it is the first."""
 
     root: bytes
@@ -218,8 +194,7 @@ class PlaceAlert:
     begun: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutAnswer:
+class PutAnswer(Struct, frozen=True, gc=False):
     """A person has answered for the first time: nothing more is sent to that one. `target`: the alert is for that person;
     `woken`: there may be notices to that one."""
 
@@ -230,16 +205,14 @@ class PutAnswer:
     woken: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PutPosition:
+class PutPosition(Struct, frozen=True, gc=False):
     """Where an alert's ladder stands now."""
 
     root: bytes
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class EndAlert:
+class EndAlert(Struct, frozen=True, gc=False):
     """It wakes nobody any more."""
 
     root: bytes
@@ -247,16 +220,14 @@ class EndAlert:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawNotices:
+class WithdrawNotices(Struct, frozen=True, gc=False):
     """What of an alert's notices has not been sent is not sent any more."""
 
     root: bytes
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutFiring:
+class PutFiring(Struct, frozen=True, gc=False):
     """A rung was fired, and these are to be woken by it."""
 
     root: bytes
@@ -264,8 +235,7 @@ class PutFiring:
     notices: tuple[Notice, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SettleNotice:
+class SettleNotice(Struct, frozen=True, gc=False):
     """What came of a try: sent, failed, or queued again until `due`."""
 
     id: bytes
@@ -275,46 +245,40 @@ class SettleNotice:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutRoads:
+class PutRoads(Struct, frozen=True, gc=False):
     """The roads off the platform, and who has an address on which: all there are."""
 
     roads: tuple[str, ...]
     reached: tuple[tuple[PersonId, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetReview:
+class SetReview(Struct, frozen=True, gc=False):
     """Until when an alert is to be reviewed; 0: it was."""
 
     root: bytes
     review_due: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutDisclosure:
+class PutDisclosure(Struct, frozen=True, gc=False):
     """A request to see one message; nobody has voted yet."""
 
     row: DisclosureRow
 
 
-@dataclass(frozen=True, slots=True)
-class PutVote:
+class PutVote(Struct, frozen=True, gc=False):
     request: bytes
     person: PersonId
     agrees: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PutDisclosed:
+class PutDisclosed(Struct, frozen=True, gc=False):
     """A participant's device has answered a request."""
 
     request: bytes
     device: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PutExpiry:
+class PutExpiry(Struct, frozen=True, gc=False):
     """The body at this place ends at this moment (ms)."""
 
     channel: bytes
@@ -322,23 +286,20 @@ class PutExpiry:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutSwept:
+class PutSwept(Struct, frozen=True, gc=False):
     """The channel's content up to this seq was destroyed by its class's rule."""
 
     channel: bytes
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class PutDestruction:
+class PutDestruction(Struct, frozen=True, gc=False):
     """An order to destroy bodies, or that it was carried out."""
 
     row: DestructionRow
 
 
-@dataclass(frozen=True, slots=True)
-class Destroy:
+class Destroy(Struct, frozen=True, gc=False):
     """The bodies at these seqs of a channel are destroyed; their envelopes stay."""
 
     channel: bytes
@@ -389,8 +350,7 @@ Effect = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(Struct, Generic[T], frozen=True, gc=False):
     """What a decision gives: the answer, said only once the effects are durable."""
 
     answer: T

@@ -27,7 +27,7 @@ from keys.emergency import read_plan, read_stand_down
 from keys.envelope import ENCRYPTED, Kind, authenticated_data
 from keys.errors import Malformed
 from keys.identity import ChannelId
-from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, peek
+from keys.mls import APPLICATION, PRIVATE_MESSAGE, is_private_message, outside_private_message, peek
 from keys.mls.errors import MLSError
 from keys.policy import Verb
 from keys.unlock import LENGTH
@@ -52,41 +52,53 @@ def application(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
         check_agreement(run)
         check_expiry(run, channel_class(run).retention_days)
     _check_epoch(run)
-    for verified, body in zip(run.verified, run.bodies, strict=True):
-        _check_private_message(body, run, verified.context.epoch, authenticated_data(verified.header.context))
+    _check_private_messages(run)
     return run.stream, (*effects, *_ends(run))
 
 
 def _ends(run: Run) -> list[PutExpiry]:
     """Bodies that end before their class's rule."""
-    contexts = (verified.context for verified in run.verified)
-    return [PutExpiry(run.stream.id, run.stream.seq + n, c.expires) for n, c in enumerate(contexts, 1) if c.expires]
+    stream = run.stream
+    return [
+        PutExpiry(stream.id, stream.seq + n, verified.context.expires)
+        for n, verified in enumerate(run.verified, 1)
+        if verified.context.expires
+    ]
 
 
 def _check_epoch(run: Run) -> None:
     """The current epoch, if no leaf of it is revoked or expired; or the one before, while its grace lasts."""
+    current = run.stream.epoch
     for verified in run.verified:
         epoch = verified.context.epoch
-        in_grace = epoch == run.stream.epoch - 1 and run.now <= run.stream.grace_until
-        if epoch != run.stream.epoch and not in_grace:
-            raise Refused(Refusal.EPOCH_STALE, f"the channel is at epoch {run.stream.epoch}: catch up, then seal again")
+        if epoch != current and not (epoch == current - 1 and run.now <= run.stream.grace_until):
+            raise Refused(Refusal.EPOCH_STALE, f"the channel is at epoch {current}: catch up, then seal again")
     if run.stream.blocked or run.now > run.stream.expires:
         raise Refused(Refusal.LEAF, "a revoked or expired device is still in this channel: remove it first")
 
 
-def _check_private_message(body: bytes, run: Run, epoch: int, binding: bytes) -> None:
-    """The body is an MLS PrivateMessage of application data for this group and epoch, bound to this context."""
-    if is_private_message(body, run.stream.id, epoch, APPLICATION, binding):
-        return
+def _check_private_messages(run: Run) -> None:
+    """The bodies are MLS PrivateMessages of application data for this group and their epoch, each bound to its own context."""
+    group, epoch, outside = run.stream.id, -1, b""
+    for verified, body in zip(run.verified, run.bodies, strict=True):
+        if verified.context.epoch != epoch:
+            epoch = verified.context.epoch
+            outside = outside_private_message(group, epoch, APPLICATION)
+        if not is_private_message(body, outside, authenticated_data(verified.header.context)):
+            raise _no_private_message(body, group, epoch)
+
+
+def _no_private_message(body: bytes, group: bytes, epoch: int) -> Refused:
+    """What is wrong with a body."""
     try:
         message = peek(body)
     except MLSError as error:
-        raise Refused(Refusal.SCHEMA, f"not an MLS message: {error}") from None
+        return Refused(Refusal.SCHEMA, f"not an MLS message: {error}")
     if message.wire_format != PRIVATE_MESSAGE or message.content_type != APPLICATION:
-        raise Refused(Refusal.SCHEMA, "content travels as an MLS PrivateMessage of application data")
-    if (message.group_id, message.epoch) != (run.stream.id, epoch):
-        raise denied()
-    raise Refused(Refusal.SCHEMA, "the MLS message is bound to another context")
+        return Refused(Refusal.SCHEMA, "content travels as an MLS PrivateMessage of application data")
+    if (message.group_id, message.epoch) != (group, epoch):
+        return denied()
+    return Refused(Refusal.SCHEMA, "the MLS message is bound to another context")
 
 
 def receipt(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:

@@ -1,8 +1,9 @@
 """A verified run on its way to its rules, and the checks that several kinds share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
+
+from msgspec import Struct
 
 from gateway.core.errors import Refused, denied
 from gateway.core.view import Identity, Member, Stream, StreamKind, View
@@ -15,8 +16,7 @@ from keys.policy import ChannelClass, Verb
 HOUR: Final = 3_600_000  # ms
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True, gc=False):
     """Envelopes of one device for one stream, their signature verified; `bodies` in the same order."""
 
     verified: tuple[Verified, ...]
@@ -47,7 +47,8 @@ def check_channel(run: Run) -> Member:
     if run.stream.kind is not StreamKind.CHANNEL or run.member is None:
         raise denied()
     ceiling = run.stream.ceiling
-    for context in (v.context for v in run.verified):
+    for verified in run.verified:
+        context = verified.context
         if context.marking > ceiling:
             label = Marking(ceiling).label
             raise Refused(Refusal.TLP, f"{context.marking.label} may not go to a channel up to {label}")

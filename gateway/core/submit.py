@@ -14,9 +14,10 @@ and but for a line in the log that somebody tried to alert (`gateway.core.attemp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from msgspec import Struct
 
 from gateway import wire
 from gateway.core import attempts, limits
@@ -150,11 +151,11 @@ def _read(frame: wire.Submit, who: Identity) -> list[Claimed]:
     except Malformed as error:
         refusal = Refusal.CANON if isinstance(error, NotCanonical) else Refusal.SCHEMA
         raise Refused(refusal, str(error)) from None
-    channel = claimed[0].context.channel
-    for context in (c.context for c in claimed):
-        if context.device != who.device:
+    device, channel = who.device, claimed[0].context.channel
+    for one in claimed:
+        if one.context.device != device:
             raise denied()
-        if context.channel != channel:
+        if one.context.channel != channel:
             raise Refused(Refusal.SCHEMA, "a run has one channel")
     return claimed
 
@@ -178,8 +179,7 @@ def _body(view: View, claimed: Claimed, inline: bytes | None) -> bytes:
     return inline
 
 
-@dataclass(frozen=True, slots=True)
-class _Author:
+class _Author(Struct, frozen=True, gc=False):
     """Where an envelope is to go, whose it is there, and the key that counts for it."""
 
     stream: Stream
@@ -262,9 +262,10 @@ def _check_place(view: View, claimed: Sequence[Claimed], chain: Chain) -> Refuse
     told = refused.get(last.context.number)
     if told is not None and told.header_hash == sha256(last.envelope.header).digest():
         return told
-    for context in (c.context for c in claimed):
-        before = refused.get(context.number)
-        if context.attempt != (before.attempt + 1 if before else 0):
+    for one in claimed:
+        before = refused.get(one.context.number) if refused else None
+        if one.context.attempt != (before.attempt + 1 if before else 0):
+            context = one.context
             raise Refused(Refusal.REPLAY, f"number {context.number} is not to be sealed as attempt {context.attempt}")
     return None
 

@@ -19,10 +19,11 @@ SIZES: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; few sizes, so th
 
 def append(db: apsw.Connection, appended: Sequence[Stored], row_of: Callable[[bytes], int]) -> None:
     """New envelopes. UNIQUE (stream, seq), UNIQUE (stream, device, number) and the primary key guard against any wrong decision."""
+    streams = {channel: row_of(channel) for channel in {s.channel for s in appended}}
     rows = [
         (
             s.index,
-            row_of(s.channel),
+            streams[s.channel],
             s.seq,
             s.time,
             s.nonce,

@@ -14,7 +14,7 @@ Change = Callable[[apsw.Connection, Any], None]
 
 
 def _append(db: apsw.Connection, effect: e.Append) -> None:
-    bulk.append(db, [effect.stored], partial(bulk.row_of, db))
+    bulk.append(db, effect.run, partial(bulk.row_of, db))
 
 
 def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:

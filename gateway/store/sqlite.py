@@ -406,7 +406,7 @@ class SqliteStore:
         for effect in outcome.effects:
             view.apply(effect)
             if type(effect) is Append:
-                batch.stored.append(effect.stored)
+                batch.stored += effect.run
         job.answer = outcome.answer
 
     def _give_up(self, view: WriterView, batch: _Batch, error: BaseException) -> None:

@@ -182,9 +182,9 @@ class WriterView(SqliteView):
             forget(self, effect)
 
     def _append(self, effect: e.Append) -> None:
-        stored = effect.stored
-        self._appended.append(stored)
-        self._end = LogEnd(stored.index + 1, stored.time)
+        self._appended += effect.run
+        last = effect.run[-1]
+        self._end = LogEnd(last.index + 1, last.time)
 
     def _move(self, effect: e.PutStream) -> None:
         stream = effect.stream

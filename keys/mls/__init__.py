@@ -127,6 +127,7 @@ from keys.mls.received import (
     ProposalReceived,
     Received,
     is_private_message,
+    outside_private_message,
     peek,
 )
 from keys.mls.rules import SentProposal
@@ -253,6 +254,7 @@ __all__ = [
     "new_capabilities",
     "new_key_package",
     "new_member_proposal",
+    "outside_private_message",
     "peek",
     "ref_hash",
     "reinitialize",

@@ -52,20 +52,8 @@ class Reader:
         return self.data[start:stop]
 
     def varint(self) -> int:
-        """A length header (section 2.1.2): its two high bits give its own size, the shortest form is the only one."""
-        start = self.pos
-        if start >= self.end:
-            raise DecodeError(f"length expected at {start}, nothing left")
-        first = self.data[start]
-        if first < 0x40:
-            self.pos = start + 1
-            return first
-        if first >= 0xC0:
-            raise DecodeError(f"length prefix 0b11 at {start}")
-        size, least = (2, 0x40) if first < 0x80 else (4, 0x4000)
-        value = int.from_bytes(self.take(size)) & ((1 << (8 * size - 2)) - 1)
-        if value < least:
-            raise DecodeError(f"length {value} at {start} is not in its shortest form")
+        """A length header (section 2.1.2)."""
+        value, self.pos = read_varint(self.data, self.pos)
         return value
 
     def rest(self) -> bytes:
@@ -76,6 +64,26 @@ class Reader:
         """Raise unless everything was read."""
         if self.pos != self.end:
             raise DecodeError(f"{self.end - self.pos} bytes left over")
+
+
+def read_varint(data: bytes, start: int) -> tuple[int, int]:
+    """The length header at `start` and where it ends: its two high bits give its own size, the shortest form is the only one
+    (section 2.1.2); raises `DecodeError`."""
+    if start >= len(data):
+        raise DecodeError(f"length expected at {start}, nothing left")
+    first = data[start]
+    if first < 0x40:
+        return first, start + 1
+    if first >= 0xC0:
+        raise DecodeError(f"length prefix 0b11 at {start}")
+    size, least, most = (2, 0x40, 0x3FFF) if first < 0x80 else (4, 0x4000, 0x3FFFFFFF)
+    end = start + size
+    if end > len(data):
+        raise DecodeError(f"{size} bytes expected at {start}, {len(data) - start} left")
+    value = int.from_bytes(data[start:end]) & most
+    if value < least:
+        raise DecodeError(f"length {value} at {start} is not in its shortest form")
+    return value, end
 
 
 def varint(value: int) -> bytes:
@@ -97,13 +105,8 @@ def vector_bytes(value: bytes) -> bytes:
 
 def vector_end(data: bytes, start: int) -> int:
     """Where the `opaque value<V>` that begins at `start` ends, which may be behind the end of `data`; raises `DecodeError`."""
-    first = data[start : start + 1]
-    if first and first[0] < 0x40:
-        return start + 1 + first[0]
-    reader = Reader(data)
-    reader.pos = start
-    length = reader.varint()
-    return reader.pos + length
+    length, end = read_varint(data, start)
+    return end + length
 
 
 class Codec(Protocol[T]):

@@ -134,15 +134,19 @@ class Peek:
     cipher_suite: int | None = None
 
 
-def is_private_message(
-    message: bytes, group_id: bytes, epoch: int, content_type: int, authenticated_data: bytes
-) -> bool:
-    """Whether this is an MLSMessage with a PrivateMessage of exactly this outside; what is sealed is not looked at.
+def outside_private_message(group_id: bytes, epoch: int, content_type: int) -> bytes:
+    """How an MLSMessage with a PrivateMessage of this group, epoch and content begins, up to its authenticated data (section 6.3)."""
+    head = MLS10.to_bytes(2) + PRIVATE_MESSAGE.to_bytes(2) + vector_bytes(group_id)
+    return head + epoch.to_bytes(8) + content_type.to_bytes(1)
+
+
+def is_private_message(message: bytes, outside: bytes, authenticated_data: bytes) -> bool:
+    """Whether this is an MLSMessage with a PrivateMessage that has exactly this `outside_private_message` and authenticated data; what
+    is sealed is not looked at.
 
     It says what `peek` and four comparisons would, for a Delivery Service that asks it of every message.
     """
-    head = MLS10.to_bytes(2) + PRIVATE_MESSAGE.to_bytes(2) + vector_bytes(group_id) + epoch.to_bytes(8)
-    outside = head + content_type.to_bytes(1) + vector_bytes(authenticated_data)
+    outside += vector_bytes(authenticated_data)
     if not message.startswith(outside):
         return False
     try:

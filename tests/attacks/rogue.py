@@ -140,10 +140,10 @@ class Rogue(Relay):
         return super()._decide(dated)
 
     def _dated(self, effect: Any, kind: Kind, by: int) -> Any:
-        if not isinstance(effect, Append) or effect.stored.kind is not kind:
+        if not isinstance(effect, Append) or effect.run[0].kind is not kind:
             return effect
         self.backdate = None
-        return Append(replace(effect.stored, time=effect.stored.time - by))
+        return Append([replace(stored, time=stored.time - by) for stored in effect.run])
 
     # --- what one device is given ---
 

@@ -113,8 +113,9 @@ class Relay:
         self.db.execute("COMMIT")
         for effect in outcome.effects:
             if isinstance(effect, Append):
-                self.leaves.append(leaf_hash(effect.stored.leaf()))
-                self._spread(effect.stored)
+                for stored in effect.run:
+                    self.leaves.append(leaf_hash(stored.leaf()))
+                    self._spread(stored)
         return outcome.answer
 
     def _spread(self, stored: Stored) -> None:

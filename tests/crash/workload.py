@@ -58,7 +58,7 @@ def envelope(channel: ChannelId, device: DeviceId, kind: Kind, body: bytes, nonc
             effects.append(e.PutPiece(device, digest, len(body), 0, body[: len(body) // 2], seq))
             effects.append(e.PutPiece(device, digest, len(body), len(body) // 2, body[len(body) // 2 :], seq))
             effects.append(e.GiveBlob(digest, channel, seq))
-        effects += [e.Append(one), e.PutChain(channel, device, number, sha256(header).digest())]
+        effects += [e.Append([one]), e.PutChain(channel, device, number, sha256(header).digest())]
         return e.Outcome(one.index, tuple(effects))
 
     return decision

@@ -308,7 +308,7 @@ class World:
             for effect in outcome.effects:
                 apply(self.db, effect)
                 if isinstance(effect, Append):
-                    self.committed.append(effect.stored)
+                    self.committed += effect.run
         return outcome.answer
 
     def decide(self, who: Identity | None, frame: Any) -> Outcome[Any]:

@@ -54,7 +54,7 @@ def append(view: View) -> Outcome[int]:
     """A decision: one more envelope."""
     one = stored(view)
     stream = Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)
-    return Outcome(one.seq, (PutStream(stream), Append(one), PutChain(CHANNEL, DEVICE, one.number, b"l" * 32)))
+    return Outcome(one.seq, (PutStream(stream), Append([one]), PutChain(CHANNEL, DEVICE, one.number, b"l" * 32)))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ async def test_a_wrong_decision_can_not_take_a_place_twice(store: SqliteStore) -
     def again(view: View) -> Outcome[int]:
         first = view.envelope(CHANNEL, 1)
         assert first is not None
-        return Outcome(1, (Append(first),))
+        return Outcome(1, (Append([first]),))
 
     with pytest.raises(Exception, match="UNIQUE"):
         await store.decide(again)
@@ -285,7 +285,7 @@ async def test_a_full_disk_refuses_the_batch_and_loses_nothing(store: SqliteStor
 
     def large(view: View) -> Outcome[int]:
         one = stored(view, bytes(40_000))
-        return Outcome(one.seq, (PutStream(Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)), Append(one)))
+        return Outcome(one.seq, (PutStream(Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)), Append([one])))
 
     with pytest.raises(DiskFull):
         await store.decide(large)

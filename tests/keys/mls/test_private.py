@@ -7,6 +7,7 @@ from keys.mls import (
     MLSMessage,
     cipher_suite,
     is_private_message,
+    outside_private_message,
     peek,
 )
 from keys.mls.framing import (
@@ -24,6 +25,10 @@ def sealed(world: World) -> PrivateMessage:
     return private
 
 
+def seen_as(message: bytes, group_id: bytes, epoch: int, content_type: int, authenticated_data: bytes) -> bool:
+    return is_private_message(message, outside_private_message(group_id, epoch, content_type), authenticated_data)
+
+
 def test_a_key_package_is_seen_for_what_it_is() -> None:
     package, _ = Person.named(SUITE, b"x").key_package()
     seen = peek(MLSMessage.wrap(package))
@@ -34,7 +39,7 @@ def test_the_outside_is_compared_as_peek_would() -> None:
     world = World(SUITE, 2)
     message = MLSMessage.wrap(sealed(world))
     outside = (b"the group", 1, 1, b"context")
-    assert is_private_message(message, *outside)
+    assert seen_as(message, *outside)
     seen = peek(message)
     assert (seen.group_id, seen.epoch, seen.content_type, seen.authenticated_data) == outside
     for other in (
@@ -44,10 +49,10 @@ def test_the_outside_is_compared_as_peek_would() -> None:
         (b"the group", 1, 1, b"contex"),
         (b"the group", 1, 1, b"context2"),
     ):
-        assert not is_private_message(message, *other)
-    assert not is_private_message(message + b"\0", *outside)
-    assert not is_private_message(world[b"member 0"].group_info(), *outside)
+        assert not seen_as(message, *other)
+    assert not seen_as(message + b"\0", *outside)
+    assert not seen_as(world[b"member 0"].group_info(), *outside)
     for cut in range(len(message)):
-        assert not is_private_message(message[:cut], *outside)
+        assert not seen_as(message[:cut], *outside)
         with pytest.raises(DecodeError):
             peek(message[:cut])
