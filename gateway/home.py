@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from gateway.audit.sequencer import LogKeys, found_log
 from gateway.config import CONFIG_NAME, PATHS, Address, Config, ConfigRefused, Tls, parse, render
 from gateway.ending import Ending, put
-from gateway.store import sqlite
+from gateway.store import database
+from gateway.store.sqlite import SqliteStore
 from gateway.web.tls import key_hash, make_certificate
 from keys.identity import Random, SigningKey
 from keys.request import GatewayRequest, write_request
@@ -157,8 +158,8 @@ async def found(wish: Wish, random: Random, now: int) -> GatewayRequest:
     _write(folder / ML_DSA_VKEY_NAME, f"{keys.log.ml_dsa.verifier_key.encode()}\n".encode(), 0o644)
     if wish.succeeds is not None:
         put(folder, wish.succeeds)
-    sqlite.create(config.database)
-    store = sqlite.SqliteStore(config.database)
+    database.create(config.database)
+    store = SqliteStore(config.database)
     try:
         await found_log(store, config.log, config.floor, keys.log, now)
     finally:

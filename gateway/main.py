@@ -26,7 +26,7 @@ from gateway.ending import Ending, ending, lost
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.roads.base import RoadRefused
 from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
-from gateway.store import sqlite
+from gateway.store import database
 from gateway.store.base import StoreError, WrongStore
 from gateway.web.log import Role, Tokens, TokensRefused
 from gateway.witnessing import hear_witnesses
@@ -316,7 +316,7 @@ def migrate(config_path: Path) -> None:
     """
 
     def work() -> str:
-        before, after = sqlite.migrate(load(config_path).database)
+        before, after = database.migrate(load(config_path).database)
         return f"schema {after} already: nothing to do" if before == after else f"schema {before} is schema {after} now"
 
     attempt(lambda: click.echo(work()))

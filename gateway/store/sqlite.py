@@ -13,17 +13,14 @@ the reserve can be had again; that is tried with each batch.
 """
 
 import asyncio
-import fcntl
-import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final, cast
 
 import apsw
 
@@ -31,14 +28,13 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
 from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Watcher, WrongStore
+from gateway.store.database import SCHEMA_VERSION, connect, damaged, existing, hold, rotten, version_of, whole
 from gateway.store.helpers import Helpers
 from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import WriterView
 
-SCHEMA_VERSION: Final = 2
 WAL_PAGES: Final = 4_000  # after which the WAL is written back into the database
-APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
 
 
 @dataclass(slots=True)
@@ -70,94 +66,12 @@ class _Batch:
     stored: list[Stored] = field(default_factory=list)
 
 
-def _connect(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(5_000)
-    # Or a statement whose plan might depend on a bound value is compiled anew at each execution: 25 us instead of 5.
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    return connection
-
-
-def lay_out(db: apsw.Connection, version: int) -> None:
-    """Bring a database from one version of the schema to the newest; within the caller's transaction."""
-    for number in range(version + 1, SCHEMA_VERSION + 1):
-        db.execute(resources.files("gateway.store.schema").joinpath(f"{number}.sql").read_text())
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _existing(path: Path) -> apsw.Connection:
-    if not path.is_file():
-        raise WrongStore(f"there is no database at {path}: check the path, or make a gateway with init")
-    try:
-        db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
-        db.execute("PRAGMA synchronous = EXTRA")
-        db.execute("PRAGMA secure_delete = ON")  # what was destroyed is overwritten
-        application = db.pragma("application_id")
-        db.execute("PRAGMA journal_mode = WAL")
-    except apsw.NotADBError:
-        raise WrongStore(f"{path} is no database of this gateway") from None
-    if application != APPLICATION_ID:
-        raise WrongStore(f"{path} is no database of this gateway")
-    return db
-
-
-def _version(path: Path, db: apsw.Connection) -> int:
-    """The schema that a database has; raises WrongStore for one that only a newer gateway knows."""
-    version = int(db.pragma("user_version"))
-    if version > SCHEMA_VERSION:
-        raise WrongStore(
-            f"{path} has schema {version} and this gateway knows {SCHEMA_VERSION}: install the newer gateway"
-        )
-    return version
-
-
-def migrate(path: Path) -> tuple[int, int]:
-    """Bring a database to this version's schema, all or nothing; gives the version it had and the one it has. Never done by
-    the way: from here on no older gateway opens it.
-
-    Raises:
-        WrongStore: no database there, one of a newer version, or one that another process holds.
-    """
-    if not path.is_file():
-        raise WrongStore(f"there is no database at {path}: check the path")
-    with _lock(path), closing(_existing(path)) as db:
-        version = _version(path, db)
-        if version < SCHEMA_VERSION:
-            db.execute("BEGIN IMMEDIATE")  # a power cut before COMMIT leaves the old one
-            lay_out(db, version)
-            db.execute("COMMIT")
-        return version, SCHEMA_VERSION
-
-
-def create(path: Path, sync: Callable[[int], None] = os.fsync) -> None:
-    """Make a new, empty database. Only `outrider-gateway init` does. `sync` is there to be recorded.
-
-    Raises:
-        WrongStore: there is a file already.
-    """
-    if path.exists():
-        raise WrongStore(f"{path} is there already: init makes a new gateway and never touches an old one")
-    db = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    db.execute("PRAGMA synchronous = EXTRA")
-    db.execute("PRAGMA journal_mode = WAL")
-    with db:
-        lay_out(db, 0)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.close()
-    path.chmod(0o600)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        sync(folder)  # until here a power cut leaves no database, and `init` is run again
-    finally:
-        os.close(folder)
-
-
 class SqliteStore:
     """`base.Store`. Open it inside the event loop that will use it."""
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._loop = loop or asyncio.get_running_loop()
-        self._lock = _lock(path)
+        self._lock = hold(path)
         self._reserve = Reserve(path.with_suffix(".reserve"))
         try:
             self._writer = self._open_at_all(path)
@@ -191,8 +105,8 @@ class SqliteStore:
             return self._open(path)
 
     def _open(self, path: Path) -> apsw.Connection:
-        db = _existing(path)
-        version = _version(path, db)
+        db = existing(path)
+        version = version_of(path, db)
         if version < SCHEMA_VERSION:
             db.close()
             raise WrongStore(
@@ -275,14 +189,17 @@ class SqliteStore:
             db = self._readers.pop()  # also in other threads than the loop's
         except IndexError:
             db = self._open_reader()
+        db.execute("BEGIN")  # a read transaction: one state from the first look-up to the last
         try:
-            with db:  # a read transaction: one state from the first look-up to the last
+            with whole():
                 yield SqliteView(db, self._parsed)
         finally:
+            if db.in_transaction:  # SQLite ends it by itself where a page can't be read
+                db.execute("COMMIT")
             self._readers.append(db)
 
     def _open_reader(self) -> apsw.Connection:
-        db = _connect(self._path, apsw.SQLITE_OPEN_READONLY)
+        db = connect(self._path, apsw.SQLITE_OPEN_READONLY)
         db.execute("PRAGMA cache_size = -16384")
         return db
 
@@ -380,18 +297,16 @@ class SqliteStore:
                 if urgent:
                     self._transact(view, urgent)
                 return
-        except apsw.ConstraintError as error:
-            self._give_up(view, batch, error)
-            if (
-                self._broken is None and len(jobs) > 1
-            ):  # a wrong decision of ours: only its own caller is to suffer for it
+        except Exception as error:
+            said = _of_one(error)
+            if said is None:
+                self._broken = error
+            self._give_up(view, batch, said or Broken(f"the database failed: {error}"))
+            if self._broken is None and len(jobs) > 1:  # only its own caller is to suffer for it
                 for job in jobs:
                     job.error = None
                     self._transact(view, [job])
                 return
-        except Exception as error:
-            self._broken = error
-            self._give_up(view, batch, Broken(f"the database failed: {error}"))
         self._loop.call_soon_threadsafe(self._settle, batch)
 
     def _decide(self, view: WriterView, job: _Job, batch: _Batch) -> None:
@@ -432,12 +347,8 @@ class SqliteStore:
                 self._loop.call_exception_handler({"message": "an answer was not taken", "exception": error})
 
 
-def _lock(path: Path) -> IO[str]:
-    """Hold the folder: two gateways on one log would fork it."""
-    file = path.with_suffix(".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise WrongStore(f"another gateway is running on {path.parent}: stop it first") from None
-    return file
+def _of_one(error: Exception) -> Exception | None:
+    """What is amiss with one decision alone, as its caller hears it: it is wrong (a fault of ours), or needs a page that has rotted."""
+    if isinstance(error, apsw.ConstraintError):
+        return error
+    return damaged(error) if isinstance(error, apsw.IOError) and rotten(error) else None

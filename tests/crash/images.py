@@ -26,7 +26,8 @@ from typing import Final
 import apsw
 
 from gateway.store.base import Conflict, StoreError
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from keys.envelope import Kind
 from tests.crash.recorder import DatabaseRecorder, FolderRecorder
 from tests.crash.trace import Fate, Image, Model, Platter, Trace, put

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from keys.envelope import Kind
 from tests.crash.workload import DEVICES, STREAMS, envelope, gaps
 

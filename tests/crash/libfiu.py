@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from gateway.store.sqlite import create
+from gateway.store.database import create
 
 FAULT: Final = "enable_random name=posix/io/sync/fdatasync,probability=0.02,failinfo=5"
 SERVE: Final = "import sys; from tests.crash.kills import serve; serve(sys.argv[1], 1, int(sys.argv[2]))"

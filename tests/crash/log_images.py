@@ -22,7 +22,8 @@ from gateway.audit.floor import Floor, FloorFile
 from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer
 from gateway.audit.tiles import PASSING, LogFolder, LogFolderError
 from gateway.store.base import StoreError
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from keys.envelope import Kind
 from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of

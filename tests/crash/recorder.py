@@ -1,6 +1,6 @@
 """Records what the real store and the real log do to their files, while they do it.
 
-DatabaseRecorder   an APSW VFS over the system's own: each write, sync, cut and name of SQLite's files goes into the trace. When
+DatabaseRecorder   an APSW VFS over the system's own and under the checksums: each write, sync, cut and name of SQLite's files goes into the trace. When
                    SQLite syncs a folder is its own affair, below the VFS: with the first sync of a new journal or WAL, and when
                    a file is deleted and that is to be durable. So it is recorded where the system's VFS does it
 FolderRecorder     for files that are written in Python: `sync` and `after` are given to those who write, and at each call the
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import apsw
 
+from tests.checksummed import over
 from tests.crash.trace import FOLDER, Cut, Named, Sync, SyncFolder, Trace, Write, folder_of
 
 VFS: Final = "recorder"
@@ -38,12 +39,10 @@ class DatabaseRecorder(apsw.VFS):
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        before = apsw.vfs_names()[0]
-        apsw.set_default_vfs(VFS)
         try:
-            yield
+            with over(VFS):
+                yield
         finally:
-            apsw.set_default_vfs(before)
             self.unregister()
 
     def relative(self, name: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.core import limits
 from gateway.store.base import Broken, DiskFull, StoreError
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from keys.envelope import Kind
 from tests.crash.images import place
 from tests.crash.recorder import DatabaseRecorder

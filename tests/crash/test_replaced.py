@@ -12,7 +12,8 @@ from gateway.audit.floor import FloorFile
 from gateway.audit.sequencer import LogRefused, Sequencer, found_log
 from gateway.audit.tiles import LogFolder
 from gateway.store.base import StoreError
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from tests.crash.images import DATABASE, ask, place
 from tests.crash.log_images import FLOOR, KEYS, LOG, NOW, filling, now
 

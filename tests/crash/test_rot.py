@@ -1,81 +1,133 @@
-"""A bit that flips on the disk: in the log's folder the start or the reader finds it, in the database the start or the read, and what is
-given out is what was stored."""
+"""A bit that flips on the disk: the start is refused, or the reading of what it was in, and nothing else is ever read for what was written.
+In the log's folder the start or the reader finds it (`tests/gateway/audit`, `tests/clients/auditor/test_flips.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
-from random import Random
 
-import apsw
 import pytest
 
-from gateway.core.view import Stored
+from gateway.core.effects import Outcome
+from gateway.core.view import Stored, View
 from gateway.store.base import Damaged, StoreError
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import connect, create
+from gateway.store.sqlite import SqliteStore
+from gateway.store.wal import Wal
 from keys.envelope import Kind
 from tests.crash.images import place
+from tests.crash.rot import WAL, Grown, flipped, grown, judge, run
 from tests.crash.workload import DEVICES, STREAMS, envelope
 
 BODY = b"the bus leaves at six " * 40
+SEQS = range(1, 31)
+FRAME = 24 + 4096  # of a WAL, after its head of 32
 
 
 async def made(folder: Path) -> Path:
     create(folder / "gateway.db")
     store = SqliteStore(folder / "gateway.db")
-    for n in range(30):
+    for n in SEQS:
         await store.decide(envelope(STREAMS[0], DEVICES[0], Kind.APPLICATION, BODY + b"%d" % n, bytes(16)))
     await store.close()
     return folder / "gateway.db"
 
 
-async def read(path: Path) -> list[Stored | None]:
+def read(store: SqliteStore) -> list[Stored | None]:
     """Every envelope by itself; None for one that the store does not give out."""
-    store = SqliteStore(path)
     found: list[Stored | None] = []
-    try:
-        for seq in range(1, 31):
-            try:
-                with store.snapshot() as view:
-                    found.append(view.envelope(STREAMS[0], seq))
-            except Damaged:
-                found.append(None)
-    finally:
-        await store.close()
+    for seq in SEQS:
+        try:
+            with store.snapshot() as view:
+                found.append(view.envelope(STREAMS[0], seq))
+        except Damaged:
+            found.append(None)
     return found
 
 
-async def test_a_body_with_a_flipped_bit_is_given_to_nobody_and_the_others_are() -> None:
-    with place() as folder:
-        path = await made(folder)
-        whole = await read(path)
-        data = bytearray(path.read_bytes())
-        at = data.index(BODY + b"7")
-        data[at + 100] ^= 4
-        path.write_bytes(data)
-        assert await read(path) == [*whole[:7], None, *whole[8:]]
+@pytest.mark.parametrize("seed", [pytest.param(1, id="attack-81 one seed"), pytest.param(2, id="attack-81 another")])
+async def test_bits_flipped_anywhere_in_the_database_or_its_wal(seed: int) -> None:
+    result = await run(60, seed)
+    assert result.wrong == []
+    assert result.met["read refused"] > 10
+    assert result.met["start refused: Damaged"] > 10
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, id="one seed")])
-async def test_bits_flipped_anywhere_give_no_other_body(seed: int) -> None:
-    """What is signed by devices they check for themselves; what the store answers for is the body under its hash."""
-    chance = Random(seed)
+@pytest.mark.parametrize(
+    "bits",
+    [
+        pytest.param(range(8), id="attack-81 what kind of file it is"),
+        pytest.param(range(8 * 16, 8 * 18), id="attack-81 the size of a page"),
+        pytest.param(range(8 * 20, 8 * 21), id="attack-81 that its pages have checksums"),
+    ],
+)
+async def test_what_the_head_says(bits: Iterable[int]) -> None:
+    with place() as folder:
+        data = (await made(folder)).read_bytes()
+        for bit in bits:
+            (folder / "gateway.db").write_bytes(flipped(data, bit))
+            with pytest.raises(StoreError):
+                SqliteStore(folder / "gateway.db")
+
+
+async def test_a_body_that_was_wrong_before_it_was_written_is_given_to_nobody_and_the_others_are() -> None:
+    """attack-81: in memory, say, so that the page's checksum holds."""
     with place() as folder:
         path = await made(folder)
-        whole, good = await read(path), path.read_bytes()
-        bodies = {one.body_hash: one.body for one in whole if one is not None}
-        noticed = 0
-        for _ in range(60):
-            data = bytearray(good)
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-            path.write_bytes(data)
-            for beside in ("-wal", "-shm"):
-                path.with_name(path.name + beside).unlink(missing_ok=True)
-            try:
-                found: Sequence[Stored | None] = await read(path)
-            except (StoreError, apsw.Error, ValueError, AssertionError, KeyError):
-                noticed += 1
-                continue
-            noticed += found != whole
-            assert all(one is None or one.body is None or bodies.get(one.body_hash) == one.body for one in found)
-        assert noticed
+        whole = [*read(store := SqliteStore(path))]
+        await store.close()
+        db = connect(path)
+        db.execute("UPDATE envelopes SET body = ? WHERE seq = 8", (flipped(BODY + b"8", 100),))
+        db.close()
+        found = read(store := SqliteStore(path))
+        await store.close()
+        assert found == [*whole[:7], None, *whole[8:]]
+
+
+async def test_who_needs_a_page_that_has_rotted_is_refused_and_the_others_of_the_batch_are_not() -> None:
+    with place() as folder:
+        path = await made(folder)
+        data = path.read_bytes()
+        path.write_bytes(flipped(data, 8 * data.index(BODY + b"7")))
+        store = SqliteStore(path)
+        write = envelope(STREAMS[1], DEVICES[1], Kind.FILLER, b"", bytes(16))
+
+        def reads_first(view: View) -> Outcome[int]:
+            view.envelope(STREAMS[0], 7)
+            return write(view)
+
+        answers = await asyncio.gather(
+            store.decide(write), store.decide(reads_first), store.decide(write), return_exceptions=True
+        )
+        assert answers[0] == 30
+        assert isinstance(answers[1], Damaged)
+        assert answers[2] == 31
+        found = read(store)
+        await store.close()
+        assert found[6] is None
+        assert found[29] is not None
+
+
+async def killed(folder: Path) -> Grown:
+    (folder / "made").mkdir()
+    return await grown(folder / "made", 3, written_back=False)
+
+
+async def test_a_wal_whose_head_or_middle_has_rotted_stops_the_start_and_stays_as_it_is() -> None:
+    """attack-81: SQLite would take the rest for what a crash has cut off, and go on without it."""
+    with place() as folder:
+        whole = await killed(folder)
+        (folder / "now").mkdir()
+        (folder / "now" / WAL).write_bytes(whole.wal)
+        ends = Wal.of(folder / "now" / WAL).ends
+        for at in (0, 9, 17, 30, 32, 32 + 3 * FRAME + 8, 32 + (ends[-2] - 1) * FRAME + 100):
+            wal = flipped(whole.wal, 8 * at)
+            assert await judge(folder / "now", whole.database, wal, whole, goes_on=False) == (
+                "start refused: Damaged",
+                "",
+            )
+            assert (folder / "now" / WAL).read_bytes() == wal
+        last = flipped(whole.wal, 8 * (32 + (ends[-1] - 1) * FRAME + 100))
+        assert (await judge(folder / "now", whole.database, last, whole, goes_on=True))[1] == ""
+        assert await judge(folder / "now", whole.database, whole.wal, whole, goes_on=True) == ("as it was", "")

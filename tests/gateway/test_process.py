@@ -18,6 +18,7 @@ import pytest
 
 from gateway import wire
 from gateway.config import Address, ConfigRefused, Tls, load, parse, render
+from gateway.store.database import connect
 from gateway.web.log import Role, Tokens, TokensRefused
 from keys.body import Act, read_gateway_act
 from keys.charter import sign
@@ -134,7 +135,7 @@ def test_behind_a_proxy_its_key_is_the_one_named(tmp_path: Path, template: Path)
 
 
 def newer_schema(folder: Path) -> None:
-    db = apsw.Connection(str(folder / "gateway.db"))
+    db = connect(folder / "gateway.db")
     db.execute("PRAGMA user_version = 999")
     db.close()
 

@@ -13,7 +13,8 @@ from gateway.core import acts
 from gateway.core.append import Gateway
 from gateway.reads import COVERED, Reads
 from gateway.store.base import DiskFull
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from gateway.web.log import LogReadPath, Role, Tokens
 from keys.body import AuditorRead, read_auditor_read
 from keys.envelope import Kind, read_entry

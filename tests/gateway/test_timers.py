@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import apsw
-
-from gateway.store.sqlite import APPLICATION_ID, SqliteStore
+from gateway.store.sqlite import SqliteStore
 from gateway.timers import Clock, Timers, floor
 from keys.ladder import APP, Ladder, Rung, Stop
+from tests.checksummed import place
 from tests.gateway.core.escalation import Scene
 
 A, B = b"a" * 32, b"b" * 32
@@ -22,10 +21,7 @@ SHORT = Ladder([Rung(10, APP, []), Rung(10, APP, [])], Stop.ALL, 0, None)
 async def opened(scene: Scene, folder: Path) -> AsyncIterator[SqliteStore]:
     """The scene's database as a store."""
     path = folder / "gateway.db"
-    path.write_bytes(scene.image)
-    db = apsw.Connection(str(path))
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.close()
+    place(scene.image, path)
     store = SqliteStore(path)
     try:
         yield store

@@ -13,6 +13,8 @@ from typing import Any
 
 import apsw
 
+from tests.checksummed import over
+
 SECTOR = 512
 VFS_NAME = "simulated disk"
 
@@ -128,15 +130,13 @@ class Disk:
     def mounted(self) -> Iterator[str]:
         """Whatever database is opened meanwhile lies on this disk; gives the folder's name."""
         vfs = _vfs()
-        before = apsw.vfs_names()[0]
         vfs.disks[f"{id(self):x}"] = self
-        apsw.set_default_vfs(VFS_NAME)
         apsw.connection_hooks.append(_alone)
         try:
-            yield f"/{id(self):x}"
+            with over(VFS_NAME):
+                yield f"/{id(self):x}"
         finally:
             apsw.connection_hooks.remove(_alone)
-            apsw.set_default_vfs(before)
 
     def unmount(self) -> None:
         """Nobody has it open any more."""

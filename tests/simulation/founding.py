@@ -12,11 +12,11 @@ from functools import cache
 
 from clients.core import changes, conversation
 from gateway.audit.floor import Floor
-from gateway.store.sqlite import APPLICATION_ID
 from keys.charter import found, sign
 from keys.envelope import Marking
 from keys.policy import DEFAULT_CLASSES, render
 from keys.tlog.edge import Edge
+from tests.checksummed import file_of
 from tests.clients.relay import Party, Relay, World
 from tests.keys.mission import Mission
 from tests.simulation.crypto import EPHEMERAL, SUITE
@@ -93,11 +93,10 @@ def _export(world: World, talk: bytes, alerts: bytes, desk: bytes) -> Founded:
     edge, _ = Edge().extend(b"".join(relay.leaves))
     note = relay.checkpoint()
     relay.db.execute("INSERT INTO checkpoint VALUES (1, ?, ?)", (edge.size, note))
-    relay.db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     shelves = {party.name: party.ledger.shelves for party in world.parties}
     return Founded(
         relay.mission,
-        relay.db.serialize("main"),
+        file_of(relay.db.serialize("main")),
         Folder(b"".join(relay.leaves), note),
         Floor(edge.size, edge.root),
         shelves,

@@ -19,8 +19,8 @@ from gateway.core.effects import Append, Outcome
 from gateway.core.errors import Refused
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
+from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
-from gateway.store.sqlite import lay_out
 from keys import body
 from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode

@@ -18,7 +18,8 @@ from gateway.roads.contacts import Contacts
 from gateway.roads.post import Post
 from gateway.roads.settings import RoadSettings, SmtpSettings, SmtpTls, WebhookSettings
 from gateway.roads.worker import Worker
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from gateway.wire import NoticeState
 from keys.alert import AlertType, Draft
 from keys.canonical import encode

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gateway.core.effects import Append, Destroy, Effect, Outcome
 from gateway.core.view import View
-from gateway.store.sqlite import SqliteStore, create
+from gateway.store.database import create
+from gateway.store.sqlite import SqliteStore
 from tests.gateway.store.test_promise import CHANNEL, append, stored
 
 SECRET = b"ciphertext that was destroyed " * 40

@@ -19,7 +19,8 @@ from gateway.core import limits
 from gateway.core.effects import Append, Outcome, PutChain, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
 from gateway.store.base import Conflict, Decision, DiskFull, WrongStore
-from gateway.store.sqlite import APPLICATION_ID, SCHEMA_VERSION, SqliteStore, create, migrate
+from gateway.store.database import APPLICATION_ID, SCHEMA_VERSION, connect, create, migrate, reserve_checksums
+from gateway.store.sqlite import SqliteStore
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
 
@@ -218,7 +219,7 @@ async def test_a_wrong_path_makes_no_database(tmp_path: Path) -> None:
 )
 async def test_a_foreign_or_newer_database_is_refused(tmp_path: Path, pragma: str, words: str) -> None:
     create(tmp_path / "gateway.db")
-    db = apsw.Connection(str(tmp_path / "gateway.db"))
+    db = connect(tmp_path / "gateway.db")
     db.execute(f"PRAGMA {pragma}")
     db.close()
     with pytest.raises(WrongStore, match=words):
@@ -297,7 +298,8 @@ async def test_a_full_disk_refuses_the_batch_and_loses_nothing(store: SqliteStor
 
 def older(path: Path) -> None:
     """A database of the first schema, with a row."""
-    db = apsw.Connection(str(path))
+    db = connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    reserve_checksums(db)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(resources.files("gateway.store.schema").joinpath("1.sql").read_text())
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -336,6 +338,6 @@ def test_what_is_not_brought_up(tmp_path: Path) -> None:
         migrate(tmp_path / "none.db")
     path = tmp_path / "newer.db"
     create(path)
-    apsw.Connection(str(path)).execute("PRAGMA user_version = 99")
+    connect(path).execute("PRAGMA user_version = 99")
     with pytest.raises(WrongStore, match="install the newer gateway"):
         migrate(path)

@@ -3,8 +3,8 @@
 import apsw
 import pytest
 
+from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
-from gateway.store.sqlite import lay_out
 
 
 @pytest.mark.parametrize("ask", ["published", "published_bodies"])

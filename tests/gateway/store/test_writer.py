@@ -14,8 +14,8 @@ from gateway.core import ladder
 from gateway.core.broadcast import Ending
 from gateway.core.effects import Effect, PutAnswer, PutCertificate, PutChain, PutStream
 from gateway.core.view import Stream, StreamKind
+from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
-from gateway.store.sqlite import lay_out
 from gateway.store.writer import AT_HAND, WriterView
 from keys.envelope import NOTHING
 from keys.identity import ChannelId
