@@ -240,7 +240,7 @@ def parse(text: bytes, folder: Path) -> Config:
     """
     try:
         given = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (RecursionError, ValueError) as error:  # not TOML, not UTF-8, numbers or tables beyond what Python reads
         raise ConfigRefused(f"not TOML: {error}") from None
     values: dict[str, object] = {name: folder / place for name, place in PATHS.items()}
     known = {field.name for field in fields(Config)}

@@ -73,17 +73,25 @@ def _file(plan: Path) -> tuple[str, int | None, int | None, list[str]]:
     if not plan.exists():
         raise click.UsageError(f"no file {plan} with a plan; without one: --every 15m --legs 5 --route {plan.name}")
     try:
-        told = tomllib.loads(read_text(plan))
-        unknown = set(told) - KEYS
-        if unknown:
-            raise ValueError(f"unknown {', '.join(sorted(unknown))}")
-        names = told.get("legs", [])
-        if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= 100 for n in names):
-            raise ValueError("legs are names")
-        every, grace = (parse_duration(str(told[key])) if key in told else None for key in ("every", "grace"))
-        return str(told.get("route", ""))[:100], every, grace, names[:LEGS]
-    except ValueError as error:  # not TOML, or not a plan
+        return read_plan(read_text(plan))
+    except ValueError as error:
         raise click.UsageError(f"{plan} is no plan: {error}") from None
+
+
+def read_plan(text: str) -> tuple[str, int | None, int | None, list[str]]:
+    """The same of a plan's text. Raises ValueError."""
+    try:
+        told = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("tables too deep") from None
+    unknown = set(told) - KEYS
+    if unknown:
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}")
+    names = told.get("legs", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= 100 for n in names):
+        raise ValueError("legs are names")
+    every, grace = (parse_duration(str(told[key])) if key in told else None for key in ("every", "grace"))
+    return str(told.get("route", ""))[:100], every, grace, names[:LEGS]
 
 
 def _channel(station: Station, timeout: float) -> bytes:

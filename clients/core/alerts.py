@@ -187,7 +187,7 @@ def check_content(draft: Draft, content: AlertContent, marking: Marking, *, alon
         raise BadSignature(
             f"the document is of type {document.msg_type}, status {document.status}: the header says otherwise"
         )
-    label = document.restriction.split(maxsplit=1)[0] if document.restriction else ""
+    label = next(iter(document.restriction.split()), "")
     if label.startswith("TLP:") and label != marking.label:
         raise BadSignature(f"the document is marked {label}, its header {marking.label}")
     return document

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from clients.core import records
@@ -79,7 +79,10 @@ def read_rooms(source: str) -> list[Room]:
     """The channels of a template file. Raises Malformed."""
     try:
         rooms = convert(tomllib.loads(source), Rooms).channel
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (
+        RecursionError,
+        ValueError,
+    ) as error:  # not TOML, not of this form, numbers or tables beyond what Python reads
         raise Malformed(str(error)) from None
     for room in rooms:
         if not 0 < len(room.purpose) <= 100 or not 3 <= len(room.messages) <= 60:

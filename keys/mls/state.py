@@ -50,6 +50,8 @@ class KeptUpdate(Struct):
     signature_private_key: Annotated[bytes, opaque]
 
 
+DIGITS: Final = 20
+"""Of the numbers in a part's name: a uint64 has no more."""
 kept_updates: Final = Vector(KeptUpdate, MAX_LEAVES)
 """Part `updates`."""
 
@@ -107,7 +109,7 @@ def load_secret_trees(parts: Parts) -> dict[int, SecretTree]:
 def _numbers(name: str, count: int) -> list[int]:
     """The numbers in the name of a part, behind its first word."""
     numbers = name.split("-")[1:]
-    if len(numbers) != count or not all(number.isdecimal() for number in numbers):
+    if len(numbers) != count or not all(number.isdecimal() and len(number) <= DIGITS for number in numbers):
         raise DecodeError(f"no part has the name {name}")
     return [int(number) for number in numbers]
 

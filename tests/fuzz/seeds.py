@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keys.mls import Credential, MLSMessage, cipher_suite, new_key_package
+from tests.fuzz import FOUND
 from tests.keys.mission import NOW, Mission
 
 MISSION = Mission()
 GOLDENS = Path(__file__).resolve().parents[1] / "goldens"
-FOUND = Path(__file__).resolve().parent / "found"
+
+
+class Late:
+    """Seeds that are made when they are asked for: some cost more than a target's whole test."""
+
+    def __init__(self, *makers: Callable[[], bytes]) -> None:
+        self._makers = makers
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (make() for make in self._makers)
 
 
 @functools.cache
@@ -47,23 +58,7 @@ CAP = b"""<?xml version="1.0" encoding="UTF-8"?>
 <info><category>Security</category><event>e</event><urgency>Immediate</urgency><severity>Severe</severity>
 <certainty>Observed</certainty><area><areaDesc>here</areaDesc><circle>40.4,-3.7 0.4</circle></area></info></alert>"""
 DURATIONS = (b"15m", b"24h", b"30s", b"2d", b"2026-10-14T15:42:00Z")
-TEMPLATE = b"""name = "shelter"
-version = 1
-event = "Shelter"
-category = ["Security"]
-urgency = "Immediate"
-severity = "Severe"
-certainty = "Observed"
-responses = ["Shelter"]
-
-[slots.place]
-ask = "Where?"
-
-[text.en]
-headline = "Shelter at {place}"
-description = "Stay inside at {place}."
-replies = ["SAFE", "NEED HELP"]
-"""
+EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "officer" / "examples"
 LADDER = b"""stop = "all"
 
 [[rung]]

@@ -1,22 +1,12 @@
-"""What is fuzzed: every decoder of bytes that come from somewhere else.
-
-A target is sound under some bytes when its decoder gives a value or raises one of its own errors, when the value's encoding is those
-very bytes (where the format has one encoding), and when a second reading says the same (where there is one).
-"""
+"""What is fuzzed: every decoder of bytes that come from somewhere else (`decoders` holds the list against the code)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from lxml import etree
 
 from clients.auditor import archive
-from clients.auditor.verify import state
-from clients.authority import house, keyfile
 from clients.core import cap, content, ladder_file, template_file
 from clients.core.cap import CapRefused, Refusal
 from clients.core.errors import ClientError
@@ -30,7 +20,6 @@ from keys import (
     alert,
     authority,
     body,
-    charter,
     credential,
     disclosure,
     emergency,
@@ -38,10 +27,8 @@ from keys import (
     evidence,
     ladder,
     policy,
-    request,
     retention,
     sealing,
-    statement,
 )
 from keys.canonical import encode, reader
 from keys.errors import KeysError
@@ -53,94 +40,13 @@ from keys.tlog import policy as trust
 from keys.tlog.checkpoint import TreeHead
 from keys.tlog.errors import TlogError
 from tests.fuzz import plain, seeds
-from tests.keys.shapes import sample
+from tests.fuzz.decoders import RECORDS
+from tests.fuzz.files import FILES
+from tests.fuzz.groups import GROUPS
+from tests.fuzz.target import Target, Unsound, record, text
 from tests.shared import shared
 
-Bytes = Callable[[bytes], Any]
-
-
-class Unsound(AssertionError):
-    """A decoder did what none may."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A decoder. `back` writes a value as the bytes that it must have come from, `second` raises ValueError or gives what
-    `compare` makes of the value."""
-
-    read: Bytes
-    errors: tuple[type[Exception], ...]
-    start: Iterable[bytes] = ()
-    back: Bytes | None = None
-    second: Bytes | None = None
-    compare: Bytes = field(default=lambda value: value)
-    stricter: bool = False  # the decoder may refuse what the second reading takes
-
-    def check(self, data: bytes) -> None:
-        """Raises Unsound, or whatever a broken decoder raises."""
-        try:
-            value = self.read(data)
-        except self.errors:
-            self._refused(data)
-            return
-        if self.back is not None and self.back(value) != data:
-            raise Unsound(f"a second encoding: {data.hex()}")
-        if self.second is None:
-            return
-        try:
-            other = self.second(data)
-        except ValueError as error:
-            raise Unsound(f"taken, where a second reading refuses it ({error}): {data.hex()}") from None
-        if other != self.compare(value):
-            raise Unsound(f"two readings: {self.compare(value)!r} and {other!r} of {data.hex()}")
-
-    def _refused(self, data: bytes) -> None:
-        if self.second is None or self.stricter:
-            return
-        try:
-            self.second(data)
-        except ValueError:
-            return
-        raise Unsound(f"refused, where a second reading takes it: {data.hex()}")
-
-
-def record(read: Bytes, *start: object) -> Target:
-    """A record of ours: strict msgpack, which the msgpack library must read and write alike. It begins from golden files, by name,
-    and from one value of each type."""
-    golden = [name for name in start if isinstance(name, str)]
-    samples = [encode(sample(kind)) for kind in start if not isinstance(kind, str)]
-    return Target(
-        read,
-        (KeysError,),
-        [*(seeds.goldens(*golden) if golden else ()), *samples],
-        back=encode,
-        second=plain.message_pack,
-        compare=lambda value: plain.message_pack(encode(value)),
-        stricter=True,
-    )
-
-
-def loose_reader(kind: Any) -> Bytes:
-    """`keys.canonical.reader` without what it is for: msgspec by itself. Not sound, and so a test of the tests."""
-    decoder = msgspec.msgpack.Decoder(kind)
-
-    def read(data: bytes) -> Any:
-        try:
-            return decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise KeysError(str(error)) from None
-
-    return read
-
-
 # --- what needs more than a line ---
-
-
-def _text(read: Callable[[str], Any]) -> Bytes:
-    def of_bytes(data: bytes) -> Any:
-        return read(data.decode("utf-8", "surrogateescape"))
-
-    return of_bytes
 
 
 class _Sink:
@@ -203,7 +109,10 @@ def _nobody(name: str) -> bytes:
 
 
 TOMBSTONE = retention.Tombstone(bytes(32), bytes(16), retention.Rule.CLASS, 30, [retention.Span(1, 2, 3)], bytes(32))
-CONFIG = b'listen = "127.0.0.1:8440"\nmetrics = "127.0.0.1:8441"\n'
+CONFIG = (
+    b'url = "https://gateway.example"\norigin = "log.example/one"\n'
+    b'listen = "127.0.0.1:8440"\nmetrics = "127.0.0.1:8441"\ntls = "proxy"\n'
+)
 
 TARGETS: dict[str, Target] = {
     "wire-from-device": record(wire.read_from_device, "wire"),
@@ -230,18 +139,15 @@ TARGETS: dict[str, Target] = {
     "tombstone": Target(retention.read_tombstone, (KeysError,), (encode(TOMBSTONE),), back=encode),
     "sealed": record(reader(sealing.Sealed), sealing.Sealed),
     "card": record(authority.read_card, "bodies"),
-    "invite": Target(_text(authority.read_invite), (KeysError,), seeds.goldens("keys")),
+    "invite": Target(text(authority.read_invite), (KeysError,), seeds.goldens("keys")),
     "certificate": Target(credential.read_certificate, (KeysError,), seeds.goldens("keys")),
     "root": Target(credential.read_root, (KeysError,), seeds.goldens("keys")),
-    "promise": Target(lambda data: statement.read_promise(data, bytes(32)), (KeysError,), seeds.goldens()),
     "charter-text": Target(
         policy.parse,
         (KeysError,),
         seeds.goldens("keys"),
         second=_rendered,
     ),
-    "charter": Target(charter.found, (KeysError,), (seeds.NOTE,)),
-    "gateway-request": Target(_text(request.read_request), (KeysError,), seeds.goldens("keys")),
     "mls-message": Target(MLSMessage.decode, (MLSError,), seeds.mls(), back=lambda message: message.encode()),
     "note": Target(
         note.Note.decode,
@@ -252,9 +158,9 @@ TARGETS: dict[str, Target] = {
         compare=lambda value: (value.text, [(line.name, line.key_id + line.signature) for line in value.signatures]),
         stricter=True,
     ),
-    "vkey": Target(_text(note.VerifierKey.decode), (TlogError,), (seeds.VKEY,), back=lambda key: key.encode().encode()),
+    "vkey": Target(text(note.VerifierKey.decode), (TlogError,), (seeds.VKEY,), back=lambda key: key.encode().encode()),
     "checkpoint-text": Target(
-        _text(TreeHead.decode), (TlogError,), (seeds.HEAD,), back=lambda head: head.encode().encode()
+        text(TreeHead.decode), (TlogError,), (seeds.HEAD,), back=lambda head: head.encode().encode()
     ),
     "tlog-proof": Target(proof.TlogProof.decode, (TlogError,), (seeds.PROOF,), back=lambda value: value.encode()),
     "tlog-policy": Target(trust.TrustPolicy.decode, (TlogError,), (seeds.POLICY,)),
@@ -267,18 +173,20 @@ TARGETS: dict[str, Target] = {
         second=lambda data: plain.bundle(data, 3),
     ),
     "tile-path": Target(
-        _text(tile.parse_path),
+        text(tile.parse_path),
         (TlogError,),
         seeds.PATHS,
         back=lambda resource: resource.path.encode(),
-        second=_text(plain.tile_path),
+        second=text(plain.tile_path),
         compare=lambda r: (str(r.level) if isinstance(r, tile.Tile) else "entries", r.index, r.width),
         stricter=True,
     ),
-    "log-key": Target(_text(cosignature.verifier_of), (TlogError,), (seeds.VKEY,)),
+    "log-key": Target(text(cosignature.verifier_of), (TlogError,), (seeds.VKEY,)),
     "guard": Target(_guarded, (), seeds.FRAMES, second=lambda data: _guarded(data) if not _unmasked(data) else 1002),
     "cap": Target(_cap_is_valid, (CapRefused,), (seeds.CAP,), second=_oasis_is_valid, stricter=True),
-    "template": Target(template_file.read, (TemplateRefused,), (seeds.TEMPLATE,)),
+    "template": Target(
+        template_file.read, (TemplateRefused,), [file.read_bytes() for file in sorted(seeds.EXAMPLES.glob("*.toml"))]
+    ),
     "ladder-file": Target(lambda data: ladder_file.read(data, _nobody), (ClientError, KeysError), (seeds.LADDER,)),
     "gateway-toml": Target(lambda data: config.parse(data, Path("/nowhere")), (config.ConfigRefused,), (CONFIG,)),
     "contacts": Target(
@@ -286,10 +194,10 @@ TARGETS: dict[str, Target] = {
         (RoadRefused,),
         (b"[" * 3_000, b'[%s]\nmail = "a@x"\n' % (b"0" * 32)),
     ),
-    "audit-state": Target(state.read_state, (KeysError,), ()),
     "archive-piece": record(archive._read, archive.Manifest, archive.Part, archive.End),
-    "key-file": Target(_text(keyfile.read_key_file), (KeysError,), ()),
-    "organisation-file": Target(_text(house.read_organisation), (KeysError,), ()),
-    "duration": Target(_text(parse_duration), (ValueError,), seeds.DURATIONS),
-    "moment": Target(_text(parse_moment), (ValueError,), seeds.DURATIONS),
+    "duration": Target(text(parse_duration), (ValueError,), seeds.DURATIONS),
+    "moment": Target(text(parse_moment), (ValueError,), seeds.DURATIONS),
+    "records": RECORDS,
+    **FILES,
+    **GROUPS,
 }

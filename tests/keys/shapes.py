@@ -57,8 +57,12 @@ def _sample(info: inspect.Type, none: bool) -> Any:
             return max(low or 0, min(300, high or 300))
         case inspect.BytesType(min_length=low, max_length=high):
             return bytes(range(1, (low or min(high or 3, 3)) + 1))
+        case inspect.StrType(pattern=None, min_length=low):
+            return "détail".ljust(low or 0, "é")
         case inspect.StrType():
-            return "détail"
+            return "app"
+        case inspect.TupleType(item_types=items):
+            return tuple(_sample(item, none) for item in items)
     raise AssertionError(info)
 
 

@@ -25,6 +25,7 @@ CAP: Final = "urn:oasis:names:tc:emergency:cap:1.2"
 DSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 
 ENCODINGS: Final = re.compile(rb"utf-?8|utf-?16(le|be)?|us-ascii|iso-8859-([1-9]|1[0-6])|windows-125[0-8]", re.I)
+VERSION: Final = re.compile(r"1\.[0-9]+")  # production 26; expat takes any word
 DECLARED: Final = re.compile(
     rb"""(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?<\?xml\s[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']"""
 )
@@ -89,12 +90,17 @@ class _Builder:
         self.parser = parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.ordered_attributes = True
+        parser.XmlDeclHandler = self.declared
         parser.StartDoctypeDeclHandler = self.doctype
         parser.EntityDeclHandler = self.doctype
         parser.StartNamespaceDeclHandler = self.namespace
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.characters
+
+    def declared(self, version: str | None, _encoding: str | None, _standalone: int) -> None:
+        if version is not None and not VERSION.fullmatch(version):
+            self.refuse(Refusal.MALFORMED, "not-xml", "a version that XML does not have")
 
     def doctype(self, *_declaration: object) -> NoReturn:
         self.refuse(Refusal.DOCTYPE, "doctype", "document type declaration")
