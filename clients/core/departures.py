@@ -150,7 +150,7 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
     if state is None:
         return item.stream == turn.charter.control_channel
     if state.left:
-        return False
+        return item.kind is Kind.RECEIPT  # what came before the removal has come: the others may know
     if state.halted:
         return item.kind in (Kind.COMMIT_REFUSED, Kind.RECEIPT)
     if evidence.halts(turn.draft, turn.charter, state, item.kind) and not gossip.is_shown(item):

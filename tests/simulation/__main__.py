@@ -18,6 +18,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="50", help="how many, or FIRST-LAST, or one: =SEED")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--faults", default=None, help="the kinds that are on, instead of as the seed draws them")
+    parser.add_argument(
+        "--knobs", default=None, help="what is set otherwise than usual, instead of as the seed draws it"
+    )
     parser.add_argument("--keys", choices=("drawn", "keyed", "real"), default="drawn")
     parser.add_argument("--only", default=None, help="what happens of all that would, as `kill:2,5-7 people:1`")
     parser.add_argument("--pace", type=int, default=0, help="ms between two things that somebody does; 0: as drawn")
@@ -39,6 +42,7 @@ def world_of(seed: int, chosen: argparse.Namespace) -> World:
         pace=chosen.pace,
         often=chosen.often,
         only=None if chosen.only is None else parse(chosen.only),
+        knobs=None if chosen.knobs is None else chosen.knobs.split(),
     )
 
 

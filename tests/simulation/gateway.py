@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.world import World
 
-BEAT = 3_000  # ms between two checkpoints: with one a second most of a run would be proofs
 PROVE_PATIENCE = 5_000
 LONGEST_SLEEP = 5_000
 _ROSTER = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
@@ -206,7 +205,8 @@ class Process:
         self.lines: list[Peer] = []
         self.waiting: list[tuple[int, Peer, wire.Prove]] = []
         self.disk = Disk(machine.files, world.disks)
-        self.store = SimulatedStore(self.disk, self._soon)
+        self.knobs = world.knobs
+        self.store = SimulatedStore(self.disk, self._soon, self.knobs, world.sim.random("store"))
         try:
             keys = log_keys(world.mission.policy.log_origin, world.mission.log)
             self.sequencer: Beat = Beat.open(  # type: ignore[assignment]
@@ -302,7 +302,7 @@ class Process:
         self.beat_due = True
         if not self.beating:
             self.beating = True
-            self.do(max(5, self.last_beat + BEAT - self.world.sim.now), self._beat)
+            self.do(max(5, self.last_beat + self.knobs.beat - self.world.sim.now), self._beat)
 
     def _beat(self) -> None:
         self.last_beat, self.beat_due = self.world.sim.now, False
@@ -358,7 +358,7 @@ class Process:
                 peer.cut("expired")
         self._tick()
         self.world.oracle.bounds(self)
-        self.do(1_000, self._sweep)
+        self.do(self.knobs.sweep, self._sweep)
 
     # --- ladders ---
 
@@ -534,15 +534,15 @@ class Process:
 
     def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         with self.store.snapshot() as view:
-            return view.envelopes(channel, after, limit)
+            return view.envelopes(channel, after, min(limit, self.knobs.page))
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         with self.store.snapshot() as view:
-            return view.landmarks(channel, after, limit)
+            return view.landmarks(channel, after, min(limit, self.knobs.page))
 
     def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
         with self.store.snapshot() as view:
-            page = view.envelopes(channel, after, limit)
+            page = view.envelopes(channel, after, min(limit, self.knobs.page))
             stream = view.stream(channel)
             assert stream is not None
             mine = [s for s in page if s.device == recipient.device or audience(view, stream, s).includes(recipient)]

@@ -30,6 +30,7 @@ from gateway.core.broadcast import Ending
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
 from keys.envelope import Context, Entry, Envelope, Kind, read, read_entry
+from keys.identity import receipt_stream
 from keys.ladder import read_ladder
 from keys.tlog.merkle import leaf_hash
 
@@ -351,9 +352,10 @@ class Oracle:
                     need(done, "an alert was neither answered nor escalated")
 
     def _whole(self, view: Any, phone: Phone) -> None:
+        left = {channel for channel, state in records.CHANNELS.scan(phone.ledger) if state.left}
+        closed = left | {receipt_stream(channel) for channel in left}
         for key, item in records.OUTBOX.scan(phone.ledger):
-            stream = records.CHANNELS.get(phone.ledger, item.stream)
-            if stream is None or not stream.left:  # what was kept for a channel that it was then taken out of stays
+            if item.stream not in closed:  # what was kept for a channel that it was then taken out of stays
                 sent = records.SENT.get(phone.ledger, key)
                 need(False, f"{phone.name} has not sent {item.kind.name}: {sent.refused if sent else ''}")
         for channel, state in records.CHANNELS.scan(phone.ledger):

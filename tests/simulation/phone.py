@@ -23,7 +23,7 @@ from tests.simulation.network import DOWN, UP, Line
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-TICK, LONGEST_TICK = 900, 6_000  # ms
+LONGEST_TICK = 6_000  # ms
 GREETING = 15_000
 FIRST, MOST = 200, 30_000  # ms before connecting again
 
@@ -93,11 +93,13 @@ class Phone:
         self.ledger = Ledger(shelves)
         self.chance = world.sim.random(f"phone {name}")
         self.random = self.chance.randbytes
-        self.core = Device(self.ledger, self.random)
+        self.knobs = world.knobs
         me = records.IDENTITY.get(self.ledger)
         assert me is not None
         self.id = me.device
         self.person = me.person
+        self.narrow = self.knobs.narrow and bool(self.id[-1] & 1)
+        self.core = self._device()
         self.alive = True
         self.skew = 0
         self.paused = 0
@@ -110,11 +112,14 @@ class Phone:
         self.line: Line | None = None
         self.attempt = 0
         self.wants = True
-        self._tick = TICK
+        self._tick = self.knobs.tick
         self._ticking = False
         self._inbound: list[wire.FromGateway] = []
         self._greeting: Greeting | None = None
         self._challenge: wire.Challenge | None = None
+
+    def _device(self) -> Device:
+        return Device(self.ledger, self.random, narrow=self.narrow)
 
     def now(self) -> int:
         return self.world.sim.now + self.skew
@@ -157,14 +162,14 @@ class Phone:
         if self.alive:
             return
         self.alive = True
-        self.core = Device(self.ledger, self.random)
+        self.core = self._device()
         self.world.oracle.restarted(self)
         self.do(100, self.connect)
 
     def _drop(self) -> None:
         """A turn failed: memory may be ahead of the ledger, so the machine is made anew, and the session with it."""
         self._leave()
-        self.core = Device(self.ledger, self.random)
+        self.core = self._device()
         self._again()
 
     # --- connecting ---
@@ -231,13 +236,19 @@ class Phone:
             return
         self._inbound.append(frame)
         if len(self._inbound) == 1:
-            self.do(10 + self.chance.randrange(60), self._take, session)
+            self._soon(session)
+
+    def _soon(self, session: int) -> None:
+        self.do(10 + self.chance.randrange(self.knobs.hands), self._take, session)
 
     def _take(self, session: int) -> None:
         """What has come since the process had its turn, in one transaction."""
         if session != self.session or self.line is None:
             return
-        frames, self._inbound = self._inbound, []
+        most = self.knobs.turn
+        frames, self._inbound = self._inbound[:most], self._inbound[most:]
+        if self._inbound:
+            self._soon(session)
         self._do(self.core.receive(frames, self.now()))
         if self.core.session.reconnect:
             self._leave()
@@ -308,7 +319,7 @@ class Phone:
     # --- time ---
 
     def _wake(self) -> None:
-        self._tick = TICK
+        self._tick = self.knobs.tick
         if not self._ticking:
             self._ticking = True
             self.do(self._tick, self._ticked)
@@ -322,6 +333,6 @@ class Phone:
             outcome = core.tick(self.now())
             busy = bool(outcome.changes or outcome.frames)
             self._do(outcome)
-            self._tick = TICK if busy else min(LONGEST_TICK, self._tick * 2)
+            self._tick = self.knobs.tick if busy else min(LONGEST_TICK, self._tick * 2)
             self._ticking = True
             self.do(self._tick, self._ticked)

@@ -32,6 +32,7 @@ def world_of(story: Story) -> World:
         pace=story.pace,
         often=story.often,
         only=story.only,
+        knobs=story.knobs,
     )
 
 

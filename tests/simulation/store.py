@@ -12,18 +12,21 @@ import queue
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from random import Random
 from typing import Any
 
 import apsw
 
+from gateway.core.view import View
+from gateway.store.base import Decision, DiskFull, Settle, T
 from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.sqlite import SqliteStore
 from gateway.store.writer import WriterView
 from tests.simulation.disk import Disk
+from tests.simulation.knobs import Knobs
 
 DATABASE = "gateway.db"
-CHECKPOINT = 20  # transactions
 
 
 class Promise:
@@ -108,16 +111,24 @@ class NoHelpers:
     def offer(self, jobs: Sequence[Any]) -> None: ...
 
 
+def _no_room(_: View) -> Any:
+    raise DiskFull("there is no room just now")
+
+
 class SimulatedStore(SqliteStore):
     """Opens the database on the disk as it is; raises what opening raises. `later` puts a call on the heap."""
 
-    def __init__(self, disk: Disk, later: Callable[..., None]) -> None:
+    def __init__(self, disk: Disk, later: Callable[..., None], knobs: Knobs, chance: Random) -> None:
         self._loop: Any = Later(later)
         self.disk = disk
+        self.knobs = knobs
+        self._chance = chance
         with disk.mounted() as folder:
             self._writer = self._open(Path(folder))  # type: ignore[arg-type]
         # By hand, in `work`: what a VFS in Python raises within SQLite's own checkpoint would come out of a COMMIT that was done.
         self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        if knobs.cache:
+            self._writer.execute(f"PRAGMA cache_size = {knobs.cache}")
         self._worked = 0
         self._parsed = Parsed()
         self._watchers = []
@@ -140,6 +151,17 @@ class SimulatedStore(SqliteStore):
         asked = len(self._asked.jobs) + len(self._asked.patient) if self._asked is not None else 0
         return asked + self._handed.qsize() + len(self._jobs) + len(self._patient)
 
+    def submit(self, decision: Decision[T], settle: Settle[T], **ways: Any) -> None:
+        if self.knobs.busy and self._chance.random() < self.knobs.busy:
+            decision = _no_room
+        super().submit(decision, settle, **ways)
+
+    def _gather(self, ending: bool) -> tuple[list[Any], bool]:
+        jobs, ending = super()._gather(ending)
+        most = self.knobs.batch
+        self._jobs.extendleft(reversed(jobs[most:]))
+        return jobs[:most], ending
+
     def work(self) -> None:
         """One turn of the writer's thread."""
         if not self.waiting:
@@ -149,7 +171,7 @@ class SimulatedStore(SqliteStore):
         if jobs:
             self._transact(self._view, jobs)
             self._worked += 1
-            if self._worked % CHECKPOINT == 0 and self._broken is None:
+            if self._worked % self.knobs.checkpoint == 0 and self._broken is None:
                 with suppress(apsw.Error):  # as SQLite does: the WAL has it all
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from clients.core import receipts, records
 from gateway import wire
 from keys.envelope import Precedence
+from keys.identity import receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
 
@@ -143,3 +144,24 @@ def test_a_receipt_from_before_a_removal_blocks_no_answer() -> None:
     received = records.RECEIVED.get(mso.ledger, channel + ben.id)
     assert received is not None
     assert received.delivered[-1][1] == ben.channel(channel).seq
+
+
+def test_who_is_taken_out_still_says_what_has_come() -> None:
+    world = World()
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    ben.device.session.quiet[receipt_stream(channel)] = world.now + 60_000  # the gateway has no time for its receipts
+    sent = say(mso, channel, "the bus leaves at six")
+    world.run()
+    assert texts(ben, channel)
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    assert ben.channel(channel).left
+    world.later(60_000)
+    ben._do(ben.device.tick(world.now))
+    world.run()
+    place = records.SENT.get(mso.ledger, sent)
+    received = records.RECEIVED.get(mso.ledger, channel + ben.id)
+    assert place is not None
+    assert received is not None
+    assert received.delivered[-1][1] >= place.seq
+    assert not [item for _, item in records.OUTBOX.scan(ben.ledger)]

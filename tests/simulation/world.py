@@ -20,6 +20,7 @@ from tests.simulation import faults
 from tests.simulation.crypto import EPHEMERAL, cryptography
 from tests.simulation.founding import Founded, founded
 from tests.simulation.gateway import Process
+from tests.simulation.knobs import draw, turned
 from tests.simulation.lies import Honest, Liars
 from tests.simulation.log import FloorHeld
 from tests.simulation.machine import Machine
@@ -62,7 +63,8 @@ class Figures:
 
 class World:
     """`kinds` are the faults that are on; None: as the seed draws them. `pace`: ms between two things that people do; 0: as drawn.
-    `often`: how many times more often faults strike. `only`: what happens of all that would; None: everything."""
+    `often`: how many times more often faults strike. `only`: what happens of all that would; None: everything.
+    `knobs` are what is set otherwise than usual; None: as the seed draws them, where it draws the kinds too."""
 
     def __init__(
         self,
@@ -74,11 +76,15 @@ class World:
         pace: int = 0,
         often: int = 1,
         only: Collection[Happening] | None = None,
+        knobs: Sequence[str] | None = None,
     ) -> None:
         self.seed = seed
         self.keyed = seed % REAL != 0 if keyed is None else keyed
         self.sim = Schedule(seed, only)
         self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
+        drawn = draw(self.sim.random("knobs")) if kinds is None else ()
+        self.turned = drawn if knobs is None else tuple(knobs)
+        self.knobs = turned(self.turned)
         self.minutes = minutes
         self.pace = pace
         self.often = often
@@ -151,7 +157,7 @@ class World:
 
     def _live(self) -> Figures:
         sim = self.sim
-        sim.note(f"seed {self.seed} faults {' '.join(self.kinds)}")
+        sim.note(f"seed {self.seed} faults {' '.join(self.kinds)} knobs {' '.join(self.turned)}")
         self.machine.start()
         for n, phone in enumerate(self.phones.values()):
             phone.do(50 * n, phone.connect)
@@ -262,7 +268,7 @@ class World:
     @property
     def story(self) -> Story:
         only = None if self.sim.only is None else frozenset(self.sim.only)
-        return Story(self.seed, self.minutes, self.kinds, self.keyed, (), only, self.pace, self.often)
+        return Story(self.seed, self.minutes, self.kinds, self.keyed, self.turned, only, self.pace, self.often)
 
     def _failure(self, error: Exception) -> Failure:
         what = str(error) if isinstance(error, Violated) else f"{type(error).__name__}: {error}"
