@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
+from gateway.core.stretch import Stretch
 from gateway.core.view import Stored
 from gateway.wire import CHUNK, WINDOW_MOST
 from keys.envelope import Kind, Precedence
@@ -221,17 +222,29 @@ class Feed:
         self._active[stored.channel] = lane
         return True
 
-    def pass_on(self, stored: Stored) -> Going:
-        """Whether a new envelope may go at once, since nothing else waits: then it is counted as sent. The live case, `arrived`
+    def pass_on(self, stretch: Stretch) -> Going:
+        """Whether new envelopes may go at once, since nothing else waits: then they are counted as sent. The live case, `arrived`
         and `next` in one."""
-        lane = self._lanes.get(stored.channel)
-        seq = stored.seq
-        if lane is None or self._active or lane.loaded != lane.head or seq <= lane.head or lane.page or lane.until:
+        first, last, count = stretch.envelopes[0], stretch.envelopes[-1].seq, len(stretch.envelopes)
+        lane = self._lanes.get(first.channel)
+        if (
+            lane is None
+            or self._active
+            or lane.loaded != lane.head
+            or first.seq <= lane.head
+            or lane.page
+            or lane.until
+        ):
             return Going.NOT
-        if not self.open:
+        whole = stretch.longest <= self._carried and first.device != self._recipient.device
+        size = stretch.bare + stretch.bodies if whole else stretch.bare
+        if count > 1 and (self._narrow or not (whole or first.device == self._recipient.device)):
+            return Going.NOT  # one at a time on a narrow link; and where some bodies go along and some do not
+        if not self.open or (count > 1 and (self._count + count > WINDOW or self._bytes + size > self._window)):
             return Going.NOT
-        lane.sent = lane.loaded = lane.head = seq
-        return Going.WHOLE if self._count_flight(lane, stored) else Going.BARE
+        lane.sent = lane.loaded = lane.head = last
+        self._fly(lane, first.seq, last, size)
+        return Going.WHOLE if whole else Going.BARE
 
     def stored(self, channel: bytes, seq: int) -> None:
         """The device's cursor: it has stored everything of this stream up to `seq`."""
@@ -307,22 +320,25 @@ class Feed:
         drawn += page[:taken]
         del page[:taken]
 
-    def _count_flight(self, lane: _Lane, stored: Stored) -> bool:
-        """Whether the body goes along."""
-        whole = stored.body_length <= self._carried and stored.device != self._recipient.device
-        size = len(stored.header) + len(stored.signature) + (stored.body_length if whole else 0)
+    def _count_flight(self, lane: _Lane, stored: Stored) -> None:
+        size = len(stored.header) + len(stored.signature)
+        if stored.body_length <= self._carried and stored.device != self._recipient.device:
+            size += stored.body_length
+        self._fly(lane, stored.seq, stored.seq, size)
+
+    def _fly(self, lane: _Lane, first: int, last: int, size: int) -> None:
+        """These are under way, no seq between them left out."""
         if self._narrow:
             self._road.append(size)
         else:
             some = lane.flight[-1] if lane.flight else None
-            if some is None or stored.seq != some.last + 1:
-                lane.flight.append(_Flight(stored.seq, stored.seq, size))
+            if some is None or first != some.last + 1:
+                lane.flight.append(_Flight(first, last, size))
             else:
-                some.last = stored.seq
+                some.last = last
                 some.size += size
-        self._count += 1
+        self._count += last - first + 1
         self._bytes += size
-        return whole
 
     def _landed(self, count: int, size: int) -> None:
         self._count -= count

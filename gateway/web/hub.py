@@ -11,25 +11,23 @@ The hub decides nothing: `core.feed` says what goes next, `core.following` whom 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
-from gateway.core.answers import placed
 from gateway.core.feed import Audience, Feed, Going, Recipient
 from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
+from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Member, Stored, StreamKind
 from gateway.web.followers import Followers, Peer
-from gateway.web.frames import server_frame
+from gateway.web.frames import deliver_frames, frames_of, server_frame
 from gateway.web.service import Service
 from gateway.web.sifted import Sifted
 from keys.canonical import encode
 from keys.envelope import Kind
 from keys.identity import ChannelId, receipt_stream
-
-_PLACING: Final = 80  # bytes of a delivery's channel, place and framing at most
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,7 +36,6 @@ SLICE: Final = 0.002  # s that the task holds the loop at once
 WRITES: Final = 96  # frames written in a slice: the system is handed them after it, some 8 us each
 AT_ONCE: Final = 32  # sessions between two looks at the clock
 BURST: Final = 64  # deliveries to one session before the next one has its turn
-TOGETHER: Final = 60 * 1024  # bytes of deliveries in one frame
 PAGES: Final = 256
 LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
@@ -58,7 +55,7 @@ class Hub:
         self._peers: dict[bytes, Peer] = {}
         self._left: dict[bytes, int] = {}  # one time a device that ever had a session here
         self._followers = Followers(self._peers)
-        self._batches: deque[Stored] = deque()
+        self._fresh: deque[Stretch] = deque()
         self._due: OrderedDict[Peer, None] = OrderedDict()
         self._audiences: OrderedDict[int | bytes, Audience] = OrderedDict()
         self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
@@ -140,7 +137,7 @@ class Hub:
 
     def committed(self, batch: Sequence[Stored]) -> None:
         """The store's watcher: quick, since those who submitted wait behind it."""
-        self._batches.extend(batch)
+        self._fresh.extend(stretches(batch))
         self._service.metrics.accepted.inc(len(batch))
         self._wake.set()
 
@@ -161,13 +158,13 @@ class Hub:
             await self._wake.wait()
             self._wake.clear()
             self._begin_slice(loop)
-            while self._batches or self._due or self._head:
-                if self._batches:
-                    await self._spread(self._batches.popleft())
+            while self._fresh or self._due or self._head:
+                if self._fresh:
+                    await self._spread(self._fresh.popleft())
                 if self._due:
                     peer, _ = self._due.popitem(last=False)
                     self._guarded(peer, self._pump)
-                if self._head and not self._batches:
+                if self._head and not self._fresh:
                     head, self._head = self._head, None
                     await self._tell(head)
                 await self._breathe()
@@ -183,40 +180,40 @@ class Hub:
         self._slice_ends = loop.time() + SLICE
         self._written = 0
 
-    async def _spread(self, stored: Stored) -> None:
-        """One new envelope: to whom it goes, and what it changes for who is connected."""
-        if stored.kind in _ROSTER:
-            await self._follow_roster(stored)
-        elif stored.kind is Kind.CHARTER:
+    async def _spread(self, stretch: Stretch) -> None:
+        """New envelopes: to whom they go, and what they change for who is connected."""
+        envelopes = stretch.envelopes
+        first = envelopes[0]
+        if first.kind in _ROSTER:
+            await self._follow_roster(first)
+        elif first.kind is Kind.CHARTER:
             await self._follow_charter()
-        elif stored.kind is Kind.REVOCATION_LIST:
+        elif first.kind is Kind.REVOCATION_LIST:
             await self._cut_revoked()
-        if stored.channel not in self._followers:
+        if first.channel not in self._followers:
             return
-        followers = self._followed(stored)
-        alone = (
-            len(followers) >= AT_ONCE
-        )  # what goes to a few may have company: the rest of its run, or its author's answer
+        followers = self._followed(first)
+        alone = len(followers) >= AT_ONCE  # what goes to a few may have company: another run, or its author's answer
         whole = bare = b""
-        sent, index = 0, stored.index
+        sent, index = 0, envelopes[-1].index
         for n, peer in enumerate(followers):
             feed = peer.feed
             if feed is None:
                 continue
-            going = feed.pass_on(stored) if peer.writable else Going.NOT
+            going = feed.pass_on(stretch) if peer.writable else Going.NOT
             if going:
                 if going is Going.WHOLE:
-                    framed = whole = whole or deliver_frame(stored, body=True)
+                    framed = whole = whole or frames_of(envelopes, body=True)
                 else:
-                    framed = bare = bare or deliver_frame(stored, body=False)
+                    framed = bare = bare or frames_of(envelopes, body=False)
                 if alone:
                     peer.pass_on(framed)
                 else:
                     peer.push(framed)
                 peer.newest = index
                 self._written += 1
-                sent += 1
-            elif feed.arrived(stored) and peer.writable:
+                sent += len(envelopes)
+            elif sum(feed.arrived(stored) for stored in envelopes) and peer.writable:
                 self._guarded(peer, self._pump)
             if n % AT_ONCE == AT_ONCE - 1:
                 await self._breathe()
@@ -412,31 +409,6 @@ class Hub:
             kind = stream.kind
             _keep(self._streams, bytes(stored.channel), kind, STREAMS)
         return kind is StreamKind.CHANNEL
-
-
-def deliver_frame(stored: Stored, *, body: bool) -> bytes:
-    """One delivery as WebSocket bytes."""
-    return server_frame(encode(wire.Deliver(placed(stored, body=body))))
-
-
-def deliver_frames(drawn: Sequence[Stored], recipient: Recipient) -> Iterator[bytes]:
-    """Deliveries to one device in as few frames as hold them; on a narrow link each in its own, so that what is urgent waits for one."""
-    together: list[wire.Placed] = []
-    room, alone, carried, own = TOGETHER, recipient.narrow, recipient.carried, recipient.device
-    for stored in drawn:
-        body = stored.body_length <= carried and stored.device != own  # `with_body`, ten thousand times in a backlog
-        size = len(stored.header) + len(stored.signature) + _PLACING + (stored.body_length if body else 0)
-        if together and (alone or size > room):
-            yield _together(together)
-            together, room = [], TOGETHER
-        together.append(placed(stored, body=body))
-        room -= size
-    if together:
-        yield _together(together)
-
-
-def _together(some: list[wire.Placed]) -> bytes:
-    return server_frame(encode(wire.Deliver(some[0]) if len(some) == 1 else wire.Deliveries(some)))
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:

@@ -28,9 +28,9 @@ from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.session import Session, State
 from gateway.core.view import Identity, View
 from gateway.store.base import Broken
-from gateway.web.frames import server_frame
+from gateway.web.frames import deliver_frames, server_frame
 from gateway.web.guard import POLICY_VIOLATION, Fault
-from gateway.web.hub import Hub, deliver_frames
+from gateway.web.hub import Hub
 from gateway.web.refusals import ANSWERED, refusal
 from gateway.web.server import Connection
 from gateway.web.service import Service

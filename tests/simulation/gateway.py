@@ -19,6 +19,7 @@ from gateway.core.feed import Feed, Recipient, with_body
 from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame, recipient_of
 from gateway.core.notices import Result, Tried
 from gateway.core.session import Session
+from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Identity, Stored, StreamKind
 from gateway.store.base import Broken, DiskFull
 from gateway.timers import WAKES, Clock, Timers, floor
@@ -448,12 +449,13 @@ class Process:
     def _committed(self, batch: Sequence[Stored]) -> None:
         self.world.oracle.committed(self, batch)
         self._beat_soon()
-        for stored in batch:
-            self._spread(stored)
+        for stretch in stretches(batch):
+            self._spread(stretch)
         if any(stored.kind in WAKES for stored in batch):
             self._tick()
 
-    def _spread(self, stored: Stored) -> None:
+    def _spread(self, stretch: Stretch) -> None:
+        stored = stretch.envelopes[0]
         if stored.kind in _ROSTER:
             self._follow_roster(stored)
         elif stored.kind is Kind.CHARTER:
@@ -471,9 +473,10 @@ class Process:
                 continue
             if concerned is not None and stored.device != peer.who.device and not concerned.includes(feed.recipient):
                 continue
-            if feed.pass_on(stored):
-                self.deliver(peer, stored, feed.recipient)
-            elif feed.arrived(stored):
+            if feed.pass_on(stretch):
+                for stored in stretch.envelopes:
+                    self.deliver(peer, stored, feed.recipient)
+            elif sum(feed.arrived(stored) for stored in stretch.envelopes):
                 self.pump(peer)
 
     def deliver(self, peer: Peer, stored: Stored, recipient: Recipient) -> None:

@@ -13,10 +13,12 @@ from gateway.core.feed import (
     WINDOW,
     Audience,
     Feed,
+    Going,
     Recipient,
     urgent,
     with_body,
 )
+from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Stored
 from gateway.web.sifted import Sifted
 from gateway.wire import CHUNK, WINDOW_LEAST, WINDOW_MOST
@@ -70,6 +72,10 @@ class Log:
 
     def audience(self, stored: Stored) -> Audience:
         return self.audiences.get((stored.channel, stored.seq), Audience(everyone=True))
+
+
+def goes(feed: Feed, *new: Stored) -> Going:
+    return feed.pass_on(Stretch.of(new))
 
 
 def sent(feed: Feed, log: Log) -> list[tuple[bytes, int]]:
@@ -215,18 +221,61 @@ def test_the_live_case_goes_at_once_and_is_counted() -> None:
     log = Log()
     feed = following(log, A, B)
     for _ in range(WINDOW):
-        assert feed.pass_on(log.add(A))
+        assert goes(feed, log.add(A))
     assert not feed.open
     last = log.add(A)
-    assert not feed.pass_on(last)
+    assert not goes(feed, last)
     assert feed.arrived(last)
     feed.stored(A, WINDOW)
-    assert not feed.pass_on(log.add(B)), "something waits"
+    assert not goes(feed, log.add(B)), "something waits"
     feed.arrived(log.rows[-1])
     assert sent(feed, log) == [(A, WINDOW + 1), (B, 1)]
-    assert feed.pass_on(log.add(B))
-    assert not feed.pass_on(log.rows[-1])
-    assert not feed.pass_on(log.add(b"c" * 16)), "not followed"
+    assert goes(feed, log.add(B))
+    assert not goes(feed, log.rows[-1])
+    assert not goes(feed, log.add(b"c" * 16)), "not followed"
+
+
+def test_a_run_goes_at_once_as_a_whole_or_not_at_all() -> None:
+    log = Log()
+    feed = following(log, A)
+    assert goes(feed, *(log.add(A) for _ in range(WINDOW - 1))) is Going.WHOLE
+    two = [log.add(A), log.add(A)]
+    assert not goes(feed, *two), "one delivery too many for the window"
+    assert goes(feed, two[0])
+    assert not goes(feed, two[1])
+    assert feed.arrived(two[1])
+    feed.stored(A, WINDOW)
+    assert sent(feed, log) == [(A, WINDOW + 1)]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "device", "window", "expected"),
+    [
+        pytest.param((CHUNK, CHUNK), OTHER, WINDOW_MOST, Going.WHOLE, id="bodies that all go along"),
+        pytest.param((1, CHUNK + 1), OTHER, WINDOW_MOST, Going.NOT, id="a body that does not, among others"),
+        pytest.param((1, CHUNK + 1), ME, WINDOW_MOST, Going.BARE, id="its own"),
+        pytest.param((CHUNK,) * 32, OTHER, WINDOW_MOST, Going.NOT, id="more bytes than the window has"),
+        pytest.param((1, 1), OTHER, WINDOW_LEAST, Going.NOT, id="a narrow link takes one at a time"),
+        pytest.param((1,), OTHER, WINDOW_LEAST, Going.WHOLE, id="one on a narrow link"),
+    ],
+)
+def test_what_of_a_run_goes_at_once(lengths: tuple[int, ...], device: bytes, window: int, expected: Going) -> None:
+    log = Log()
+    feed = following(log, A)
+    feed.recipient = replace(RECIPIENT, window=window)
+    assert goes(feed, *(log.add(A, device=device, length=length) for length in lengths)) is expected
+
+
+def test_a_batch_is_taken_apart_by_stream_author_and_kind() -> None:
+    log = Log()
+    for channel, kind, device in (
+        (A, MESSAGE, ME), (A, MESSAGE, ME), (A, MESSAGE, OTHER), (B, MESSAGE, OTHER), (A, COMMIT, ME), (A, COMMIT, ME),
+        (A, Kind.RECEIPT, ME), (A, Kind.RECEIPT, ME),
+    ):  # fmt: skip
+        log.add(channel, kind, device=device)
+    found = [stretch.envelopes for stretch in stretches(log.rows)]
+    assert [len(some) for some in found] == [2, 1, 1, 1, 1, 1, 1]
+    assert [stored for some in found for stored in some] == log.rows
 
 
 def test_an_arrival_that_was_in_the_snapshot_is_not_sent_again() -> None:
@@ -405,7 +454,7 @@ def test_everything_is_sent_once_and_opened_in_order(before: list, steps: list, 
             store()
         else:
             stored = log.add(*step)
-            if feed.pass_on(stored):
+            if goes(feed, stored):
                 order.append(stored)
             else:
                 assert feed.arrived(stored)

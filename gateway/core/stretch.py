@@ -1,0 +1,45 @@
+"""New envelopes that go the same way: of one author, one after another in one stream, as a run is accepted.
+
+They are handed to each session that follows the stream as one, in frames that are made once for all.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.view import Stored
+from keys.envelope import CHAINED, ENCRYPTED
+
+_TOGETHER: Final = CHAINED & ENCRYPTED  # content: it goes to everybody in its channel
+
+
+class Stretch(Struct, frozen=True, gc=False):
+    """At least one envelope, no seq between them left out."""
+
+    envelopes: Sequence[Stored]
+    bare: int  # bytes of headers and signatures
+    longest: int  # body
+    bodies: int  # bytes
+
+    @classmethod
+    def of(cls, envelopes: Sequence[Stored]) -> "Stretch":
+        """Its lengths, counted once for everybody it goes to."""
+        bare = longest = bodies = 0
+        for stored in envelopes:
+            bare += len(stored.header) + len(stored.signature)
+            bodies += stored.body_length
+            if stored.body_length > longest:
+                longest = stored.body_length
+        return cls(envelopes, bare, longest, bodies)
+
+
+def stretches(batch: Sequence[Stored]) -> Iterator[Stretch]:
+    """A batch in log order, taken apart: runs of content stay together, everything else goes alone."""
+    for (_, _, kind), some in groupby(batch, lambda stored: (stored.channel, stored.device, stored.kind)):
+        together = list(some)
+        if kind in _TOGETHER:
+            yield Stretch.of(together)
+        else:
+            yield from (Stretch.of([stored]) for stored in together)
