@@ -37,9 +37,11 @@ from gateway.roads.post import Post
 from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
+from gateway.web.door import Door
 from gateway.web.hub import Hub
+from gateway.web.listener import listen
 from gateway.web.log import LogReadPath, Tokens
-from gateway.web.server import Server, listen, port_of
+from gateway.web.server import Server
 from gateway.web.service import Service
 from gateway.web.socket import GOING_AWAY
 from gateway.web.tls import server_context
@@ -227,7 +229,10 @@ class Running:
         await self._escalating.publish()
         metrics_server = Server(self.app.answer_metrics, METRICS_CONNECTIONS)
         metrics = await listen(metrics_server, held.config.metrics.host, held.config.metrics.port, None)
-        listener = await listen(self._server, held.config.listen.host, held.config.listen.port, self._context)
+        listener = await listen(self._server, held.config.listen.host, held.config.listen.port, self._context, Door())
+        self.service.metrics.watch(
+            "outrider_turned_away", "Connections turned away at the door since the start", lambda: listener.turned_away
+        )
         beat = asyncio.create_task(self._kept(held.sequencer.run()))
         tasks = [
             asyncio.create_task(self._kept(c))
@@ -242,7 +247,7 @@ class Running:
         try:
             scheme = "http" if self._context is None else "https"
             host, metrics_host = held.config.listen.host, held.config.metrics.host
-            self._said(f"{scheme}://{host}:{port_of(listener)}", f"http://{metrics_host}:{port_of(metrics)}")
+            self._said(f"{scheme}://{host}:{listener.port}", f"http://{metrics_host}:{metrics.port}")
             await self._stop.wait()
             listener.close()
             if self._broken is None:

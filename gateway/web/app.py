@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.web.door import Door
 from gateway.web.hub import Hub
 from gateway.web.log import Found, LogReadPath
 from gateway.web.server import Connection
@@ -47,7 +46,6 @@ class App:
         self._service = service
         self._hub = hub
         self._log = log
-        self._door = Door()
         self._conversations: set[Conversation] = set()
 
     # ------------------------------------------------------------------ for devices, auditors and witnesses
@@ -68,18 +66,8 @@ class App:
         return self._health(request)
 
     async def _socket(self, request: web.BaseRequest) -> web.StreamResponse:
-        address = request.remote or ""
-        name = self._door.enter(address, asyncio.get_running_loop().time())
-        if name is None or self._service.draining:
-            if name is not None:
-                self._door.leave(name)
+        if self._service.draining:
             return web.Response(status=503, headers={"Retry-After": RETRY_AFTER})
-        stranger = [name]
-
-        def proved() -> None:
-            while stranger:
-                self._door.leave(stranger.pop())
-
         socket: web.WebSocketResponse[Any] = web.WebSocketResponse(
             timeout=_CLOSE_SECONDS,
             autoping=False,
@@ -88,21 +76,18 @@ class App:
             max_msg_size=FRAME_LIMIT + 1,  # aiohttp's limit is the first size that is refused
             decode_text=False,
         )
+        await socket.prepare(request)
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # `Server` makes no other
+        if connection.transport is None:
+            return socket
+        conversation = Conversation(socket, connection, self._service, self._hub)
+        conversation.proved = connection.known
+        self._conversations.add(conversation)
         try:
-            await socket.prepare(request)
-            connection = request.protocol
-            assert isinstance(connection, Connection)  # `Server` makes no other
-            if connection.transport is None:
-                return socket
-            conversation = Conversation(socket, connection, self._service, self._hub)
-            conversation.proved = proved
-            self._conversations.add(conversation)
-            try:
-                await conversation.run()
-            finally:
-                self._conversations.discard(conversation)
+            await conversation.run()
         finally:
-            proved()
+            self._conversations.discard(conversation)
         return socket
 
     async def _read_log(self, request: web.BaseRequest, path: str) -> web.Response:

@@ -1,11 +1,11 @@
 """Connections: aiohttp's low-level server with a guard before its WebSocket reader, a bound on connections, and timeouts.
 
-There is no router and no middleware: `App` gets the raw path of every request and knows all of them.
+There is no router and no middleware: `App` gets the raw path of every request and knows all of them. What stands before TLS is in
+`gateway.web.listener`.
 """
 
 import asyncio
 import socket
-import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,7 +16,6 @@ from aiohttp import web
 from gateway.web.guard import Guard, Reader
 
 HANDSHAKE_SECONDS: Final = 15.0  # TLS handshake, and the headers of a request: what 2 kbit/s take for some 3 kB
-BACKLOG: Final = 1_024
 UNSENT: Final = 64 * 1024  # bytes that the system may hold unsent, so that a FLASH does not wait behind a full buffer
 WRITE_HIGH: Final = 64 * 1024
 WRITE_LOW: Final = 16 * 1024
@@ -27,22 +26,18 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection. `guard` is there once it has become a WebSocket."""
 
-    __slots__ = ("counted", "guard", "on_room")
+    __slots__ = ("_leave", "_open", "guard", "on_room")
 
-    def __init__(self, manager: "Server", **options: Any) -> None:
+    def __init__(self, manager: "Server", leave: Callable[[], None], **options: Any) -> None:
         super().__init__(manager, **options)
-        self.counted = False  # among the open ones
+        self._leave: Callable[[], None] | None = leave
+        self._open = True
+        manager.open += 1
         self.guard: Guard | None = None
         self.on_room: Callable[[bool], None] | None = None
         """Told when the buffer is full, and when it has room again; when the connection is gone there is none any more."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        server = cast(Server, self._manager)
-        if server.open >= server.limit:
-            cast(asyncio.Transport, transport).abort()
-            return
-        server.open += 1
-        self.counted = True
         super().connection_made(transport)
         cast(asyncio.Transport, transport).set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         if (raw := transport.get_extra_info("socket")) is not None and sys.platform == "linux":
@@ -50,12 +45,23 @@ class Connection(web.RequestHandler):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self.counted:
-            self.counted = False
-            cast(Server, self._manager).open -= 1
+        self.gone()
         super().connection_lost(exc)
         if self.on_room is not None:
             self.on_room(False)
+
+    def known(self) -> None:
+        """It has said who it is, or is gone: among the strangers it is no more."""
+        if self._leave is not None:
+            leave, self._leave = self._leave, None
+            leave()
+
+    def gone(self) -> None:
+        """It is open no more; or never was, where TLS came to nothing."""
+        if self._open:
+            self._open = False
+            cast(Server, self._manager).open -= 1
+            self.known()
 
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """From here on the bytes are WebSocket frames: the guard sees them first."""
@@ -88,9 +94,12 @@ class Server(web.Server):
         self.limit = limit
         self.open = 0
 
-    def __call__(self) -> web.RequestHandler:
+    def connection(self, leave: Callable[[], None]) -> Connection:
+        """The next connection's protocol: it counts as open from here on, until it is `gone`. `leave` is called when it is no
+        stranger any more."""
         return Connection(
             self,
+            leave,
             loop=self._loop,
             keepalive_timeout=HANDSHAKE_SECONDS,  # also the time for a request's headers to come
             lingering_time=0.0,
@@ -99,22 +108,3 @@ class Server(web.Server):
             max_field_size=4_096,
             max_headers=64,
         )
-
-
-async def listen(server: Server, host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
-    """Start listening; raises OSError where the address is taken."""
-    seconds = HANDSHAKE_SECONDS if context else None
-    return await asyncio.get_running_loop().create_server(
-        cast(Callable[[], asyncio.Protocol], server),
-        host,
-        port,
-        ssl=context,
-        backlog=BACKLOG,
-        ssl_handshake_timeout=seconds,
-        ssl_shutdown_timeout=seconds,
-    )
-
-
-def port_of(listener: asyncio.Server) -> int:
-    """The port that was taken."""
-    return int(listener.sockets[0].getsockname()[1])
