@@ -14,7 +14,7 @@ from typing import Final
 from gateway.core import ladder
 from gateway.core.append import Gateway
 from gateway.core.view import Stored, View
-from gateway.store.base import DiskFull, Store, StoreError
+from gateway.store.base import OURS, DiskFull, Store, StoreError
 from keys.envelope import Kind
 from keys.identity import Random
 
@@ -88,7 +88,7 @@ class Timers:
                 raise
             except Exception as error:
                 self._fault(error)
-                await self._store.decide(lambda view: ladder.set_aside(view, self._clock.now()), urgent=True)
+                await self._store.decide(lambda view: ladder.set_aside(view, self._clock.now()), urgent=OURS)
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), self._pause() / 1000)
@@ -106,7 +106,7 @@ class Timers:
         if due is None or due > self._clock.now():
             return False
         return await self._store.decide(
-            lambda view: ladder.tick(view, gateway, self._clock.now(), self._random), urgent=True
+            lambda view: ladder.tick(view, gateway, self._clock.now(), self._random), urgent=OURS
         )
 
     def _pause(self) -> int:

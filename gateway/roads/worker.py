@@ -16,7 +16,7 @@ from gateway.core.broadcast import Notice
 from gateway.core.notices import Result, Tried
 from gateway.roads.base import Message, Road, brevity
 from gateway.roads.contacts import Contacts
-from gateway.store.base import DiskFull, Store
+from gateway.store.base import OURS, DiskFull, Store
 from keys.alert import Draft
 from keys.canonical import reader
 
@@ -119,7 +119,7 @@ class Worker:
         while True:
             try:
                 await self._store.decide(
-                    lambda view: notices.settled(view, notice.id, result, self._now()), urgent=True
+                    lambda view: notices.settled(view, notice.id, result, self._now()), urgent=OURS
                 )
                 return
             except DiskFull:

@@ -5,7 +5,7 @@ One module of contract tests (`tests/gateway/store`) holds each implementation t
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from gateway.core.effects import Outcome
 from gateway.core.view import Stored, View
@@ -15,6 +15,10 @@ Decision = Callable[[View], Outcome[T]]
 Settle = Callable[[T | None, BaseException | None], None]
 """Takes a decision's answer, or what it has raised (then the answer is None)."""
 Watcher = Callable[[Sequence[Stored]], None]
+Urgent = bytes | None
+"""The person whose share of the reserve a decision uses up, OURS for the gateway itself; None: it is not urgent."""
+
+OURS: Final = b""
 
 
 class StoreError(Exception):
@@ -49,10 +53,10 @@ class Store(Protocol):
     is kept and the others of its batch are not touched. Envelopes get gap-free log indices and gap-free seqs per stream.
     """
 
-    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: bool = False) -> T:
+    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: Urgent = None) -> T:
         """Run a decision in the next transaction and give its answer once that is durable. The patient let others go before them:
         a few of them run in each transaction, among themselves in the order of the calls, so neither waits for ever. While the disk
-        is full the urgent alone are taken, as far as a reserve goes that is kept for them.
+        is full the urgent alone are taken, as far as a reserve goes that is kept for them, and the share of it that is theirs.
 
         Raises:
             DiskFull, Broken, and whatever the decision raises.
@@ -65,7 +69,7 @@ class Store(Protocol):
         settle: Settle[T],
         *,
         patient: bool = False,
-        urgent: bool = False,
+        urgent: Urgent = None,
         ahead: Callable[[], None] | None = None,
     ) -> None:
         """As `decide`, without a task that waits: `settle` is called in the event loop once the answer is durable, after the watchers.

@@ -4,16 +4,22 @@
     given up    the disk was full: the file is gone, and what it held is for alerts and their ladders alone
     taken back  once the disk has that much room, and some besides
 
-Whoever fills a disk, other programs included, leaves as much of it as alerts need.
+Whoever fills a disk, other programs included, leaves as much of it as alerts need. Of what was given up one half is the gateway's own,
+for ladders; of the other a person may use up so much that no more than a share of what is left is theirs. So whoever
+raises one SOS after the other is soon refused, and whoever comes after always finds a share. It is counted in memory: a
+restart forgets who has used what.
 """
 
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from gateway.core import limits
+from gateway.store.base import OURS
 
+SHARE: Final = 8  # of what is left for people, one person may have one in so many
 MARGIN: Final = 1024 * 1024  # bytes that must be free besides, or what was given up would be taken back at once
 
 
@@ -23,12 +29,15 @@ class Reserve:
     def __init__(self, path: Path, size: int = limits.EMERGENCY_RESERVE) -> None:
         self._path = path
         self._size = size
+        self._used: Counter[bytes] = Counter()  # bytes of what was given up, by person
         self.held = False
 
     def take(self) -> bool:
         """Have it; False where the disk has no room for it now."""
         if not self.held:
             self.held = self._is_whole() or self._allocate()
+            if self.held:
+                self._used.clear()
         return self.held
 
     def has_room(self) -> bool:
@@ -44,6 +53,18 @@ class Reserve:
         except OSError:
             return False
         return True
+
+    def allows(self, who: bytes) -> bool:
+        """Whether something of what was given up is there for this person, or OURS."""
+        if who == OURS:
+            return True  # as far as the disk goes
+        left = self._size // 2 - sum(used for person, used in self._used.items() if person != OURS)
+        return self._used[who] <= left // SHARE
+
+    def charge(self, who: bytes, size: int) -> None:
+        """That one has used up so many bytes."""
+        if size > 0:
+            self._used[who] += size
 
     def _is_whole(self) -> bool:
         """From the run before."""

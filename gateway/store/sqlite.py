@@ -27,7 +27,7 @@ import apsw
 from gateway.core import limits
 from gateway.core.effects import Append, Outcome
 from gateway.core.view import Stored, View
-from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Watcher, WrongStore
+from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Urgent, Watcher, WrongStore
 from gateway.store.database import SCHEMA_VERSION, connect, damaged, existing, hold, rotten, version_of, whole
 from gateway.store.helpers import Helpers
 from gateway.store.reserve import Reserve
@@ -43,7 +43,7 @@ class _Job:
 
     decision: Decision[Any]
     settle: Settle[Any]
-    urgent: bool = False
+    urgent: Urgent = None
     ahead: Callable[[], None] | None = None
     begun: bool = False
     answer: Any = None
@@ -125,7 +125,7 @@ class SqliteStore:
         """The disk is full: only what is urgent is taken. From any thread."""
         return self._full and not self._reserve.has_room()
 
-    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: bool = False) -> T:
+    async def decide(self, decision: Decision[T], *, patient: bool = False, urgent: Urgent = None) -> T:
         done: asyncio.Future[T] = self._loop.create_future()
 
         def settle(answer: T | None, error: BaseException | None) -> None:
@@ -145,7 +145,7 @@ class SqliteStore:
         settle: Settle[T],
         *,
         patient: bool = False,
-        urgent: bool = False,
+        urgent: Urgent = None,
         ahead: Callable[[], None] | None = None,
     ) -> None:
         if self._broken is not None:
@@ -220,10 +220,14 @@ class SqliteStore:
         ending = False
         while not ending or self._jobs or self._patient:
             jobs, ending = self._gather(ending)
-            jobs = self._spared(jobs)
-            if jobs:
+            if not jobs:
+                continue
+            self._full = not self._reserve.take()
+            if self._full:
+                self._spare(view, jobs)
+            else:
                 self._transact(view, jobs)
-                self._write_back()
+            self._write_back()
 
     def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
@@ -240,21 +244,25 @@ class SqliteStore:
         except apsw.Error as error:
             self._broken = error  # said to the next who asks
 
-    def _spared(self, jobs: list[_Job]) -> list[_Job]:
-        """What may be tried: all, but while the disk is full what is urgent alone. The others are told so."""
-        if not jobs:
-            return jobs
-        self._full = not self._reserve.take()
-        if not self._full:
-            return jobs
-        self._refuse([job for job in jobs if not job.urgent])
-        return [job for job in jobs if job.urgent]
-
-    def _refuse(self, jobs: list[_Job]) -> None:
+    def _spare(self, view: WriterView, jobs: Sequence[_Job]) -> None:
+        """While the disk is full: what is urgent alone, each by itself, so that it is known whose share it uses up."""
         for job in jobs:
-            job.error = DiskFull("the gateway's disk is full")
-        if jobs:
-            self._loop.call_soon_threadsafe(self._settle, _Batch(jobs))
+            if job.urgent is None or not self._reserve.allows(job.urgent):
+                job.error = DiskFull("the gateway's disk is full")
+                self._loop.call_soon_threadsafe(self._settle, _Batch([job]))
+            else:
+                job.error = None
+                before = self._size()
+                self._transact(view, [job])
+                self._reserve.charge(job.urgent, self._size() - before)
+
+    def _size(self) -> int:
+        """Bytes of the database, with what of it is in the WAL yet."""
+        try:
+            return int(self._writer.pragma("page_count")) * int(self._writer.pragma("page_size"))
+        except apsw.Error as error:
+            self._broken = error  # said to the next who asks
+            return 0
 
     def _gather(self, ending: bool) -> tuple[list[_Job], bool]:
         """The next batch: what has come in, up to its bound, and a few of the patient. Waits only where nothing is to be done."""
@@ -290,12 +298,7 @@ class SqliteStore:
             self._give_up(view, batch, DiskFull("the gateway's disk is full"))
             if self._broken is None and self._reserve.held and self._reserve.give_up():
                 self._full = True
-                self._refuse([job for job in jobs if not job.urgent])
-                urgent = [job for job in jobs if job.urgent]
-                for job in urgent:
-                    job.error = None
-                if urgent:
-                    self._transact(view, urgent)
+                self._spare(view, jobs)
                 return
         except Exception as error:
             said = _of_one(error)

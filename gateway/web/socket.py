@@ -27,7 +27,7 @@ from gateway.core.feed import Feed
 from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.session import Session, State
 from gateway.core.view import Identity, View
-from gateway.store.base import Broken
+from gateway.store.base import Broken, Urgent
 from gateway.web.frames import deliver_frames, server_frame
 from gateway.web.guard import POLICY_VIOLATION, Fault
 from gateway.web.hub import Hub
@@ -362,7 +362,7 @@ class Conversation:
 
         try:
             ahead = signature.look if signature else None
-            service.store.submit(decision, settle, patient=_patient(frame), urgent=_urgent(frame), ahead=ahead)
+            service.store.submit(decision, settle, patient=_patient(frame), urgent=_share(who, frame), ahead=ahead)
         except Broken as error:
             self._failed(frame, error)
             return
@@ -516,8 +516,11 @@ URGENT: Final = frozenset({Kind.ALERT, Kind.APPROVAL, Kind.SOS, Kind.STAND_DOWN,
 """What the reserve of a full disk is for. Not answers: ten thousand of one alert would leave nothing for the next."""
 
 
-def _urgent(frame: wire.FromDevice) -> bool:
-    return isinstance(frame, wire.Submit) and peek(frame.run[0].header)[0] in URGENT
+def _share(who: Identity | None, frame: wire.FromDevice) -> Urgent:
+    """Whose share of it a request would use up."""
+    if who is None or not isinstance(frame, wire.Submit):
+        return None
+    return who.person if peek(frame.run[0].header)[0] in URGENT else None
 
 
 SPECIAL: Final[Mapping[type, Any]] = {

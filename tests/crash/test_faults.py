@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from gateway.core import limits
-from gateway.store.base import Broken, DiskFull, StoreError
+from gateway.store.base import OURS, Broken, DiskFull, StoreError
 from gateway.store.database import create
 from gateway.store.sqlite import SqliteStore
 from keys.envelope import Kind
@@ -27,7 +27,9 @@ def one(size: int = 100) -> Callable[..., object]:
     return envelope(STREAMS[0], DEVICES[0], Kind.FILLER, bytes(size), bytes(16))  # type: ignore[return-value]
 
 
-async def until(error: type[StoreError], store: SqliteStore, size: int = 100, *, urgent: bool = False) -> list[int]:
+async def until(
+    error: type[StoreError], store: SqliteStore, size: int = 100, *, urgent: bytes | None = None
+) -> list[int]:
     """Ask until it is answered with this; gives the answers before."""
     answers: list[int] = []
     try:
@@ -105,11 +107,11 @@ async def test_a_full_disk_refuses_spares_what_is_urgent_and_recovers_by_itself(
     held = 1 + len(await until(DiskFull, store, 3_000))
     assert store.full
     for _ in range(100):
-        assert await store.decide(one(3_000), urgent=True) == held
+        assert await store.decide(one(3_000), urgent=OURS) == held
         held += 1
     with pytest.raises(DiskFull):
         await store.decide(one())
-    both = await asyncio.gather(store.decide(one()), store.decide(one(), urgent=True), return_exceptions=True)
+    both = await asyncio.gather(store.decide(one()), store.decide(one(), urgent=OURS), return_exceptions=True)
     assert isinstance(both[0], DiskFull)
     assert both[1] == held
     other.unlink()
@@ -131,9 +133,35 @@ async def test_it_starts_on_a_full_disk_and_takes_what_is_urgent(small: Path) ->
     store = SqliteStore(small / "gateway.db")
     with pytest.raises(DiskFull):
         await store.decide(one())
-    assert await store.decide(one(), urgent=True) == 1
+    assert await store.decide(one(), urgent=OURS) == 1
     other.unlink()
     assert await store.decide(one()) == 2
+    await store.close()
+
+
+async def test_nobody_uses_up_more_of_the_reserve_than_a_share_of_what_is_left(small: Path) -> None:
+    """attack-79: one stolen phone raises SOS after SOS, and then ten do."""
+    create(small / "gateway.db")
+    store = SqliteStore(small / "gateway.db")
+    await store.decide(one())
+    other = fill(small)
+    await until(DiskFull, store, 3_000)
+    taken = [len(await until(DiskFull, store, 3_000, urgent=b"thief %d" % n)) for n in range(10)]
+    assert taken[0] * 3_000 < limits.EMERGENCY_RESERVE // 8
+    assert all(count > 5 for count in taken)
+    for n in range(100):
+        await store.decide(one(300), urgent=b"person %d" % n)
+    with pytest.raises(DiskFull):
+        await store.decide(one(300), urgent=b"thief 0")
+    assert len(await until(DiskFull, store, 3_000, urgent=OURS)) * 3_000 > limits.EMERGENCY_RESERVE // 3
+    other.unlink()
+    await store.decide(one())
+    other = fill(small)
+    await until(DiskFull, store, 3_000)
+    assert (
+        len(await until(DiskFull, store, 3_000, urgent=b"thief 0")) > taken[0] // 2
+    )  # what was used is forgotten with the shortage
+    other.unlink()
     await store.close()
 
 
@@ -143,7 +171,7 @@ async def test_the_last_of_the_reserve_is_refused_too_and_nothing_is_lost(small:
     await store.decide(one())
     other = fill(small)
     held = 1 + len(await until(DiskFull, store, 3_000))
-    spared = len(await until(DiskFull, store, 3_000, urgent=True))
+    spared = len(await until(DiskFull, store, 3_000, urgent=OURS))
     assert (
         spared * 4_096 > limits.EMERGENCY_RESERVE // 2
     )  # of the reserve most is for them: the WAL is used again and again
