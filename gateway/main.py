@@ -7,7 +7,6 @@ configuration · 3 the disk or the address can't be had · 70 a fault of ours ·
 import asyncio
 import gc
 import json
-import logging
 import os
 import sys
 import traceback
@@ -24,6 +23,7 @@ from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
 from gateway.core.errors import Refused
 from gateway.ending import Ending, ending, lost
 from gateway.home import Wish, default_origin, found, open_keys
+from gateway.lines import start_logging
 from gateway.roads.base import RoadRefused
 from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
 from gateway.store import database
@@ -92,15 +92,6 @@ def attempt(work: Callable[[], T]) -> T:
         raise
     except BaseException as error:
         leave(error)
-
-
-def start_logging(config: Config) -> None:
-    """To stderr; aiohttp's own loggers say what strangers send, so they are heard from warning on only."""
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("aiohttp").setLevel(logging.ERROR)
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 
 CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), required=True, help="gateway.toml")
@@ -272,7 +263,7 @@ def run(config_path: Path, as_json: bool) -> None:
 
     def work() -> None:
         config = load(config_path)
-        start_logging(config)
+        start_logging(config.log_level)
         run_loop(serve(config))
 
     attempt(work)

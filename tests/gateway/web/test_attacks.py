@@ -51,6 +51,7 @@ def fresh_links(live: Live) -> Iterator[None]:
     yield
     live.disconnect()
     assert "fault" not in live.gateway.errors
+    assert live.gateway.errors.replace("\n", "").isprintable(), "attack 74: nothing that a terminal obeys"
 
 
 @pytest.fixture
