@@ -1,10 +1,16 @@
 """The guard over raw WebSocket bytes: what it lets by, what it closes, and that the cuts between reads don't matter."""
 
+import asyncio
+
 import pytest
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_websocket import WebSocketReader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.web.guard import CONTROL_FRAMES, FRAGMENTS, POLICY_VIOLATION, PROTOCOL_ERROR, Guard
+from gateway.wire import FRAME_LIMIT
 
 
 class Sink:
@@ -205,3 +211,26 @@ def test_what_is_fed_to_the_reader_keeps_the_rest_there() -> None:
     guard.direct = True
     guard.feed_data(frame(2, b"x"))
     assert not guard.direct
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(bytes([0x82, 0xFF]) + (2**62).to_bytes(8) + bytes(4), 1009, id="attack-66 2^62 bytes said"),
+        pytest.param(frame(2, bytes(FRAME_LIMIT + 1)), 1009, id="attack-66 a byte more than the limit"),
+        pytest.param(bytes([0xC2, 0xFE, 0xFF, 0xFF]) + bytes(4), 1002, id="attack-67 a compressed frame"),
+        pytest.param(bytes([0xA2, 0x80]) + bytes(4), 1002, id="attack-69 another reserved bit"),
+        pytest.param(frame(3, b"x"), 1002, id="attack-69 a reserved opcode"),
+        pytest.param(frame(9, b"x" * 126), 1002, id="attack-69 a long ping"),
+        pytest.param(frame(9, b"x", fin=False), 1002, id="attack-69 a ping in pieces"),
+        pytest.param(frame(8, b"\x03"), 1002, id="attack-69 half a close code"),
+    ],
+)
+async def test_what_the_reader_behind_it_closes(data: bytes, code: int) -> None:
+    """The library's reader, set as the gateway sets it: it says so at the head, and keeps nothing of what was to come."""
+    queue = WebSocketDataQueue(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
+    guard = Guard(WebSocketReader(queue, FRAME_LIMIT + 1, False, decode_text=False), Clock())
+    ended, rest = guard.feed_data(data)
+    fault = guard.fault.code if guard.fault else getattr(queue.exception(), "code", None)
+    assert (ended, rest, fault) == (True, b"", code)
+    assert queue._size == 0
