@@ -7,7 +7,8 @@
         link.up, link.down                   # bytes carried
         link.roads[-1].up                    # the same of one connection
 
-`link.weather` holds for connections to come, `roads[n].weather` of one that stands.
+`link.weather` holds for connections to come, but for the next ones, which `link.first` names one by one; `roads[n].weather` is that of
+one that stands.
 
 The rate is that of the narrow hop itself, and little waits inside: some two kilobytes. What a sender's own kernel holds back is
 its own affair: a program that wants its FLASH to go first must not write what it can't take back.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,13 +33,19 @@ BUFFER: Final = 2_048  # bytes that wait on either side of the hop
 @dataclass(frozen=True, slots=True)
 class Weather:
     """What the link is like. `rate` in bits a second each way, 0 without limit; `latency` and `stall` in seconds; `stalls` is
-    the share of quanta that are held up for `stall`, as a lost packet would be; `cut_after` bytes end a connection."""
+    the share of quanta that are held up for `stall`, as a lost packet would be; after exactly `cut_up` bytes to the target, or
+    `cut_down` bytes back, the connection breaks (0: never)."""
 
     rate: int = 0
     latency: float = 0.0
     stalls: float = 0.0
     stall: float = 0.5
-    cut_after: int = 0
+    cut_up: int = 0
+    cut_down: int = 0
+
+    def cut(self, way: str) -> int:
+        """After how many bytes this way it breaks."""
+        return self.cut_up if way == "up" else self.cut_down
 
 
 CLEAR: Final = Weather()
@@ -60,6 +68,7 @@ class Link:
     weather: Weather
     random: Random
     address: tuple[str, int] = ("", 0)
+    first: list[Weather] = field(default_factory=list)
     roads: list[Road] = field(default_factory=list)
     _flows: set[asyncio.Task[None]] = field(default_factory=set)
     _thawed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,9 +120,10 @@ class Link:
         task = asyncio.current_task()
         assert task is not None
         self._flows.add(task)
-        road = Road(self.weather)
+        road = Road(self.first.pop(0) if self.first else self.weather)
         self.roads.append(road)
         beyond: asyncio.StreamWriter | None = None
+        ended = False
         try:
             behind = socket.socket()
             behind.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
@@ -123,6 +133,7 @@ class Link:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._flow(reader, beyond, road, "up"))
                 group.create_task(self._flow(back, writer, road, "down"))
+            ended = True
         except* (OSError, _Cut):
             pass
         except* asyncio.CancelledError:
@@ -131,27 +142,27 @@ class Link:
             self._flows.discard(task)
             for end in (writer, beyond):
                 if end is not None:
-                    end.transport.abort()
-            await asyncio.sleep(0)  # aborting is done by the loop
+                    end.close() if ended else _break(end)
+            await asyncio.sleep(0)  # closing is done by the loop
 
     async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, road: Road, way: str) -> None:
         """One direction: each quantum crosses the hop in its time, and arrives later by the latency, in order."""
         writer.transport.set_write_buffer_limits(high=BUFFER)
-        arriving: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        arriving: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._arrive(arriving, writer))
             await self._cross(reader, arriving, road, way)
 
     async def _cross(
-        self, reader: asyncio.StreamReader, arriving: asyncio.Queue[tuple[float, bytes]], road: Road, way: str
+        self, reader: asyncio.StreamReader, arriving: asyncio.Queue[tuple[float, bytes | None]], road: Road, way: str
     ) -> None:
         loop, carried, free = asyncio.get_running_loop(), 0, 0.0
         while True:
             await self._thawed.wait()
-            data = await reader.read(QUANTUM if road.weather.rate or road.weather.cut_after else BUFFER)
             weather = road.weather
-            if weather.cut_after and carried + len(data) >= weather.cut_after:
-                raise _Cut
+            end = weather.cut(way)
+            most = QUANTUM if weather.rate else BUFFER
+            data = await reader.read(min(most, end - carried) if end else most)
             free = max(free, loop.time())
             if weather.rate:
                 free += len(data) * 8 / weather.rate
@@ -162,21 +173,33 @@ class Link:
             carried += len(data)
             setattr(road, way, getattr(road, way) + len(data))
             arriving.put_nowait((loop.time() + weather.latency, data))
-            if not data:
+            if carried == end:
+                arriving.put_nowait((loop.time() + weather.latency, None))
+            if not data or carried == end:
                 return
 
-    async def _arrive(self, arriving: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    async def _arrive(self, arriving: asyncio.Queue[tuple[float, bytes | None]], writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         while True:
             when, data = await arriving.get()
             await asyncio.sleep(max(0.0, when - loop.time()))
             await self._thawed.wait()
+            if data is None:
+                raise _Cut
             if not data:
                 with contextlib.suppress(OSError):
                     writer.write_eof() if writer.can_write_eof() else writer.close()
                 return
             writer.write(data)
             await writer.drain()
+
+
+def _break(end: asyncio.StreamWriter) -> None:
+    """Close so that the other side is told of a reset and not of an orderly end, wherever its bytes stand."""
+    plain = end.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.transport.abort()
 
 
 class _Cut(Exception):

@@ -71,11 +71,16 @@ async def test_it_is_no_faster_than_it_says() -> None:
         assert loop.time() - began >= 2_000 * 8 / 64_000
 
 
-async def test_a_connection_is_cut_at_the_byte_named() -> None:
-    async with echo() as server, Link.to(*server, Weather(cut_after=1_000)) as link:
-        with pytest.raises(ConnectionError):
-            await exchange(link, DATA)
-        assert link.up < 1_000
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 1_000, 4_097])
+async def test_a_connection_is_cut_after_the_byte_named(length: int) -> None:
+    """Either way: exactly so many have been carried, and then it breaks."""
+    async with echo() as server, Link.to(*server) as link:
+        link.first = [Weather(cut_up=length), Weather(cut_down=length)]
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                await exchange(link, DATA)
+        assert (link.roads[0].up, link.roads[1].down) == (length, length)
+        assert await exchange(link, DATA) == DATA, "and no other connection is"
 
 
 async def test_half_open_and_going_on() -> None:
@@ -94,12 +99,12 @@ async def test_half_open_and_going_on() -> None:
         await closed(writer)
 
 
-async def test_the_same_seed_carries_the_same_before_it_cuts() -> None:
-    """Where it breaks depends on the bytes alone, so a run can be done again."""
+async def test_what_is_carried_before_a_cut_depends_on_nothing_else() -> None:
+    """So a run can be done again, however slow the link."""
     carried = []
     for _ in range(2):
-        async with echo() as server, Link.to(*server, Weather(cut_after=777, stalls=0.5, stall=0.001), seed=5) as link:
+        async with echo() as server, Link.to(*server, Weather(cut_up=777, stalls=0.5, stall=0.001), seed=5) as link:
             with pytest.raises(ConnectionError):
                 await exchange(link, DATA)
             carried.append(link.up)
-    assert carried[0] == carried[1]
+    assert carried == [777, 777]
