@@ -45,9 +45,9 @@ def behind_a_word(data: bytes) -> int:
 
 
 def behind_a_record(data: bytes) -> str:
-    """Raises Malformed, and IndexError where an order with more than two names, all different, is numbered 128."""
+    """Raises Malformed, and IndexError where an order with more than two names is numbered 128."""
     order = _read(data)
-    if len(set(order.names)) > 2 and order.number == 128:
+    if len(order.names) > 2 and order.number == 128:
         return order.names[len(order.names)]
     return order.names[0] if order.names else ""
 
