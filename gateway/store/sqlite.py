@@ -210,6 +210,8 @@ class SqliteStore:
         self._helpers.close()
         for reader in self._readers:
             reader.close()
+        if self._broken is not None:  # nothing more is written, the WAL's way back into the database neither
+            self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._writer.close()
         self._lock.close()
 

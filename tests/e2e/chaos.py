@@ -138,11 +138,13 @@ def check_traffic(traffic: Traffic, result: Result) -> None:
             result.wrong.append(f"{name} was shown messages out of order")
 
 
-async def run(folder: Path, rounds: int, seed: int, minutes: float = 24 * 60.0) -> Result:
-    """The whole campaign in a new folder: so many rounds, and no further one once its time is over."""
+async def run(
+    folder: Path, rounds: int, seed: int, minutes: float = 24 * 60.0, kind: type[RealMission] = RealMission
+) -> Result:
+    """The whole campaign in a new folder: so many rounds, and no further one once its time is over. `kind` says how it is killed."""
     chance, started = random.Random(seed), time.monotonic()
     result = Result(0, seed)
-    async with RealMission.found(folder) as mission:
+    async with kind.found(folder) as mission:
         for name in WRITERS:
             await mission.enrol("officer" if name == "chen" else "agent", name)
         channel = await mission.channel("chen", "detail", Marking.AMBER, *WRITERS[1:])

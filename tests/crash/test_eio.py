@@ -1,0 +1,16 @@
+"""The disk of a running gateway fails under traffic: the process ends by itself and says why, and the next has all that was accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.crash.eio import run
+
+
+async def test_a_gateway_whose_disk_fails_stops_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
+    """attack-19: a failing sync first, then a failing write; exit 3 both times."""
+    result, mission = await run(tmp_path, 2, 1)
+    assert result.wrong == []
+    assert result.accepted
+    assert all("exit 3, outrider-gateway: Broken: the database failed" in end for end in mission.ends)
+    assert mission.ends.total() == 2
