@@ -27,11 +27,13 @@ from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
 from clients.core.groups import Groups
 from clients.core.ledger import Draft, View
+from clients.core.outbox import stream_of_receipts
 from clients.core.session import Session
 from clients.core.trust import Trust
 from clients.core.turn import Outcome, Turn
 from gateway import wire
 from keys.charter import Charter, reopen
+from keys.envelope import Kind
 from keys.identity import Random
 
 T = TypeVar("T")
@@ -159,15 +161,16 @@ class Device:
     def waiting(self) -> list[str]:
         """What is still under way in this session, in words; empty when all is quiet."""
         session, view = self.session, self.view
+        closed = self._closed()
         found = [] if session.listed else ["the list of channels"]
         if session.errands.asked:
             found.append(f"answers: {', '.join(sorted(session.errands.kinds()))}")
         found += ["a welcome" for _ in records.JOINING.scan(view)]
         for key, item in records.OUTBOX.scan(view):
             sent = records.SENT.get(view, key)
-            if (sent is None or not sent.refused) and not self._blocked(item.stream):
+            if (sent is None or not sent.refused) and (item.stream not in closed or item.kind is Kind.RECEIPT):
                 found.append(f"{item.kind.name} to be sent")
-        found += ["a change of a channel" for _, i in records.INTENTS.scan(view) if not self._blocked(i.channel)]
+        found += ["a change of a channel" for _, i in records.INTENTS.scan(view) if i.channel not in closed]
         found += ["proofs" for _, u in records.UNPROVEN.scan(view) if not u.alarmed][:1]
         for channel, state in records.CHANNELS.scan(view):
             inbox = session.inboxes.get(channel)
@@ -177,6 +180,12 @@ class Device:
                 found += ["receipts"] if session.flush and channel in session.receipt_at else []
         return found
 
-    def _blocked(self, stream: bytes) -> bool:
-        state = records.CHANNELS.get(self.view, stream)
-        return state is not None and bool(state.halted or state.left)
+    def _closed(self) -> set[bytes]:
+        """Streams into which nothing goes any more: channels that are halted or left, and what stands beside the latter."""
+        closed: set[bytes] = set()
+        for channel, state in records.CHANNELS.scan(self.view):
+            if state.halted or state.left:
+                closed.add(channel)
+            if state.left:
+                closed.add(stream_of_receipts(channel))
+        return closed

@@ -1,10 +1,11 @@
-"""Bugs planted one at a time: each a line of the product that is not what it should be, and the faults that bring it to light.
+"""Planted bugs are looked for one at a time: each by forty seeds, of which thirty-eight have to find it.
 
     python -m tests.simulation.mutants --seeds 40            every one of them; by hand, `make sim-mutants`
     python -m tests.simulation.mutants --seeds 40 NAME …
 
-A mutant lives in a copy of the tree. It is found by a seed if the run of that seed fails; the same seeds pass without it. That each
-still applies, and to one place alone, is checked with every change (`test_mutants.py`).
+A mutant lives in a copy of the tree, in a process of its own, and two are looked for at a time. It is found by a seed if the run
+of that seed fails, and the run ends there; the same seeds pass without it. The seeds go in their order until it is plain whether
+enough of them find it. Every run begins with a mission that the sound product has founded: what is found is found by a run.
 """
 
 from __future__ import annotations
@@ -12,341 +13,135 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import process_time
+
+from tests.simulation.crypto import cryptography
+from tests.simulation.founding import founded
+from tests.simulation.planted import MUTANTS, NAMES, Mutant, applied
+from tests.simulation.world import Failed, World
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("keys", "gateway", "clients", "tests/keys", "tests/clients", "tests/simulation")
 FIRST_SEED = 1_001
 ENOUGH = 0.95
 OFTEN = 3
+"""How many times as often as else faults strike."""
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """`old` stands once in `file`. `faults` are on in its runs, OFTEN times as often as else; `pace` ms lie between two things that people do."""
+class Hunt:
+    """What came of looking for one: seeds that found it, seeds that were run, what they said, CPU seconds."""
 
-    name: str
-    file: str
-    old: str
-    new: str
-    faults: str
-    minutes: float = 10
-    pace: int = 5_000
+    found: int
+    run: int
+    said: Sequence[str]
+    missed: Sequence[int]
+    spent: float
 
 
-MUTANTS = (
-    Mutant(
-        "acknowledged before it is synced",
-        "gateway/store/sqlite.py",
-        '        db = _connect(path, apsw.SQLITE_OPEN_READWRITE)\n        db.execute("PRAGMA synchronous = EXTRA")',
-        '        db = _connect(path, apsw.SQLITE_OPEN_READWRITE)\n        db.execute("PRAGMA synchronous = OFF")',
-        "power",
-    ),
-    Mutant(
-        "a failed batch is told all the same",
-        "gateway/store/sqlite.py",
-        "        batch.stored.clear()\n",
-        "",
-        "full eio",
-    ),
-    Mutant(
-        "the writer's memory outlives a rollback",
-        "gateway/store/sqlite.py",
-        "        view.forget()\n        batch.stored.clear()",
-        "        batch.stored.clear()",
-        "full eio",
-    ),
-    Mutant(
-        "a failed transaction is answered as if it were done",
-        "gateway/store/sqlite.py",
-        "        for job in batch.jobs:\n            job.error = error\n",
-        "",
-        "full eio",
-    ),
-    Mutant(
-        "a stream's state is not written before the commit",
-        "gateway/store/writer.py",
-        '        """The transaction is about to be committed."""\n        self.flush()\n',
-        '        """The transaction is about to be committed."""\n',
-        "kill",
-    ),
-    Mutant(
-        "a log that was rolled back is taken for whole",
-        "gateway/audit/sequencer.py",
-        "    if older.size > size:\n        raise LogRefused(",
-        "    if older.size > size:\n        return LogRefused(",
-        "backup kill",
-    ),
-    Mutant(
-        "a commit does not end its epoch",
-        "gateway/core/roster.py",
-        "        stream,\n        epoch=staged.next.epoch,",
-        "        stream,\n        epoch=stream.epoch,",
-        "",
-    ),
-    Mutant(
-        "a message of an epoch long over is taken",
-        "gateway/core/kinds.py",
-        "        if epoch != current and not (epoch == current - 1 and run.now <= run.stream.grace_until):",
-        "        if False:",
-        "partition insider",
-    ),
-    Mutant(
-        "no check of the chain",
-        "gateway/core/submit.py",
-        "    if first.previous != chain.link:",
-        "    if False:",
-        "insider",
-    ),
-    Mutant(
-        "a gap in a device's numbers is taken",
-        "gateway/core/submit.py",
-        "    if first.number != chain.number + 1:",
-        "    if False:",
-        "insider",
-    ),
-    Mutant(
-        "a used number hears the acceptance of another content",
-        "gateway/core/submit.py",
-        "        if before is None or (before.header, before.signature) != (now.envelope.header, now.envelope.signature):",
-        "        if before is None:",
-        "restored",
-    ),
-    Mutant(
-        "a signed refusal is not remembered",
-        "gateway/core/submit.py",
-        "        attempts=tuple((v.context.number, v.context.attempt) for v in run.verified),",
-        "        attempts=(),",
-        "slow partition",
-    ),
-    Mutant(
-        "the place in the chain is not moved on",
-        "gateway/core/append.py",
-        "    chained = PutChain(stream.id, last.context.device, last.context.number, last.envelope.link)",
-        "    chained = PutChain(stream.id, last.context.device, last.context.number, run[0].envelope.link)",
-        "partition",
-    ),
-    Mutant(
-        "the log's time runs with a clock that was set back",
-        "gateway/core/append.py",
-        "    now = max(now, end.time)\n",
-        "",
-        "clock",
-    ),
-    Mutant(
-        "the cursor is off by one",
-        "gateway/core/following.py",
-        "    start = max(positions.get(member.channel, 0), member.since)",
-        "    start = max(positions.get(member.channel, 0), member.since) + 1",
-        "cut",
-    ),
-    Mutant(
-        "who was added while away is not told",
-        "gateway/core/following.py",
-        "        if start < member.since and not member.left and member.welcome:",
-        "        if False:",
-        "partition cut",
-    ),
-    Mutant(
-        "who was removed is sent what comes after",
-        "gateway/core/following.py",
-        "    feed.follow(stream.id, start, stream.seq, dense=True, until=member.left)\n    if member.left:\n        return\n",
-        "    feed.follow(stream.id, start, stream.seq, dense=True, until=0)\n    if member.left:\n        return\n",
-        "cut",
-    ),
-    Mutant(
-        "what came while a page was full is passed over",
-        "gateway/core/feed.py",
-        "        lane.loaded = last\n        lane.page.extend(rows)",
-        "        lane.loaded = lane.head\n        lane.page.extend(rows[:1])",
-        "cut partition",
-    ),
-    Mutant(
-        "an alert's ladder is not begun",
-        "gateway/core/ladder.py",
-        "        at = replace(_rest(row, row.at), stopped=True) if met else replace(row.at, waiting=Waiting.ARM, stopped=False)",
-        "        at = replace(_rest(row, row.at), stopped=True)",
-        "partition",
-        12,
-    ),
-    Mutant(
-        "a ladder waits anew from each look",
-        "gateway/core/ladder.py",
-        "        return Outcome(True, (PutPosition(row.root, _wait(row, ladder, at, now)),))",
-        "        return Outcome(False)",
-        "kill",
-    ),
-    Mutant(
-        "a rung is fired and its position not moved",
-        "gateway/core/ladder.py",
-        "        PutFiring(row.root, fired, notices),\n        PutPosition(row.root, at),",
-        "        PutFiring(row.root, fired, notices),",
-        "kill",
-    ),
-    Mutant(
-        "a device forgets its place in its own chain",
-        "clients/core/outbox.py",
-        "        _remember(turn, key, after)\n    records.OWN.put(turn.draft, stream, own)\n",
-        "        _remember(turn, key, after)\n",
-        "",
-    ),
-    Mutant(
-        "a refused number is sealed again as the same attempt",
-        "clients/core/settling.py",
-        "Counter(item.attempt + 1))",
-        "Counter(item.attempt))",
-        "slow partition",
-    ),
-    Mutant(
-        "what was accepted stays in the outbox",
-        "clients/core/settling.py",
-        "    records.OUTBOX.delete(turn.draft, key)\n    for blob in [*item.uploads, sha256(item.body).digest()]:",
-        "    for blob in [*item.uploads, sha256(item.body).digest()]:",
-        "",
-    ),
-    Mutant(
-        "an acceptance settles whatever is sealed",
-        "clients/core/settling.py",
-        "    return run if run and run[0][1].run == errand.number else []",
-        "    return run",
-        "mix double narrow",
-    ),
-    Mutant(
-        "a new ratchet is not written down",
-        "clients/core/groups.py",
-        "                if before.get(name) != data:",
-        "                if name not in before:",
-        "death",
-    ),
-    Mutant(
-        "what was shown waits to be shown",
-        "clients/core/conversation.py",
-        "    records.UNSHOWN.delete(work.turn.draft, key)\n    receipts.shown",
-        "    receipts.shown",
-        "",
-    ),
-    Mutant(
-        "questions of a session that broke are never asked again",
-        "clients/core/session.py",
-        "        self.errands = Errands()\n",
-        "",
-        "cut loss",
-    ),
-    Mutant(
-        "half a run is taken",
-        "clients/core/timeline.py",
-        "            if placed is None:\n                return None\n",
-        "            if placed is None:\n                return run or None\n",
-        "mix narrow cut",
-    ),
-    Mutant(
-        "the signed end of a run is opened twice",
-        "clients/core/receive.py",
-        "            if not ahead and records.AHEAD.get(self.turn.draft, at(channel, item.placed.place.seq)) is not None:",
-        "            if False:",
-        "mix partition",
-    ),
-    Mutant(
-        "a receipt is trusted unsigned",
-        "clients/core/receipts.py",
-        "        check_body(_by_any(claimed, keys), body)\n",
-        "",
-        "liar",
-    ),
-    Mutant(
-        "a commit that has lost is still pending",
-        "clients/core/settling.py",
-        "        if pending is not None and pending.item == key:",
-        "        if False:",
-        "slow",
-    ),
-    Mutant(
-        "an own commit is merged though another won",
-        "clients/core/changes.py",
-        "    if pending is None or pending.item != item:",
-        "    if pending is None:",
-        "slow mix",
-    ),
-)
-NAMES = {mutant.name: mutant for mutant in MUTANTS}
-
-
-def applied(mutant: Mutant, text: str) -> str:
-    """The file with the bug in it; raises ValueError unless its place is there exactly once."""
-    if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: its place stands {text.count(mutant.old)} times in {mutant.file}")
-    return text.replace(mutant.old, mutant.new)
-
-
-def hunt(mutant: Mutant, seeds: int) -> tuple[int, list[str], float]:
-    """How many seeds find it, the first words of what they say, and the CPU seconds that it took."""
-    with tempfile.TemporaryDirectory() as name:
-        copy = Path(name)
-        for folder in COPIED:
-            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in (ROOT / "tests").glob("*.py"):
-            shutil.copy(file, copy / "tests")
-        target = copy / mutant.file
-        target.write_text(applied(mutant, target.read_text()))
-        spent = os.times()
+def hunt(mutant: Mutant, seeds: int, mission: Path) -> Hunt:
+    """Plant it in a copy of the tree and have a process look for it there; `mission`: as `founding` has left it."""
+    with planted(mutant) as copy:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.simulation.mutants", "--run", mutant.name, "--seeds", str(seeds)],
+            [sys.executable, "-m", __spec__.name, "--look", str(mission), "--seeds", str(seeds), mutant.name],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy)},
             capture_output=True,
             text=True,
             check=False,
         )
-        after = os.times()
     try:
-        found, said = json.loads(done.stdout)
-    except ValueError:  # it does not even come to its first seed
-        found, said = seeds, [done.stderr.strip().rsplit("\n", 1)[-1]]
-    return found, said, after.children_user - spent.children_user
+        return Hunt(**json.loads(done.stdout))
+    except ValueError:
+        return Hunt(0, 0, [f"nothing can be run with it: {done.stderr.strip()[-200:]}"], [], 0)
 
 
-def run(mutant: Mutant, seeds: int) -> None:
-    """In the copy: print how many seeds find it."""
-    from tests.simulation.world import Failed, World
+@contextmanager
+def planted(mutant: Mutant | None) -> Iterator[Path]:
+    """A copy of the tree with the bug in it."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for folder in COPIED:
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in (ROOT / "tests").glob("*.py"):
+            shutil.copy(file, copy / "tests")
+        if mutant is not None:
+            target = copy / mutant.file
+            target.write_text(applied(mutant, target.read_text()))
+        yield copy
 
-    found, said = 0, set()
+
+def look(mutant: Mutant, seeds: int, mission: Path) -> Hunt:
+    """In the copy: run seed after seed until enough have found it, or too many have not."""
+    began = process_time()
+    start = pickle.loads(mission.read_bytes())
+    enough = -int(-seeds * ENOUGH // 1)
+    found, said, missed = 0, dict[str, None](), list[int]()
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        if seed - FIRST_SEED - found > seeds * (1 - ENOUGH):
-            break  # not found often enough, whatever the others say
+        if found == enough or len(missed) > seeds - enough:
+            break
+        world = World(seed, mutant.minutes, mutant.faults.split(), keyed=True, pace=mutant.pace, often=OFTEN)
         try:
-            World(seed, mutant.minutes, mutant.faults.split(), keyed=True, pace=mutant.pace, often=OFTEN).run()
+            world.run(start)
         except Failed as failure:
             found += 1
-            said.add(str(failure).split("\n", 1)[0][:90])
-        except Exception as error:  # before a run begins
-            found += 1
-            said.add(f"{type(error).__name__} at the founding")
-    print(json.dumps([found, sorted(said)[:4]]))
+            said[str(failure).split("\n", 1)[0][:100]] = None
+        else:
+            missed.append(seed)
+    return Hunt(found, found + len(missed), list(said)[:6], missed, round(process_time() - began, 1))
+
+
+@contextmanager
+def founding() -> Iterator[Path]:
+    """A file with the mission that all runs begin with, made by the product as it is."""
+    with tempfile.NamedTemporaryFile() as file:
+        with cryptography(keyed=True):
+            file.write(pickle.dumps(founded(keyed=True)))
+        file.flush()
+        yield Path(file.name)
+
+
+def line_of(mutant: Mutant, result: Hunt) -> str:
+    words = result.said[0] if result.said else ""
+    missed = f" (not by {', '.join(map(str, result.missed))})" if result.missed else ""
+    return f"found by {result.found:2} of {result.run:2} {result.spent:6.1f} s  {mutant.name}{missed}: {words}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--run", default="")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--look", type=Path, default=None, help="in the copy: the mission that runs begin with")
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
-    if chosen.run:
-        run(NAMES[chosen.run], chosen.seeds)
+    if chosen.look:
+        print(json.dumps(asdict(look(NAMES[chosen.names[0]], chosen.seeds, chosen.look))))
         return 0
-    missed = 0
-    for mutant in MUTANTS:
-        if chosen.names and mutant.name not in chosen.names:
-            continue
-        found, said, spent = hunt(mutant, chosen.seeds)
-        share = found / chosen.seeds
-        missed += share < ENOUGH
-        words = said[0] if said else ""
-        print(f"{found:3}/{chosen.seeds} {share:4.0%} {spent:6.1f} s  {mutant.name}: {words}", flush=True)
+    wanted = [mutant for mutant in MUTANTS if not chosen.names or mutant.name in chosen.names]
+    results: dict[str, Hunt] = {}
+
+    def one(mutant: Mutant) -> None:
+        results[mutant.name] = hunt(mutant, chosen.seeds, mission)
+        print(f"{len(results):2}/{len(wanted)} {line_of(mutant, results[mutant.name])}", flush=True)
+
+    with founding() as mission, ThreadPoolExecutor(chosen.processes) as at_once:
+        list(at_once.map(one, wanted))
+    missed = [m.name for m in wanted if results[m.name].found < chosen.seeds * ENOUGH]
+    print("\n| planted | found by |\n|---|---|")
+    for mutant in wanted:
+        print(f"| {mutant.name} | {results[mutant.name].found} of {results[mutant.name].run} |")
+    spent = sum(result.spent for result in results.values())
+    print(f"\n{len(wanted) - len(missed)} of {len(wanted)} found often enough, in {spent / 60:.0f} CPU minutes")
     return 1 if missed else 0
 
 

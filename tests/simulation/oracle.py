@@ -5,6 +5,8 @@
                       only grow, and each is of the same log
     epochs            every member of an epoch has its authenticator
     shown             what was said, by who said it, in its channel, once on each device
+    chains            in the log each device's numbers rise by one, and each header holds the hash of the one before
+    receipts          nobody is said to have what he has given no receipt for; in the end, nothing that he has is missing
     relay             no said word is ever seen in a frame or on the gateway's disk
     alerts            each rung due is fired in time while the gateway is up, and no rung twice at once
     bounds            windows, questions and queues
@@ -29,10 +31,12 @@ from gateway.audit.sequencer import LogRefused, SignedHead
 from gateway.core.broadcast import Ending
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
-from keys.envelope import Context, Entry, Envelope, Kind, read, read_entry
+from keys.envelope import ENCRYPTED, NOTHING, Context, Entry, Envelope, Kind, read, read_entry
 from keys.identity import receipt_stream
 from keys.ladder import read_ladder
 from keys.tlog.merkle import leaf_hash
+from tests.simulation.receipts import Receipts
+from tests.simulation.violated import Violated, need
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import Process
@@ -46,15 +50,6 @@ LADDER_SOON = 45_000
 QUEUE = 4_096
 
 
-class Violated(AssertionError):
-    """An invariant does not hold."""
-
-
-def need(holds: object, what: str) -> None:
-    if not holds:
-        raise Violated(what)
-
-
 class Oracle:
     def __init__(self, world: World) -> None:
         self.world = world
@@ -62,6 +57,8 @@ class Oracle:
         self.places: dict[tuple[bytes, int], bytes] = {}  # header hash by channel and seq
         self.commits: dict[tuple[bytes, int], bytes] = {}
         self.chains: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}  # number and link by channel and device
+        self.receipts = Receipts(world)
+        self.current: dict[bytes, int] = {}  # epoch by channel, as the log tells it
         self.time = 0
         self.acked: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # header hash and index
         self.unchecked: list[tuple[bytes, int]] = []
@@ -128,20 +125,36 @@ class Oracle:
         envelope = Envelope(entry.header, entry.signature)
         context = read(envelope).context
         self._follows(context, envelope.link)
+        self._is_timely(context)
         need(entry.time >= self.time, "the log's time ran backwards")
         self.time = entry.time
         if context.kind is Kind.COMMIT:
             key = bytes(entry.channel), context.epoch
             need(self.commits.setdefault(key, header) == header, f"epoch {context.epoch} was ended twice")
 
+    def begins(self, entries: Sequence[bytes]) -> None:
+        """What the log held when the run began."""
+        for entry in map(read_entry, entries):
+            envelope = Envelope(entry.header, entry.signature)
+            context = read(envelope).context
+            self._follows(context, envelope.link)
+            self._is_timely(context)
+
     def _follows(self, context: Context, link: bytes) -> None:
-        """Each device's numbers rise by one, and each header holds the hash of the one before."""
         key = bytes(context.channel), bytes(context.device)
-        before = self.chains.get(key)
-        if before is not None:
-            follows = context.number == before[0] + 1 and context.previous == before[1]
-            need(follows, f"number {context.number} of {context.device.hex()[:8]} does not follow number {before[0]}")
+        number, before = self.chains.get(key, (0, NOTHING))
+        follows = context.number == number + 1 and context.previous == before
+        need(follows, f"number {context.number} of {context.device.hex()[:8]} does not follow number {number}")
         self.chains[key] = context.number, link
+
+    def _is_timely(self, context: Context) -> None:
+        """A commit ends the epoch it is of; nothing said is of an epoch older than the one before."""
+        channel, epoch = bytes(context.channel), context.epoch
+        current = self.current.setdefault(channel, epoch)
+        if context.kind is Kind.COMMIT:
+            self.current[channel] = epoch + 1
+        elif context.kind in ENCRYPTED:
+            need(current - 1 <= epoch <= current, f"of epoch {epoch}, while the channel is at {current}")
 
     def sent(self, process: Process, device: bytes, stored: Stored) -> None:
         """About to be delivered: of a channel nothing goes to who was not in it at that place."""
@@ -169,6 +182,8 @@ class Oracle:
                 found = stored is not None and (sha256(stored.header).digest(), stored.index) == (header, index)
                 need(found, f"acknowledged and lost: seq {seq}, log index {index}")
             first = self.world.founded_at
+            if not self.chains:
+                self.begins(view.entries(0, first))
             entries = view.entries(first, 1_000_000)
             for n, leaf in self.log.items():
                 there = first <= n < first + len(entries) and leaf_hash(entries[n - first]) == leaf
@@ -235,8 +250,11 @@ class Oracle:
                 self.world.sim.note(f"{phone.name} alarm {alarm.kind.name} seq {alarm.seq}: {alarm.detail}")
         session = phone.core.session
         need(len(session.errands.asked) <= OPEN_ERRANDS + 16, f"{phone.name} asks without a bound")
-        if any(change.shelf == records.GROUPS for change in outcome.changes):
+        shelves = {change.shelf for change in outcome.changes}
+        if records.GROUPS in shelves:
             self._agree(phone)
+        if records.RECEIVED.name in shelves:
+            self.receipts.believed(phone)
 
     def _agree(self, phone: Phone) -> None:
         for channel, group in phone.core.session.groups._loaded.items():
@@ -313,20 +331,7 @@ class Oracle:
                         same,
                         f"{phone.name} believes what the gateway never took, at seq {int.from_bytes(key[16:], 'big')}",
                     )
-                self._receipts(phone)
-
-    def _receipts(self, phone: Phone) -> None:
-        """Nobody is said to have what he has not."""
-        for key, received in records.RECEIVED.scan(phone.ledger):
-            other = next((p for p in self.world.phones.values() if p.id == key[16:]), None)
-            state = records.CHANNELS.get(other.ledger, key[:16]) if other and not other.spoiled else None
-            if state is not None and received.delivered:
-                has = max(state.seq, max((s for s in self._ahead(other, key[:16])), default=0))
-                need(received.delivered[-1][1] <= has, f"{phone.name} believes a receipt that was not given")
-
-    def _ahead(self, phone: Phone | None, channel: bytes) -> list[int]:
-        assert phone is not None
-        return [int.from_bytes(key[16:], "big") for key, _ in records.AHEAD.scan(phone.ledger, channel)]
+                self.receipts.believed(phone)
 
     def end(self, allowed: frozenset[AlarmKind]) -> None:
         """After the healing."""
@@ -339,7 +344,7 @@ class Oracle:
             for phone in self.world.phones.values():
                 if not phone.spoiled:
                     self._whole(view, phone)
-                    self._receipts(phone)
+                    self.receipts.known(phone)
                     for member in view.memberships(phone.id):
                         state = records.CHANNELS.get(phone.ledger, member.channel)
                         need(member.left or state is not None, f"{phone.name} does not know that it was added")
@@ -370,8 +375,19 @@ class Oracle:
                 need(line is not None, f"{phone.name} has a gap at seq {stored.seq}")
                 assert line is not None
                 need(line.header == stored.header, f"{phone.name} has another envelope at seq {stored.seq}")
+                self._readable(phone, stored, line.fate)
         unshown = [k for k, _ in records.UNSHOWN.scan(phone.ledger)]
         need(len(unshown) < QUEUE, "what is to be shown has no bound")
+
+    def _readable(self, phone: Phone, stored: Stored, fate: Fate) -> None:
+        """What somebody honest has said in an epoch that this device was in can be read here."""
+        author = next((other for other in self.world.phones.values() if other.id == stored.device), None)
+        if stored.kind is not Kind.APPLICATION or author is None or author.spoiled:
+            return
+        first = next(records.EPOCHS.scan(phone.ledger, stored.channel), None)
+        epoch = read(Envelope(stored.header, stored.signature)).context.epoch
+        if first is None or epoch >= int.from_bytes(first[0][16:], "big"):
+            need(fate in (Fate.TAKEN, Fate.OWN), f"{phone.name} can't read seq {stored.seq}: {fate.name}")
 
     def _no_false_alarm(self, phone: Phone, allowed: frozenset[AlarmKind]) -> None:
         for _, alarm in records.ALARMS.scan(phone.ledger):

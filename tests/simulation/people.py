@@ -1,8 +1,13 @@
-"""What people do with their devices: talk, look, change channels, alert, answer, call for help. Drawn from the seed."""
+"""What people do with their devices: talk, look, change channels, go out of reach, alert, answer, call for help.
+
+Drawn from the seed, as from a pack of cards: in any order, but none again before the others. So a run that is long enough has
+all of it, whatever its seed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clients.core import calling, conversation, issuing, records
@@ -15,12 +20,15 @@ from keys.ladder import APP, Ladder, Rung, Stop
 from tests.clients.alarms import document
 from tests.simulation.founding import AGENTS, GUESTS, OFFICERS
 from tests.simulation.oracle import MARK
+from tests.simulation.pack import Pack
 
 if TYPE_CHECKING:
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
 
 HOUR = 3_600_000
+AWAY = 25_000  # ms that somebody is out of reach
+MANY = 70  # more than the gateway reads of a channel at once
 PRECEDENCES = (Precedence.ROUTINE,) * 5 + (Precedence.PRIORITY, Precedence.IMMEDIATE, Precedence.FLASH)
 
 
@@ -30,20 +38,27 @@ class People:
     def __init__(self, world: World, pace: int) -> None:
         self.world = world
         self.chance = world.sim.random("people")
-        self._pacing = world.sim.random("pacing")
         self.pace = pace
         self.count = 0
         self.busy = True
         self._roots: dict[bytes, None] = {}
-        self.acts: list[tuple[int, Callable[[], None]]] = [
-            (60, self.talk),
-            (6, self.rekey),
-            (5, self.leave_and_come),
-            (3, self.alert),
-            (2, self.two_person_alert),
-            (2, self.call_for_help),
-            (3, self.found),
-        ]
+        self._pacing = world.sim.random("pacing")
+        self.acts: Pack[Callable[[], None]] = Pack(
+            self._pacing,
+            (
+                (14, self.talk),
+                (2, self.change_at_once),
+                (2, self.leave_and_come),
+                (2, partial(self.go_away, self.two_flashes)),
+                (1, partial(self.go_away, self.taken_out)),
+                (1, partial(self.go_away, self.let_in)),
+                (1, partial(self.go_away, self.much_is_said)),
+                (1, self.alert),
+                (1, self.two_person_alert),
+                (1, self.call_for_help),
+                (1, self.found),
+            ),
+        )
 
     def begin(self) -> None:
         self._next()
@@ -56,12 +71,10 @@ class People:
 
     def _act(self) -> None:
         self._next()
-        chance = self.world.sim.turn("people")
-        if chance is None:
-            return
-        self.chance = chance
-        weights = [weight for weight, _ in self.acts]
-        self.chance.choices(self.acts, weights)[0][1]()
+        act, chance = self.acts.draw(), self.world.sim.turn("people")
+        if chance is not None:
+            self.chance = chance
+            act()
 
     def roots(self) -> list[bytes]:
         """Alerts that were frozen."""
@@ -75,11 +88,12 @@ class People:
     def talk(self) -> None:
         phone = self._one(AGENTS + GUESTS + OFFICERS[:1])
         channels = [c for c in (self.world.talk, *self.world.more) if self._in(phone, c)]
-        if not channels:
-            return
-        channel = self.chance.choice(channels)
-        precedence = self.chance.choice(PRECEDENCES)
-        for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
+        if channels:
+            channel, precedence = self.chance.choice(channels), self.chance.choice(PRECEDENCES)
+            self._say(phone, channel, self.chance.choice((1, 1, 1, 2, 5)), precedence)
+
+    def _say(self, phone: Phone, channel: bytes, times: int, precedence: Precedence = Precedence.ROUTINE) -> None:
+        for _ in range(times):
             self.count += 1
             text = f"{MARK.decode()} {self.count} {phone.name}" + "." * self.chance.randrange(200)
             self.world.oracle.will_say(phone.name, channel, text)
@@ -120,11 +134,13 @@ class People:
 
     # --- channels ---
 
-    def rekey(self) -> None:
-        for phone in {p.name: p for p in (self._one(OFFICERS), self._one(OFFICERS))}.values():
-            channel = self.chance.choice((self.world.talk, self.world.alerts))
-            if self._in(phone, channel):
-                phone.wish(lambda work, c=channel: conversation.change(work, c, rekey=True))
+    def change_at_once(self) -> None:
+        """Both officers change one channel in the same moment, the second twice, and go on talking."""
+        channel = self.chance.choice((self.world.alerts, self.world.desk))
+        officers = [self.world.phones[name] for name in self.chance.sample(OFFICERS, 2)]
+        for officer in (*officers, officers[1]):
+            if self._in(officer, channel):
+                officer.wish(lambda work: conversation.change(work, channel, rekey=True))
 
     def leave_and_come(self) -> None:
         """Somebody is taken out of the talk, or let in again."""
@@ -136,6 +152,59 @@ class People:
             officer.wish(lambda work: conversation.change(work, channel, remove=[other.id]))
         else:
             officer.wish(lambda work: conversation.change(work, channel, add=[other.id]))
+
+    def go_away(self, meanwhile: Callable[[Phone], None]) -> None:
+        """Somebody is out of reach for a while: a tunnel, a cellar, a flat battery. Life goes on without him."""
+        phone = self._one(AGENTS + GUESTS)
+        if not phone.wants or not self._in(phone, self.world.talk):
+            return
+        self.world.sim.note(f"{phone.name} is out of reach")
+        phone.wants = False
+        phone.disconnect()
+        self.world.sim.after(1_000, meanwhile, phone)
+        self.world.sim.after(AWAY, self._back, phone)
+
+    def _back(self, phone: Phone) -> None:
+        phone.wants = True
+        phone.do(0, phone.connect)
+
+    def _others(self, away: Phone) -> list[Phone]:
+        others = [self.world.phones[name] for name in (*AGENTS, OFFICERS[0]) if name != away.name]
+        return [phone for phone in others if self._in(phone, self.world.talk)]
+
+    def two_flashes(self, away: Phone) -> None:
+        """The others talk, and then two things of one person are urgent."""
+        for phone in self._others(away):
+            self._say(phone, self.world.talk, 2)
+        self.world.sim.after(6_000, self._urgent, away)
+
+    def _urgent(self, away: Phone) -> None:
+        for phone in self._others(away)[:1]:
+            self._say(phone, self.world.talk, 2, Precedence.FLASH)
+
+    def much_is_said(self, away: Phone) -> None:
+        for phone in self._others(away)[:1]:
+            self._say(phone, self.world.talk, MANY)
+
+    def taken_out(self, away: Phone) -> None:
+        """He is taken out while he is away, and hears nothing of what is said then."""
+        self._change(away, remove=[away.id])
+        self.world.sim.after(6_000, self._goes_on, away)
+
+    def let_in(self, away: Phone) -> None:
+        """He is taken out and let in again while he is away."""
+        self._change(away, remove=[away.id])
+        self.world.sim.after(6_000, lambda: self._change(away, add=[away.id]))
+        self.world.sim.after(12_000, self._goes_on, away)
+
+    def _change(self, away: Phone, **change: list[bytes]) -> None:
+        officer, talk = self.world.phones["chen"], self.world.talk
+        if self._in(officer, talk):
+            officer.wish(lambda work: conversation.change(work, talk, **change))
+
+    def _goes_on(self, away: Phone) -> None:
+        for phone in self._others(away)[:2]:
+            self._say(phone, self.world.talk, 2)
 
     def found(self) -> None:
         if len(self.world.more) >= 2:

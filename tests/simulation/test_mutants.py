@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, NAMES, ROOT, Mutant, applied
+from tests.simulation.mutants import ROOT
+from tests.simulation.planted import MUTANTS, NAMES, Mutant, applied
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(m, id=m.name.replace(" ", "-")) for m in MUTANTS])

@@ -96,10 +96,10 @@ class World:
 
     # --- a run ---
 
-    def run(self) -> Figures:
-        """Raises Failed."""
+    def run(self, mission: Founded | None = None) -> Figures:
+        """From a mission that was founded before, or the usual one. Raises Failed."""
         with cryptography(keyed=self.keyed):
-            self._set_up(founded(keyed=self.keyed))
+            self._set_up(mission or founded(keyed=self.keyed))
             try:
                 return self._live()
             except Exception as error:
@@ -141,16 +141,16 @@ class World:
         if "loss" in self.kinds:
             weather.loss = chance.choice((0.002, 0.01, 0.03))
         if "double" in self.kinds:
-            weather.double = chance.choice((0.01, 0.05))
+            weather.double = self.often * chance.choice((0.01, 0.05))
         if "mix" in self.kinds:
-            weather.mix = chance.choice((0.01, 0.05))
+            weather.mix = self.often * chance.choice((0.01, 0.05))
         if "narrow" in self.kinds:
             weather.delay, weather.jitter, weather.bytes_per_ms = 300, 200, 8.0
         return weather
 
     def _liars(self) -> Honest:
         down, insider = "liar" in self.kinds, "insider" in self.kinds
-        return Liars(self, down=down, device=INSIDER if insider else "") if down or insider else Honest()
+        return Liars(self, down=down, device=INSIDER if insider else "") if down or insider else Honest(self)
 
     def known_channels(self) -> tuple[bytes, ...]:
         return (self.talk, self.alerts, self.desk, *self.more)
