@@ -145,9 +145,9 @@ def _by_column(data: bytes) -> bool:
 
 
 def _by_leaf(data: bytes) -> bool:
-    """Whether the leaf is an entry in its one encoding, read by itself."""
+    """Whether entry, header and context are each in their one encoding, read by itself; what contradicts itself `plain` leaves out."""
     try:
-        envelope.read(envelope.read_entry(data).envelope)
+        envelope._read_context(envelope._read_header(envelope.read_entry(data).header).context)
     except Malformed:
         return False
     return True
