@@ -183,11 +183,13 @@ class Review(Record, frozen=True, array_like=True):
 
 class Ack(Record, frozen=True, array_like=True):
     """A person's answer. `root` is the alert's root, or the header hash of a message that asked for an answer; `option`
-    is a number whose meaning is inside the encryption (0: seen and acknowledged). `words` are for officers alone."""
+    is a number whose meaning is inside the encryption (0: seen and acknowledged). `words` are for officers alone. The body's hash
+    stands in the log, whose readers are not told the number: `salt`, 16 random bytes, keeps them from trying all."""
 
     root: Hash
     option: Annotated[int, Meta(ge=0, le=255)]
     words: Words | None = None
+    salt: Id = bytes(16)
 
 
 class ResyncApproval(Record, frozen=True, array_like=True):

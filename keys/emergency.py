@@ -52,11 +52,13 @@ class StandDown(Record, frozen=True, array_like=True):
 class Plan(Record, frozen=True, array_like=True):
     """When this device will check in (ms), and how many seconds after each it is missed. Empty, it ends the plan before it.
 
-    Each gap is longer than twice the grace, so a check-in belongs to one of them.
+    Each gap is longer than twice the grace, so a check-in belongs to one of them. `salt`, 16 random bytes, keeps who reads the log,
+    where the body's hash stands, from trying all times.
     """
 
     due: Annotated[list[Millis], Meta(max_length=LEGS)]
     grace: Annotated[int, Meta(ge=0, le=GRACE_MOST)]
+    salt: Id = bytes(16)
 
     @property
     def ends(self) -> bool:

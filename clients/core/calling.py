@@ -148,7 +148,7 @@ def start(work: Work, channel: bytes, due: Sequence[int], grace: int, route: str
     conversation.need(work, Verb.SEND)
     if not turn.charter.policy.channel_class(state.channel_class).alerts:
         raise NotAllowed("check-ins go to an alert channel")
-    body = encode(Plan(list(due), grace))
+    body = encode(Plan(list(due), grace, turn.random(16)))
     try:
         read_plan(body)
     except Malformed as error:
@@ -176,7 +176,7 @@ def finish(work: Work, word: str) -> list[bytes]:
     """Check in for the last time and end every plan of this device; gives the items. Raises NotNow."""
     items = check_in(work, word)
     streams = [records.OUTBOX.get(work.turn.draft, item) for item in items]
-    body = encode(Plan([], 0))
+    body = encode(Plan([], 0, work.turn.random(16)))
     return [
         outbox.keep(work.turn, Kept(item.stream, Kind.CHECK_IN_PLAN, body, Precedence.IMMEDIATE))
         for item in streams

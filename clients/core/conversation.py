@@ -189,12 +189,14 @@ def acknowledge(work: Work, root: bytes, option: int | str, text: str) -> bytes:
     if text:
         need(work, Verb.SEND)
     if alert is not None or emergency:  # an alert's answers concern officers alone; an SOS's its author too
-        body = encode(Ack(root, number, _for_officers(work, channel, root, text, asking) if text else None))
+        words = _for_officers(work, channel, root, text, asking) if text else None
+        body = encode(Ack(root, number, words, turn.random(16)))
         return outbox.keep(turn, Kept(stream_of_receipts(channel), Kind.ACK, body, Precedence.IMMEDIATE))
-    item = outbox.keep(turn, Kept(channel, Kind.ACK, encode(Ack(root, number)), Precedence.IMMEDIATE))
+    answer = encode(Ack(root, number, None, turn.random(16)))
+    item = outbox.keep(turn, Kept(channel, Kind.ACK, answer, Precedence.IMMEDIATE))
     if text:
-        words = encode_content(AckText(root, text))
-        outbox.keep(turn, Kept(channel, Kind.APPLICATION, words, Precedence.IMMEDIATE, state.ceiling))
+        said = encode_content(AckText(root, text))
+        outbox.keep(turn, Kept(channel, Kind.APPLICATION, said, Precedence.IMMEDIATE, state.ceiling))
     return item
 
 

@@ -136,7 +136,7 @@ def fetch(view: View, who: Identity, charter: Charter, frame: wire.Fetch) -> Seq
 
 
 def audience(view: View, stream: Stream, stored: Stored) -> Audience:
-    """Whom an envelope of a sparse stream concerns. That of an ACK is the same for all with its body: who gave it is not in it."""
+    """Whom an envelope of a sparse stream concerns. That of an ACK is the same for all of one root: who gave it is not in it."""
     if stream.kind is StreamKind.RECEIPTS:
         return _receipt_audience(view, stream, stored)
     if stored.kind in _EVERYONE:

@@ -39,6 +39,7 @@ BURST: Final = 64  # deliveries to one session before the next one has its turn
 PAGES: Final = 256
 LOOKED_UP: Final = 64  # certificates in one snapshot
 AUDIENCES: Final = 4_096
+ACK_ROOT: Final = 35  # bytes of an ACK up to the end of the root that it answers
 STREAMS: Final = 16_384
 SWEEP: Final = 1.0  # s
 TURNS: Final = 5  # sweeps in which every session has been looked at
@@ -389,7 +390,7 @@ class Hub:
 
     def audience(self, stored: Stored) -> Audience:
         """Whom an envelope of a sparse stream concerns: found once, for all sessions."""
-        key = stored.body if stored.kind is Kind.ACK and stored.body else stored.index
+        key = stored.body[:ACK_ROOT] if stored.kind is Kind.ACK and stored.body else stored.index
         found = self._audiences.get(key)
         if found is None:
             with self._service.store.snapshot() as view:

@@ -28,10 +28,14 @@ from clients.main import run as outrider
 from gateway.audit.sequencer import next_batch, next_receipts
 from gateway.audit.tiles import LogFolder
 from keys import evidence as files
+from keys.body import read_ack
+from keys.canonical import encode
 from keys.envelope import Kind, Precedence
+from keys.identity import receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
 from tests.attacks.rogue import Findings, Rogue
+from tests.attacks.scan import finds, scan
 from tests.clients.alarms import alone, by_two, desk, document
 from tests.clients.relay import Party, World
 from tests.clients.talk import say, see, texts
@@ -268,6 +272,55 @@ def test_attack_08_a_ghost_device(tmp_path: Path) -> None:
     s.world.intend(s.chen, intent)
     assert s.chen.channel(s.channel).epoch == epoch, "nobody adds it"
     s.audited(tmp_path, "a ghost device", Topic.CERTIFICATES, Cause.BAD_SIGNATURE)
+
+
+# ------------------------------------------------------------------ what the log itself tells
+
+
+def test_attack_65_nobody_and_nothing_said_stands_in_the_log(tmp_path: Path) -> None:
+    """Talk, an alert and its answers: the entries are numbers, ids, hashes and signatures, and have no room for more."""
+    s = opened()
+    root = alone(s.chen, s.alerts)
+    s.settle()
+    for party in (s.ana, s.ben):
+        party.act(lambda work: conversation.acknowledge(work, root, "SAFE", "at the east gate"))
+    s.settle()
+    s.log(tmp_path)
+    words = [b"Ana", b"Ben", b"Chen", b"Meridian", b"first", b"gunfire", b"Shelter", b"SAFE", b"east gate"]
+    count, found = scan(tmp_path / "log", words)
+    assert count == len(s.rogue.leaves) > 30
+    assert found == []
+
+
+def test_attack_65_an_answer_is_not_guessed_from_its_entry() -> None:
+    """Its hash stands in the log, its root is known and its options are few: a salt keeps it. Two that say the same are not the same."""
+    s = opened()
+    root = alone(s.chen, s.alerts)
+    s.settle()
+    for party in (s.ana, s.ben):
+        party.act(lambda work: conversation.acknowledge(work, root, "SAFE", ""))
+    s.settle()
+    bodies = [e.body for e in s.rogue.view.envelopes(receipt_stream(s.alerts), 0, 99) if e.kind is Kind.ACK]  # type: ignore[arg-type]
+    said = [read_ack(body or b"") for body in bodies]
+    assert [ack.root for ack in said] == [root] * 2
+    assert len({ack.option for ack in said}) == 1
+    assert len({ack.salt for ack in said} | {bytes(16)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        pytest.param("a name", "str", id="a text"),
+        pytest.param(b"at the east gate, now", "21 bytes", id="bytes of no id's length"),
+        pytest.param([b"x" * 16, {"a": 1}], "dict", id="a map, further in"),
+    ],
+)
+def test_what_would_be_found_in_an_entry(part: Any, found: str) -> None:
+    context, header = encode([1, part]), encode([encode([1]), 0, bytes(32)])
+    for entry in ([1, part, header, b""], [1, 0, encode([context, 0, bytes(32)]), b""]):
+        placed = [*entry[:2], bytes(16), bytes(16), 1, *entry[2:]]
+        (said,) = finds(encode(placed))
+        assert found in said
 
 
 # ------------------------------------------------------------------ what is urgent
