@@ -93,6 +93,21 @@ def full(world: World, chance: Random) -> None:
         world.sim.after(chance.randrange(1, 20) * SECOND, room)
 
 
+def rot(world: World, chance: Random) -> None:
+    """A bit flips in the gateway's database or in its log's folder, now and then found by the next start."""
+    machine = world.machine
+    if machine.process is None or machine.old is not None:
+        return
+    how = chance.randrange(4)
+    if how == 0:
+        machine.process_ended()
+        machine.rot.in_folder(machine.folder, chance)
+        return
+    world.sim.note(f"a bit flips in {machine.rot.in_database(machine.process.disk, chance)}")
+    if how == 1:
+        machine.process_ended()
+
+
 def slow(world: World, chance: Random) -> None:
     """The gateway's disk takes its time."""
     world.machine.slow = chance.choice((20, 100, 400))
@@ -166,6 +181,7 @@ EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = Mappi
         "eio": (eio, 80),
         "full": (full, 90),
         "slow": (slow, 60),
+        "rot": (rot, 40),
         "clock": (clock, 90),
         "death": (death, 10),
         "vault": (vault, 60),
@@ -199,6 +215,7 @@ CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
         "eio": DOWN,
         "full": DOWN,
         "slow": DOWN,
+        "rot": DOWN,
         "pause": DOWN,
         "backup": DOWN,
         "partition": DOWN,

@@ -21,7 +21,7 @@ from gateway.core.notices import Result, Tried
 from gateway.core.session import Session
 from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Identity, Stored, StreamKind
-from gateway.store.base import Broken, DiskFull
+from gateway.store.base import Broken, Damaged, DiskFull
 from gateway.timers import WAKES, Clock, Timers, floor
 from gateway.web.refusals import ANSWERED, refusal
 from gateway.web.socket import _patient
@@ -97,6 +97,13 @@ class Peer:
             self._refuse(refusal(getattr(frame, "id", 0), error))
             if isinstance(frame, wire.Hello | wire.Proof):
                 self.end()
+        except Damaged:
+            self.damaged()
+
+    def damaged(self) -> None:
+        """What it needs can't be read: a fault, as `web.socket` has it, and somebody looks at the disk."""
+        self.process.machine.noticed()
+        self.end()
 
     def _refuse(self, frame: wire.Refused) -> None:
         self.say(frame)
@@ -180,6 +187,8 @@ class Peer:
                 process.stop(error)
             elif isinstance(error, ANSWERED):
                 self._refuse(refusal(getattr(frame, "id", 0), error))
+            elif isinstance(error, Damaged):
+                self.damaged()
             elif error is not None:
                 raise error  # a fault of the core: the run ends with it
             elif answer is not None:
@@ -207,33 +216,41 @@ class Process:
         self.waiting: list[tuple[int, Peer, wire.Prove]] = []
         self.disk = Disk(machine.files, world.disks)
         self.knobs = world.knobs
-        self.store = SimulatedStore(self.disk, self._soon, self.knobs, world.sim.random("store"))
+        self.store = SimulatedStore(self.disk, self._soon, self.knobs, world.whims)
         try:
-            keys = log_keys(world.mission.policy.log_origin, world.mission.log)
-            self.sequencer: Beat = Beat.open(  # type: ignore[assignment]
-                self.store, machine.folder, machine.floor, keys, self.now, self._after
-            )
+            self._open()
         except BaseException:
             self.store.abandon()
             raise
         self.beating = self.beat_due = False
         self.last_beat = 0
+        self._handed = 0
         self._reminded = 0
-        with self.store.snapshot() as view:
-            charter = view.charter()
-            assert charter is not None
-            self.charter = charter
-            self.clock = Clock(self.now, lambda: world.sim.now / 1000, floor(view))
         self.timers = Timers(
             self.store, lambda: Gateway(self.charter, self.key), self.clock, self.random, self._fired, self._fault
         )
         self._ticking = False
         self.store.watch(self._committed)
         self.sequencer.listeners.append(self._signed)
+
+    def begin(self) -> None:
+        """From here on it is there for others."""
         gateway = Gateway(self.charter, self.key)
         self.decide(lambda view: acts.act(view, gateway, Act.START, "outrider", self.now(), self.random), self._started)
         self._beat_soon()
         self._sweep()
+
+    def _open(self) -> None:
+        world, machine = self.world, self.machine
+        keys = log_keys(world.mission.policy.log_origin, world.mission.log)
+        self.sequencer: Beat = Beat.open(  # type: ignore[assignment]
+            self.store, machine.folder, machine.floor, keys, self.now, self._after
+        )
+        with self.store.snapshot() as view:
+            charter = view.charter()
+            assert charter is not None
+            self.charter = charter
+            self.clock = Clock(self.now, lambda: world.sim.now / 1000, floor(view))
 
     def now(self) -> int:
         """The machine's wall clock."""
@@ -261,9 +278,14 @@ class Process:
             action(*args)
         except Dead:
             self.machine.power_cut("within a step of the log")
+        except Damaged as error:
+            self.stop(error)
 
     def _soon(self, action: Callable[..., None], *args: Any) -> None:
-        self.do(1 + self.world.disks.randrange(3), action, *args)
+        """In the event loop, and in the order in which the writer asks for it."""
+        now = self.world.sim.now
+        self._handed = max(self._handed, now + 1 + self.world.disks.randrange(3))
+        self.do(self._handed - now, action, *args)
 
     def decide(
         self, decision: Any, done: Callable[[Any, BaseException | None], None], *, patient: bool = False
@@ -286,6 +308,7 @@ class Process:
 
     def stop(self, error: BaseException) -> None:
         """What has failed can't be believed any more: the process ends, and is started anew."""
+        self.machine.noticed()
         if self.alive:
             self.world.sim.note(f"gateway stops: {type(error).__name__}")
             self.machine.process_ended()

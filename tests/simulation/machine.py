@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import apsw
 
 from gateway.audit.sequencer import LogRefused
-from gateway.store.base import StoreError
+from gateway.store.base import Damaged, StoreError
 from tests.simulation.gateway import Process
 from tests.simulation.log import FloorHeld, Folder
+from tests.simulation.rot import Rot
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -33,6 +34,8 @@ class Machine:
         self.down_since = world.sim.now
         self.downtime: list[tuple[int, int]] = []
         self.old: dict[str, bytes] | None = None
+        self.rot = Rot()
+        self._mending = False
 
     def latency(self) -> int:
         """How long a transaction takes, with its fsync (ms)."""
@@ -62,12 +65,32 @@ class Machine:
             self.world.oracle.started_from_backup()
         sim.note(f"gateway starts at {self.process.sequencer.head.size}")
         self.downtime.append((self.down_since, sim.now))
-        self.world.oracle.recovered(self.process)
+        process = self.process
+        try:
+            self.world.oracle.recovered(process)
+            process.begin()
+        except Damaged as error:
+            process.stop(error)
 
     def operator(self) -> None:
-        """Whoever keeps the gateway puts back what was there before the backup."""
+        """Whoever keeps the gateway puts back what was there before the backup, and what has rotted."""
         if self.old is not None:
             self.files, self.old = self.old, None
+        self.noticed()
+
+    def noticed(self) -> None:
+        """What could not be read is put back in a while."""
+        if self.rot and not self._mending:
+            self._mending = True
+            self.rot.noticed += 1
+            self.world.sim.after(2_000 + self.world.chaos.randrange(20_000), self.mend)
+
+    def mend(self) -> None:
+        """Each rotten page from the mirror."""
+        self._mending = False
+        kept = [self.files] if self.old is None else [self.files, self.old]
+        self.rot.mend(self.process.disk if self.process else None, kept, self.folder)
+        self.world.sim.note("pages put back")
 
     def restore(self, backup: dict[str, bytes]) -> None:
         """An old copy of the database in the place of the present one; the gateway is down."""

@@ -27,7 +27,7 @@ from clients.core.records import AlarmKind, Fate
 from clients.core.session import OPEN_ERRANDS
 from clients.core.turn import Outcome, Raised
 from gateway import wire
-from gateway.audit.sequencer import LogRefused, SignedHead
+from gateway.audit.sequencer import SignedHead
 from gateway.core.broadcast import Ending
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
@@ -204,9 +204,8 @@ class Oracle:
             need(leaf is None or leaves[index * 32 : index * 32 + 32] == leaf, f"signed for another entry {index}")
 
     def refused_to_start(self, error: BaseException) -> None:
-        if isinstance(error, LogRefused) and self.world.machine.old is None:
-            raise Violated(f"the gateway refuses its own data: {error}")
-        need(self.world.machine.old is not None or self.world.rot, f"the gateway can't open its own data: {error}")
+        machine = self.world.machine
+        need(machine.old is not None or machine.rot, f"the gateway refuses its own data: {error}")
 
     def started_from_backup(self) -> None:
         raise Violated("the gateway started from an old backup")

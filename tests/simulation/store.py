@@ -19,6 +19,7 @@ import apsw
 
 from gateway.core.view import View
 from gateway.store.base import Decision, DiskFull, Settle, T
+from gateway.store.database import whole
 from gateway.store.reserve import Reserve
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.sqlite import SqliteStore
@@ -177,7 +178,8 @@ class SimulatedStore(SqliteStore):
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteView]:
-        yield self._reader
+        with whole():
+            yield self._reader
 
     def abandon(self) -> None:
         """The process is gone; its memory with it."""

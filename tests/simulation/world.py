@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -85,11 +85,12 @@ class World:
         drawn = draw(self.sim.random("knobs")) if kinds is None else ()
         self.turned = drawn if knobs is None else tuple(knobs)
         self.knobs = turned(self.turned)
+        if "rot" in self.kinds:
+            self.knobs = replace(self.knobs, cache=12)  # or SQLite would have the whole database in memory
         self.minutes = minutes
         self.pace = pace
         self.often = often
         self.counts: dict[str, int] = {}
-        self.rot = False
 
     def fault(self, kind: str) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -115,6 +116,7 @@ class World:
         self.old_vaults: list[dict[str, dict[bytes, bytes]]] = []
         self.tls_key = mission.mission.policy.tls_keys[0]
         self.roads, self.disks, self.chaos = sim.random("roads"), sim.random("disks"), sim.random("chaos")
+        self.whims = sim.random("store")
         self.gateway_random = sim.random("gateway").randbytes
         self.unreachable: dict[str, int] = {}
         self.hurt = True
@@ -226,6 +228,7 @@ class World:
         self.unreachable.clear()
         machine = self.machine
         machine.skew, machine.slow, machine.held_down = 0, 1, False
+        machine.mend()
         if machine.process is not None:
             disk = machine.process.disk
             disk.room = disk.fail_sync = disk.fail_write = disk.die_in = -1
