@@ -116,6 +116,18 @@ def test_authorities_hand_over_when_both_sides_sign() -> None:
         succeed(charter, note(replace(charter.policy, version=3), A, B))
 
 
+@pytest.mark.parametrize("gone", [A, B, C], ids=["the first", "the second", "the third"])
+def test_attack_26_an_authority_key_that_is_lost_or_stolen_is_replaced_by_the_others(gone: Ed25519Signer) -> None:
+    """A quorum of those that are left names another in its place; from then on it counts for nothing."""
+    rest = [key for key in (A, B, C) if key is not gone]
+    fresh = Ed25519Signer.from_seed("authority-d", b"d" * 32)
+    after = succeed(FIRST, second(*rest, authority_keys=keyed(*rest, fresh)))
+    third = replace(after.policy, version=3)
+    with pytest.raises(CharterRefused, match="1 of the 2"):
+        succeed(after, note(third, gone, rest[0]))
+    assert succeed(after, note(third, fresh, rest[1])).policy.version == 3
+
+
 NEW = {"authority_keys": keyed(*STRANGERS), "quorum": 2}
 GROWN = {"authority_keys": keyed(A, B, C, Ed25519Signer.from_seed("authority-d", b"d" * 32)), "quorum": 3}
 NO_SUCCESSOR = [
