@@ -156,7 +156,7 @@ def over_sockets(folder: Path) -> Iterator[dict[str, Pair]]:
             def ready() -> None:
                 answer = link.ask(frame)
                 if isinstance(answer, wire.Refused):
-                    raise Refused(answer.refusal)
+                    raise Refused(answer.refusal, answer.detail, answer.retry_after)
 
             return ready
 
@@ -181,7 +181,8 @@ def proving(live: Live, party: Party) -> Ready:
     def ready() -> None:
         link.send(said)
         try:
-            raise Refused(link.receive().refusal)
+            answer = link.receive()
+            raise Refused(answer.refusal, answer.detail, answer.retry_after)
         finally:
             link.close()
             Link.opened.remove(link)

@@ -45,6 +45,20 @@ def calls(probe: Probe) -> list[str]:
     return made
 
 
+def said(probe: Probe) -> tuple[int, str, int]:
+    try:
+        probe()()
+    except Refused as refused:
+        return refused.refusal, refused.detail, refused.retry_after
+    raise AssertionError("it was not refused")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"attack-49 {name}") for name in NAMES])
+def test_a_refusal_says_the_same_whether_it_is_there_or_not(pairs: dict[str, Pair], name: str) -> None:
+    """However often it is asked: 0 bits. `timing` asks 10^5 times."""
+    assert len({said(probe) for side in pairs[name] for probe in side}) == 1
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"attack-50 {name}") for name in NAMES])
 def test_a_refusal_takes_the_same_steps_whether_it_is_there_or_not(pairs: dict[str, Pair], name: str) -> None:
     there, none = ({tuple(calls(probe)) for probe in side} for side in pairs[name])

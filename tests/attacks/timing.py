@@ -6,7 +6,7 @@
 Each pair is one question with two answers that look alike: about what is there and not for who asks, and about what is not there at
 all. They are asked in an order drawn anew each time, the slowest tenth is left out (the machine's own doing), and Welch's t is
 printed: below 4.5 nothing is to be seen. The first pair is one question twice, which shows what the measure sees by itself. No test
-asks for any of it: time decides none. What a test holds to is that both take the same steps (`test_timing.py`).
+asks for any of it: time decides none; two answers that differ end it. What a test holds to is that both take the same steps (`test_timing.py`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,34 @@ from tempfile import TemporaryDirectory
 from time import perf_counter_ns
 
 from gateway.core.errors import Refused
-from tests.attacks.probes import Pair, Probe, core_pairs, core_world, over_sockets
+from tests.attacks.probes import NAMES, Pair, Probe, core_pairs, core_world, over_sockets
 
 SEEN = 4.5
 KEPT = 0.9
 
 
-def timed(pair: Pair, samples: int, chance: Random) -> tuple[list[int], list[int]]:
-    """Nanoseconds of each answer to either question."""
+Answer = tuple[int, str, int]
+
+
+def timed(pair: Pair, samples: int, chance: Random) -> tuple[list[int], list[int], set[Answer]]:
+    """Nanoseconds of each answer to either question, and what the answers were."""
     taken: tuple[list[int], list[int]] = ([], [])
+    answers = set()
     for _ in range(2 * samples):
         which = chance.randrange(2)
-        taken[which].append(once(chance.choice(pair[which])))
-    return taken
+        spent, answer = once(chance.choice(pair[which]))
+        taken[which].append(spent)
+        answers.add(answer)
+    return *taken, answers
 
 
-def once(probe: Probe) -> int:
+def once(probe: Probe) -> tuple[int, Answer]:
     ready = probe()
     begun = perf_counter_ns()
     try:
         ready()
-    except Refused:
-        return perf_counter_ns() - begun
+    except Refused as said:
+        return perf_counter_ns() - begun, (said.refusal, said.detail, said.retry_after)
     raise AssertionError("what may not be was not refused")
 
 
@@ -59,22 +65,26 @@ def report(name: str, one: Sequence[int], other: Sequence[int]) -> None:
     print(f"{name:<44} {there:9.1f} µs {none:9.1f} µs   t {t:8.1f}   {said}", flush=True)
 
 
-def measure(pairs: dict[str, Pair], samples: int, seed: int) -> None:
-    for name, pair in pairs.items():
-        report(name, *timed(pair, samples, Random(seed)))
+def measure(pairs: dict[str, Pair], names: Sequence[str], samples: int, seed: int) -> None:
+    for name in names:
+        pair = pairs[name]
+        there, none, answers = timed(pair, samples, Random(seed))
+        report(name, there, none)
+        assert len(answers) == 1, f"{name}: told apart by the answer itself: {answers}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Times refusals that say the same.")
+    parser.add_argument("--pair", action="append", choices=NAMES, help="only this one; may be said again")
     parser.add_argument("--samples", type=int, default=0, help="of each answer")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--socket", action="store_true", help="against a gateway of its own")
     asked = parser.parse_args()
     if not asked.socket:
-        measure(core_pairs(core_world()), asked.samples or 100_000, asked.seed)
+        measure(core_pairs(core_world()), asked.pair or NAMES, asked.samples or 100_000, asked.seed)
         return
     with TemporaryDirectory() as folder, over_sockets(Path(folder) / "gateway") as pairs:
-        measure(pairs, asked.samples or 10_000, asked.seed)
+        measure(pairs, asked.pair or NAMES, asked.samples or 10_000, asked.seed)
 
 
 if __name__ == "__main__":
