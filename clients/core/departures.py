@@ -120,6 +120,8 @@ def _seal(
     """Give numbers to the next run of a stream, if it may be sealed now."""
     if s.narrow and s.errands.asked:
         return []
+    if state is not None and turn.now < s.quiet.get(settling.at_epoch(stream, state.epoch), 0):
+        return []
     items = _timely(turn, state, items)
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
     if state is not None and state.since == 0 and state.seq == 0:

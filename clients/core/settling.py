@@ -23,6 +23,11 @@ AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT,
 """Signed refusals after which the same thing is sealed again; after any other it is given up."""
 
 
+def at_epoch(stream: bytes, epoch: int) -> bytes:
+    """By which what is not to be tried again for a while in one epoch is known: in the next it goes at once."""
+    return stream + epoch.to_bytes(8, "big")
+
+
 def run_of(turn: Turn, errand: Errand) -> list[tuple[bytes, Item]]:
     """The run that was submitted; empty where its echo has settled it. What was sealed since (a commit may be) is not meant."""
     run = sealed_run(queued(turn.draft, errand.key))

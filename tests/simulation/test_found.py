@@ -10,6 +10,7 @@ from keys.envelope import Precedence
 from keys.identity import receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
+from tests.keys.mission import Mission
 
 
 class EchoFirst(Relay):
@@ -165,3 +166,45 @@ def test_who_is_taken_out_still_says_what_has_come() -> None:
     assert received is not None
     assert received.delivered[-1][1] >= place.seq
     assert not [item for _, item in records.OUTBOX.scan(ben.ledger)]
+
+
+class Slow(Relay):
+    """What `late` is to be sent waits; `submitted` are the runs that it has handed over."""
+
+    late: Line | None = None
+
+    def __init__(self, mission: Mission) -> None:
+        super().__init__(mission)
+        self.held: list[wire.FromGateway] = []
+        self.submitted: list[wire.Submit] = []
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if line is self.late and isinstance(frame, wire.Deliver | wire.Deliveries):
+            self.held.append(frame)
+            return []
+        return [frame]
+
+    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+        if line is self.late and isinstance(frame, wire.Submit):
+            self.submitted.append(frame)
+        return [frame]
+
+
+def test_what_was_sealed_for_an_epoch_that_is_over_waits_for_the_next() -> None:
+    world = World(relay=Slow)
+    relay = world.relay
+    assert isinstance(relay, Slow)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    relay.late = ben.line
+    rekey(mso, channel)
+    world.run()
+    say(ben, channel, "shots at the gate", Precedence.FLASH)
+    for _ in range(20):
+        ben.step()
+    assert len(relay.submitted) == 1
+    line, relay.late = relay.late, None
+    assert line is not None
+    line.inbound += relay.held
+    world.run()
+    assert texts(ana, channel) == ["shots at the gate"]
