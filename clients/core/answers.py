@@ -205,10 +205,12 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
     for index, record in proved:
         if record.channel == turn.charter.control_channel:
             trusted.proven(turn, index)
+        else:
+            s.prove_rest = turn.now + proof.PROVED_NARROW
     if proved:
         s.prove_most = proof.ASKED_AT_ONCE
     elif asked:  # else this device has but moved on (`clients.core.gossip`)
-        s.prove_after = turn.now + PROVE_AGAIN
+        s.prove_after = turn.now + (proof.AGAIN_NARROW if s.narrow else PROVE_AGAIN)
     for certificate in s.wanted:
         kept = records.CERTIFICATES.get(turn.draft, certificate)
         if kept and not kept.proven and not proof.is_expected(turn.draft, kept.index):

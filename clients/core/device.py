@@ -112,7 +112,7 @@ class Device:
         result = action(turn)
         if session.ready:
             self._go_on(turn)
-            proof.overdue(turn, session.since, session.proofs_asked)
+            proof.overdue(turn, None if session.narrow else session.since, session.proofs_asked)
         if session.taken:
             session.frames.insert(0, wire.Taken(min(session.taken, wire.LIST_LIMIT)))
             session.taken = 0
@@ -171,7 +171,8 @@ class Device:
             if (sent is None or not sent.refused) and (item.stream not in closed or item.kind is Kind.RECEIPT):
                 found.append(f"{item.kind.name} to be sent")
         found += ["a change of a channel" for _, i in records.INTENTS.scan(view) if i.channel not in closed]
-        found += ["proofs" for _, u in records.UNPROVEN.scan(view) if not u.alarmed][:1]
+        needed = session.charter.control_channel if session.narrow else None
+        found += ["proofs" for _, u in records.UNPROVEN.scan(view) if not u.alarmed and needed in (None, u.channel)][:1]
         for channel, state in records.CHANNELS.scan(view):
             inbox = session.inboxes.get(channel)
             lost = inbox is not None and inbox.asked  # asked for in vain: the alarm is raised, waiting helps nobody

@@ -94,9 +94,12 @@ def _ask_certificates(s: Session, batch: list[bytes]) -> None:
 
 
 def ask_for_proofs(s: Session, turn: Turn) -> None:
+    """A proof is as long as a message or two. So on a narrow link, but for certificates, one in a while is all: the rest waits for a
+    better link, and until then is held against nobody."""
     if turn.now < s.prove_after:
         return
-    if indices := proof.waiting(turn.draft)[: s.at_once(s.prove_most)]:
+    rest = not s.narrow or turn.now >= s.prove_rest
+    if indices := proof.waiting(turn.draft, None if rest else turn.charter.control_channel)[: s.at_once(s.prove_most)]:
         held = proof.held(turn.draft, turn.charter)
         size = held.size if held else 0
         key = b"".join(i.to_bytes(8, "big") for i in indices)

@@ -24,6 +24,8 @@ from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 
 ASKED_AT_ONCE: Final = 40  # inclusion proofs in one answer: 40 paths of 30 hashes fit a frame of 64 KiB
 LOGGED_WITHIN: Final = PROMISE_WINDOW  # ms after which an entry that is not under a checkpoint is an alarm
+PROVED_NARROW: Final = 300_000  # ms from a proof to the next on a narrow link, but of what the device waits for
+AGAIN_NARROW: Final = 10_000  # ms before one is asked for again there
 
 UNPROVEN_HEAD: Final = b"unproven head"
 
@@ -73,11 +75,12 @@ def _open(note: bytes, charter: Charter) -> Checkpoint:
     return open_checkpoint(note, [charter.log_verifier()], charter.policy.log_origin)
 
 
-def waiting(view: View) -> list[int]:
-    """The log indices to be proved, the oldest first, as many as one request takes."""
+def waiting(view: View, channel: bytes | None = None) -> list[int]:
+    """The log indices to be proved, of this channel if one is named: the oldest first, as many as one request takes."""
     indices = []
-    for key, _ in records.UNPROVEN.scan(view):
-        indices.append(int.from_bytes(key, "big"))
+    for key, record in records.UNPROVEN.scan(view):
+        if channel in (None, record.channel):
+            indices.append(int.from_bytes(key, "big"))
         if len(indices) == ASKED_AT_ONCE:
             break
     return indices
@@ -213,17 +216,18 @@ def charged(turn: Turn, key: bytes, answer: Proven, base: int) -> None:
         evidence.charged(turn, key, answer, offered)
 
 
-def overdue(turn: Turn, since: int, asked: Mapping[int, int]) -> None:
+def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
     """Alarm for every entry whose time has passed: late, or against the gateway's signed promise.
 
     `since` (ms) is when this session began, `asked` when it asked for the proof of an index first. What fell due while the
     device was away is held against the gateway only once it has been asked and had a moment to answer; and if others
-    stand before it in the queue, after as long as the gateway has for a new entry.
+    stand before it in the queue, after as long as the gateway has for a new entry (`since` None: never, as on a narrow link).
     """
     for key, record in list(_due(turn)):
         index = int.from_bytes(key, "big")
-        patience = asked[index] + ANSWERED_WITHIN if index in asked else since + LOGGED_WITHIN
-        if turn.now < patience:
+        if index not in asked and since is None:
+            continue
+        if turn.now < (asked[index] + ANSWERED_WITHIN if index in asked else (since or 0) + LOGGED_WITHIN):
             continue
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
         turn.alarm(

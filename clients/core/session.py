@@ -40,6 +40,7 @@ class Session:
     listed: bool = False  # the gateway has named this device's channels
     newest_charter: int = 0
     prove_after: int = 0  # ms: no proofs are asked for before
+    prove_rest: int = 0  # ms: on a narrow link none before but of what this device waits for
     gossip_at: int = 0  # ms: nothing that others have seen is asked about before
     gossip_asked: int = 0  # ms: when it was asked last
     gossip_last: bytes = b""  # about which device

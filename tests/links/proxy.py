@@ -128,7 +128,11 @@ class Link:
             behind = socket.socket()
             behind.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             behind.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(behind, self.target)
+            try:
+                await asyncio.get_running_loop().sock_connect(behind, self.target)
+            except BaseException:
+                behind.close()
+                raise
             back, beyond = await asyncio.open_connection(sock=behind, limit=BUFFER)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._flow(reader, beyond, road, "up"))

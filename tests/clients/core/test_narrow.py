@@ -9,6 +9,7 @@ import pytest
 
 from clients.core import records
 from clients.core.device import Device
+from clients.core.proof import PROVED_NARROW
 from gateway import wire
 from keys.canonical import encode
 from keys.envelope import Envelope, Kind, Precedence, read
@@ -237,3 +238,23 @@ def test_a_device_that_dies_on_a_narrow_link_sends_everything_once(road: Road) -
     assert len(kinds) == 6
     assert texts(road.chen, road.channel)[1] == "shots fired"
     assert not road.chen.alarms()
+
+
+def test_proofs_wait_for_a_better_link_but_for_one_in_a_while(road: Road) -> None:
+    """Each is as long as a message or two. What was not asked for is held against nobody, and is asked for in the end."""
+    road.connect()
+    for n in range(12):
+        say(road.chen, road.channel, f"{n}")
+        road.world.run()
+        road.world.later(PROVED_NARROW // 10)
+    proofs = [frame for frame in road.scales.sent if isinstance(frame, wire.Prove)]
+    assert len(proofs) == 2
+    assert len(list(records.UNPROVEN.scan(road.ben.ledger))) > 12
+    assert not road.ben.alarms()
+    assert not road.ben.device.waiting()
+    road.ben.disconnect()
+    road.ben.device = Device(road.ben.ledger, road.world.random)
+    road.ben.connect()
+    road.world.run()
+    assert not list(records.UNPROVEN.scan(road.ben.ledger))
+    assert not road.ben.alarms()
