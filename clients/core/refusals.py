@@ -30,7 +30,9 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
     if frame.refusal is wire.Refusal.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
     if settling.refused(turn, run, frame):
-        if frame.refusal in settling.AGAIN:  # or it would be sealed and refused without end until the next commit has come
+        if (
+            frame.refusal in settling.AGAIN
+        ):  # or it would be sealed and refused without end until the next commit has come
             s.quiet[settling.at_epoch(errand.key, run[0][1].epoch)] = turn.now + RETRY
         return
     if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
