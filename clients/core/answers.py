@@ -120,7 +120,7 @@ def _channels(s: Session, turn: Turn, frame: wire.Channels) -> None:
 
 def _joined(s: Session, turn: Turn, frame: wire.Joined) -> None:
     state = records.CHANNELS.get(turn.draft, frame.channel)
-    if state is not None and not state.left and state.since >= frame.seq:
+    if state is not None and max(state.since, state.left) >= frame.seq:
         return  # a welcome seen before
     if state is not None and not state.left and (frame.seq <= state.seq or frame.epoch <= state.epoch):
         turn.alarm(AlarmKind.TREE, "welcomed to a channel this device is in", channel=frame.channel, seq=frame.seq)

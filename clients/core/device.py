@@ -121,7 +121,7 @@ class Device:
         return result, Outcome(draft.changes(), session.frames, turn.events)
 
     def _follow(self, turn: Turn) -> None:
-        positions = [wire.Position(c, state.seq) for c, state in turn.channels() if not state.left and state.seq]
+        positions = [wire.Position(c, state.seq) for c, state in turn.channels() if state.seq]
         positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
         self.session.cursors.update((p.channel, p.seq) for p in positions)
         self.session.send(

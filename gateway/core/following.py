@@ -73,7 +73,7 @@ def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> F
         stream = view.stream(member.channel)
         assert stream is not None  # a membership is of a channel
         start = positions.get(member.channel, 0)
-        if start < member.since and not member.left and member.welcome:
+        if start < member.since and member.welcome:  # even if it is out again: only so does it hear of that
             joined.append(joined_frame(member))
         follow_channel(feed, view, stream, member, positions)
         if not member.left:

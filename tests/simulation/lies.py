@@ -45,6 +45,8 @@ class Honest:
     def to_gateway(self, phone: Phone, frame: Any) -> Sequence[bytes]:
         if isinstance(frame, wire.Submit):
             self.world.oracle.receipts.gives(phone, frame)
+        elif isinstance(frame, wire.Follow):
+            self.world.oracle.deliveries.follows(phone, frame)
         return (encode(frame),)
 
 

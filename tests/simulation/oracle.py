@@ -4,6 +4,7 @@
     one history       a log index, a place of a channel and an epoch's commit belong to one envelope for ever; checkpoints
                       only grow, and each is of the same log
     epochs            every member of an epoch has its authenticator
+    delivered         to who is in the channel at that place, without a gap but for what overtakes
     shown             what was said, by who said it, in its channel, once on each device
     chains            in the log each device's numbers rise by one, and each header holds the hash of the one before
     receipts          nobody is said to have what he has given no receipt for; in the end, nothing that he has is missing
@@ -27,14 +28,19 @@ from clients.core.records import AlarmKind, Fate
 from clients.core.session import OPEN_ERRANDS
 from clients.core.turn import Outcome, Raised
 from gateway import wire
+<<<<<<< HEAD
+from gateway.audit.sequencer import LogRefused, SignedHead
+=======
 from gateway.audit.sequencer import SignedHead
 from gateway.core.broadcast import Ending
+>>>>>>> b18808f580cd5bc4f1d0385ebe1666b0ca611a92
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
 from keys.envelope import ENCRYPTED, NOTHING, Context, Entry, Envelope, Kind, read, read_entry
 from keys.identity import receipt_stream
-from keys.ladder import read_ladder
 from keys.tlog.merkle import leaf_hash
+from tests.simulation.deliveries import Deliveries
+from tests.simulation.ladders import Ladders
 from tests.simulation.receipts import Receipts
 from tests.simulation.violated import Violated, need
 
@@ -45,7 +51,6 @@ if TYPE_CHECKING:
 
 MARK = b"WORD"
 """Stands in everything that is said, and nowhere else."""
-RUNG_LATE = 20_000  # ms that a rung may be fired after it was due, the gateway being up
 LADDER_SOON = 45_000
 QUEUE = 4_096
 
@@ -67,8 +72,8 @@ class Oracle:
         self.said: dict[str, tuple[str, bytes]] = {}  # text: who, channel
         self.seen: dict[tuple[str, str], int] = {}
         self.checkpoint = 0
-        self.rungs: dict[bytes, int] = {}
-        self.due: tuple[int | None, int] = (None, 0)
+        self.ladders = Ladders(world)
+        self.deliveries = Deliveries(world)
         self.latest_kinds: set[str] = set()
 
     # --- what is said and seen ---
@@ -110,7 +115,7 @@ class Oracle:
             self._enter(stored.index, read_entry(leaf), leaf_hash(leaf))
             sim.note(f"#{stored.index} {stored.kind.name} {stored.seq} {sha256(stored.header).hexdigest()[:8]}")
             if stored.kind is Kind.ESCALATION:
-                self._fired(process)
+                self.ladders.fired(process)
             self.latest_kinds.add(stored.kind.name)
 
     def _enter(self, index: int, entry: Entry, leaf: bytes) -> None:
@@ -157,13 +162,8 @@ class Oracle:
             need(current - 1 <= epoch <= current, f"of epoch {epoch}, while the channel is at {current}")
 
     def sent(self, process: Process, device: bytes, stored: Stored) -> None:
-        """About to be delivered: of a channel nothing goes to who was not in it at that place."""
-        if stored.kind in (Kind.RECEIPT, Kind.ACK) or stored.channel not in self.world.known_channels():
-            return
-        with process.store.snapshot() as view:
-            member = view.member(stored.channel, device)
-        inside = member is not None and member.since <= stored.seq and (not member.left or stored.seq <= member.left)
-        need(inside, f"seq {stored.seq} is sent to who was not in the channel then")
+        """About to be delivered."""
+        self.deliveries.sent(process, device, stored)
 
     def accepted(self, who: Identity | None, frame: wire.FromDevice, answer: wire.Accepted) -> None:
         """About to be said to a device."""
@@ -192,8 +192,7 @@ class Oracle:
                 if n not in self.log:  # durable, though the process ended before it was told
                     self._enter(n, read_entry(entry), leaf_hash(entry))
         need(process.sequencer.head.size >= self.checkpoint, "the log rolled back behind a checkpoint")
-        self.rungs.clear()
-        self.due = None, self.world.sim.now
+        self.ladders.begin()
 
     def signed(self, head: SignedHead) -> None:
         need(head.size >= self.checkpoint, "a checkpoint smaller than the one before")
@@ -210,26 +209,6 @@ class Oracle:
     def started_from_backup(self) -> None:
         raise Violated("the gateway started from an old backup")
 
-    def _fired(self, process: Process) -> None:
-        """A rung: not long after it was due, as far as the gateway was up."""
-        with process.store.snapshot() as view:
-            for root in self.world.people.roots():
-                row = view.alert(root)
-                if row is None:
-                    continue
-                firings = row.at.firings
-                need(firings >= self.rungs.get(root, 0), "a firing was forgotten")
-                self.rungs[root] = firings
-
-    def ladders(self, process: Process) -> None:
-        """Nothing is due for long while nothing stands in the way."""
-        with process.store.snapshot() as view:
-            due = view.ladder_next()
-        now = self.world.sim.now
-        if due is None or due > process.clock.now() or due != self.due[0] or self.world.hindered(process):
-            self.due = due, now
-        need(now - self.due[1] <= RUNG_LATE, f"a rung is {now - self.due[1]} ms late")
-
     def bounds(self, process: Process) -> None:
         need(process.store.waiting <= QUEUE, "the store's queue has no bound")
         for peer in process.peers.values():
@@ -237,7 +216,7 @@ class Oracle:
             if feed is not None:
                 need(feed._count <= WINDOW, "more under way than the window")
         need(len(self.world.sim) < 20_000, "the heap has no bound")
-        self.ladders(process)
+        self.ladders.look(process)
 
     # --- devices ---
 
@@ -348,12 +327,7 @@ class Oracle:
                         state = records.CHANNELS.get(phone.ledger, member.channel)
                         need(member.left or state is not None, f"{phone.name} does not know that it was added")
                     self._no_false_alarm(phone, allowed)
-            for root in self.world.people.roots():
-                row = view.alert(root)
-                if row is not None and row.ladder and row.begun and not row.emergency:
-                    answered = row.at.stopped and read_ladder(row.ladder).enough(row.answered, row.asked)
-                    done = answered or row.ended is not Ending.NONE or row.at.firings
-                    need(done, "an alert was neither answered nor escalated")
+            self.ladders.done(view)
 
     def _whole(self, view: Any, phone: Phone) -> None:
         left = {channel for channel, state in records.CHANNELS.scan(phone.ledger) if state.left}

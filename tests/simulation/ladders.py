@@ -1,0 +1,74 @@
+"""What becomes of alerts that nobody answers: a part of the oracle.
+
+Each rung due is fired in time while the gateway is up, no firing is forgotten, and no ladder stands still before it has done anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.core.broadcast import Ending
+from keys.ladder import read_ladder
+from tests.simulation.violated import need
+
+if TYPE_CHECKING:
+    from tests.simulation.gateway import Process
+    from tests.simulation.world import World
+
+LATE = 20_000  # ms that a rung may be fired after it was due, the gateway being up
+
+
+class Ladders:
+    """Of all alerts that were sent in a run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.firings: dict[bytes, int] = {}
+        self.due: tuple[int | None, int] = (None, 0)
+
+    def begin(self) -> None:
+        """A new life of the gateway."""
+        self.firings.clear()
+        self.due = None, self.world.sim.now
+
+    def fired(self, process: Process) -> None:
+        """A rung: none before it is forgotten."""
+        with process.store.snapshot() as view:
+            for root in self.world.people.roots():
+                row = view.alert(root)
+                if row is not None:
+                    firings = row.at.firings
+                    need(firings >= self.firings.get(root, 0), "a firing was forgotten")
+                    self.firings[root] = firings
+
+    def look(self, process: Process) -> None:
+        """Nothing is due for long while nothing stands in the way, and what nobody answers is under way."""
+        with process.store.snapshot() as view:
+            due = view.ladder_next()
+            rows = [view.alert(root) for root in self.world.people.roots()]
+        now = self.world.sim.now
+        if due is None or due > process.clock.now() or due != self.due[0] or self.world.hindered(process):
+            self.due = due, now
+        need(now - self.due[1] <= LATE, f"a rung is {now - self.due[1]} ms late")
+        for row in rows:
+            need(_done(row) or not row.at.stopped, "a ladder stands still though nobody has answered")
+
+    def done(self, view: Any) -> None:
+        """In the end."""
+        for root in self.world.people.roots():
+            row = view.alert(root)
+            need(_done(row) or row.at.firings, "an alert was neither answered nor escalated")
+
+
+def _done(row: Any) -> bool:
+    """Whether an alert, as the gateway keeps it, asks nothing of its ladder any more, or has none."""
+    if (
+        row is None
+        or not row.ladder
+        or not row.begun
+        or row.emergency
+        or row.ended is not Ending.NONE
+        or row.at.firings
+    ):
+        return True
+    return bool(row.at.stopped and read_ladder(row.ladder).enough(row.answered, row.asked))
