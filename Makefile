@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos crash kills bench bench-mls bench-audit flips fuzz clean
+.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos crash kills bench bench-mls bench-audit flips fuzz night clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,9 @@ interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with ot
 fuzz: $(VENV)/test          ## libFuzzer over every decoder, SECONDS=60 each, by hand; TARGETS= for some; finds go to tests/fuzz/found
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),60)
+
+night: $(VENV)/test         ## what the suite tries some times is tried often: 1,000 examples a property, 400 cuts, 2 kbit/s; by hand, some hours
+	OUTRIDER_THOROUGH=1 $(BIN)/pytest -q -n $(NPROC) --dist loadfile $$(grep -rlE --include='test_*.py' '@given|OUTRIDER_THOROUGH' tests)
 
 interop-log: $(VENV)/test   ## one of our logs, verified by golang.org/x/mod, by hand; needs go (and Debian's golang-golang-x-mod-dev, or a network)
 	$(BIN)/python -m tests.interop.tlog

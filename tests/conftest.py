@@ -1,6 +1,6 @@
 """What all tests share: hypothesis without a deadline, since a busy machine is no fault in the code, and a seed that repeats.
 
-The fast suite tries 25 examples a property; `OUTRIDER_THOROUGH=1` tries 1,000, by hand.
+The fast suite tries 25 examples a property; `OUTRIDER_THOROUGH=1` tries 1,000, by hand (`make night`).
 """
 
 import os
