@@ -28,12 +28,7 @@ from clients.core.records import AlarmKind, Fate
 from clients.core.session import OPEN_ERRANDS
 from clients.core.turn import Outcome, Raised
 from gateway import wire
-<<<<<<< HEAD
-from gateway.audit.sequencer import LogRefused, SignedHead
-=======
 from gateway.audit.sequencer import SignedHead
-from gateway.core.broadcast import Ending
->>>>>>> b18808f580cd5bc4f1d0385ebe1666b0ca611a92
 from gateway.core.feed import WINDOW
 from gateway.core.view import Identity, Stored
 from keys.envelope import ENCRYPTED, NOTHING, Context, Entry, Envelope, Kind, read, read_entry

@@ -168,7 +168,6 @@ def test_who_is_taken_out_still_says_what_has_come() -> None:
     assert not [item for _, item in records.OUTBOX.scan(ben.ledger)]
 
 
-<<<<<<< HEAD
 def test_who_was_let_in_and_taken_out_again_while_away_is_out() -> None:
     world = World()
     mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
@@ -191,7 +190,8 @@ def test_who_was_let_in_and_taken_out_again_while_away_is_out() -> None:
         assert ben.channel(channel).left
         assert texts(ben, channel) == ["Ben is back"]
         ben.disconnect()
-=======
+
+
 class Slow(Relay):
     """What `late` is to be sent waits; `submitted` are the runs that it has handed over."""
 
@@ -232,4 +232,3 @@ def test_what_was_sealed_for_an_epoch_that_is_over_waits_for_the_next() -> None:
     line.inbound += relay.held
     world.run()
     assert texts(ana, channel) == ["shots at the gate"]
->>>>>>> b18808f580cd5bc4f1d0385ebe1666b0ca611a92
