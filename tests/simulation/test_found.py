@@ -221,8 +221,9 @@ def test_what_was_sealed_for_an_epoch_that_is_over_waits_for_the_next() -> None:
     mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
     channel = world.channel(mso, ana, ben)
     relay.late = ben.line
-    rekey(mso, channel)
-    world.run()
+    for _ in range(2):  # the one before the last may be within its grace
+        rekey(mso, channel)
+        world.run()
     say(ben, channel, "shots at the gate", Precedence.FLASH)
     for _ in range(20):
         ben.step()
