@@ -2,7 +2,8 @@
 
     async with Link.to(host, port, Weather(rate=2_000, stalls=0.3), seed=7) as link:
         ...                                  # connect to link.address
-        link.freeze()                        # half-open: accepted and never forwarded
+        link.freeze()                        # half-open: accepted and never forwarded; freeze("down"): what is sent arrives, and
+                                             # nothing comes back
         link.cut()                           # both ends see the connection break
         link.up, link.down                   # bytes carried
         link.roads[-1].up                    # the same of one connection
@@ -27,6 +28,7 @@ from random import Random
 from typing import Final
 
 QUANTUM: Final = 64  # bytes that cross at once, at most: the granularity of rate and cuts
+WAYS: Final = ("up", "down")
 BUFFER: Final = 2_048  # bytes that wait on either side of the hop
 
 
@@ -71,14 +73,14 @@ class Link:
     first: list[Weather] = field(default_factory=list)
     roads: list[Road] = field(default_factory=list)
     _flows: set[asyncio.Task[None]] = field(default_factory=set)
-    _thawed: asyncio.Event = field(default_factory=asyncio.Event)
+    _thawed: dict[str, asyncio.Event] = field(default_factory=lambda: {way: asyncio.Event() for way in WAYS})
 
     @classmethod
     @asynccontextmanager
     async def to(cls, host: str, port: int, weather: Weather = CLEAR, *, seed: int = 1) -> AsyncIterator[Link]:
         """A proxy before `host`:`port`, for the length of the block."""
         link = cls((host, port), weather, Random(seed))
-        link._thawed.set()
+        link.thaw()
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER
@@ -108,13 +110,15 @@ class Link:
         for flow in list(self._flows):
             flow.cancel()
 
-    def freeze(self) -> None:
-        """Nothing crosses any more, and nobody is told."""
-        self._thawed.clear()
+    def freeze(self, *ways: str) -> None:
+        """Nothing crosses any more (`up`, `down` or both), and nobody is told."""
+        for way in ways or WAYS:
+            self._thawed[way].clear()
 
     def thaw(self) -> None:
         """It goes on where it stood."""
-        self._thawed.set()
+        for thawed in self._thawed.values():
+            thawed.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -154,7 +158,7 @@ class Link:
         writer.transport.set_write_buffer_limits(high=BUFFER)
         arriving: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._arrive(arriving, writer))
+            group.create_task(self._arrive(arriving, writer, way))
             await self._cross(reader, arriving, road, way)
 
     async def _cross(
@@ -162,7 +166,7 @@ class Link:
     ) -> None:
         loop, carried, free = asyncio.get_running_loop(), 0, 0.0
         while True:
-            await self._thawed.wait()
+            await self._thawed[way].wait()
             weather = road.weather
             end = weather.cut(way)
             most = QUANTUM if weather.rate else BUFFER
@@ -173,7 +177,7 @@ class Link:
             if weather.stalls and self.random.random() < weather.stalls:
                 free += weather.stall
             await asyncio.sleep(max(0.0, free - loop.time()))
-            await self._thawed.wait()
+            await self._thawed[way].wait()
             carried += len(data)
             setattr(road, way, getattr(road, way) + len(data))
             arriving.put_nowait((loop.time() + weather.latency, data))
@@ -182,12 +186,14 @@ class Link:
             if not data or carried == end:
                 return
 
-    async def _arrive(self, arriving: asyncio.Queue[tuple[float, bytes | None]], writer: asyncio.StreamWriter) -> None:
+    async def _arrive(
+        self, arriving: asyncio.Queue[tuple[float, bytes | None]], writer: asyncio.StreamWriter, way: str
+    ) -> None:
         loop = asyncio.get_running_loop()
         while True:
             when, data = await arriving.get()
             await asyncio.sleep(max(0.0, when - loop.time()))
-            await self._thawed.wait()
+            await self._thawed[way].wait()
             if data is None:
                 raise _Cut
             if not data:

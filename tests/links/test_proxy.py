@@ -63,12 +63,22 @@ async def test_every_byte_arrives_in_order(weather: Weather) -> None:
         assert (link.up, link.down, len(link.roads)) == (len(DATA), len(DATA), 1)
 
 
-async def test_it_is_no_faster_than_it_says() -> None:
-    async with echo() as server, Link.to(*server, Weather(rate=64_000)) as link:
+@pytest.mark.parametrize(
+    ("weather", "seconds"),
+    [
+        pytest.param(Weather(rate=64_000), 2_000 * 8 / 64_000, id="a rate"),
+        pytest.param(Weather(latency=0.1), 0.2, id="a latency, both ways"),
+        pytest.param(
+            Weather(rate=10**9, stalls=1.0, stall=0.01), 2_000 / 64 * 0.01, id="stalls, one a piece of 64 bytes"
+        ),
+    ],
+)
+async def test_it_is_no_faster_than_it_says(weather: Weather, seconds: float) -> None:
+    async with echo() as server, Link.to(*server, weather) as link:
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert await exchange(link, DATA[:2_000]) == DATA[:2_000]
-        assert loop.time() - began >= 2_000 * 8 / 64_000
+        assert loop.time() - began >= seconds
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 1_000, 4_097])
@@ -96,6 +106,20 @@ async def test_half_open_and_going_on() -> None:
         link.thaw()
         writer.write(b"six")
         assert await reader.readexactly(6) == b"twosix"
+        await closed(writer)
+
+
+async def test_one_way_frozen() -> None:
+    """What is sent arrives, and nothing comes back."""
+    async with echo() as server, Link.to(*server) as link:
+        reader, writer = await asyncio.open_connection(*link.address)
+        link.freeze("down")
+        writer.write(b"one")
+        while link.up < 3:  # noqa: ASYNC110 (no event tells)
+            await asyncio.sleep(0.001)
+        assert link.down == 0
+        link.thaw()
+        assert await reader.readexactly(3) == b"one"
         await closed(writer)
 
 
