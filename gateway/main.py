@@ -1,98 +1,28 @@
 """outrider-gateway: the operator's commands, and where the gateway is put together.
 
-Exit codes (CLI.md): 0 done · 1 the answer is no: a charter refused, a log that is not what was signed · 2 usage or
-configuration · 3 the disk or the address can't be had · 70 a fault of ours · 130 interrupted.
+`gateway.exits` says what each ends with.
 """
 
-import asyncio
-import gc
 import json
 import os
 import sys
-import traceback
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
 
 import click
 
-from gateway.audit.sequencer import LogRefused
 from gateway.config import CONFIG_NAME, Address, Config, ConfigRefused, load
-from gateway.core.errors import Refused
+from gateway.doctor import examine
 from gateway.ending import Ending, ending, lost
+from gateway.exits import NO, attempt, run_loop
 from gateway.home import Wish, default_origin, found, open_keys
 from gateway.lines import start_logging
-from gateway.roads.base import RoadRefused
-from gateway.running import VERSION, Opened, Running, Stopped, clock, install, opened
+from gateway.running import VERSION, Opened, Running, clock, install, opened
 from gateway.store import database
-from gateway.store.base import StoreError, WrongStore
-from gateway.web.log import Role, Tokens, TokensRefused
+from gateway.store.base import WrongStore
+from gateway.web.log import Role, Tokens
 from gateway.witnessing import hear_witnesses
-
-T = TypeVar("T")
-
-NO: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-OURS: Final = 70
-INTERRUPTED: Final = 130
-
-EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
-    (ConfigRefused, USAGE),
-    (TokensRefused, USAGE),
-    (RoadRefused, USAGE),
-    (WrongStore, USAGE),
-    (LogRefused, NO),
-    (Refused, NO),
-    (FileExistsError, USAGE),
-    (StoreError, UNREACHABLE),
-    (Stopped, UNREACHABLE),
-    (OSError, UNREACHABLE),
-)
-"""The edge: which error ends with which code. Anything else is our bug."""
-
-
-def leave(error: BaseException) -> NoReturn:
-    """Say what is wrong in one line, and end with its code."""
-    for kind, code in EXITS:
-        if isinstance(error, kind):
-            text = error.detail if isinstance(error, Refused) else str(error)
-            click.echo(f"outrider-gateway: {text}", err=True)
-            sys.exit(code)
-    if isinstance(error, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
-    traceback.print_exception(error)
-    click.echo("outrider-gateway: a fault of the gateway's own; please report the lines above", err=True)
-    sys.exit(OURS)
-
-
-def run_loop(work: Coroutine[object, object, T]) -> T:
-    """Run on uvloop where there is one. Sessions are many and last: the collector that looks for cycles has to come by less often,
-    and need not look at what the program itself is made of.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    try:
-        import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
-    except ImportError:
-        factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
-
-
-def attempt(work: Callable[[], T]) -> T:
-    """Do it, or leave."""
-    try:
-        return work()
-    except (click.exceptions.Exit, click.ClickException):
-        raise
-    except BaseException as error:
-        leave(error)
-
 
 CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), required=True, help="gateway.toml")
 
@@ -292,6 +222,34 @@ def check(config_path: Path) -> None:
             return told(held)
 
     attempt(lambda: click.echo(run_loop(look(load(config_path)))))
+
+
+@main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each finding, and one at the end.")
+def doctor(config_path: Path, as_json: bool) -> None:
+    """Read all that the gateway keeps and name what is not as it was written. Beside a running gateway, or without.
+
+    Each page of the database, each body, each entry in both of its places, the tiles up to the signed root. Exit 0 sound, 1 not.
+
+    \b
+    Example:
+      outrider-gateway doctor --config gateway/gateway.toml
+    """
+
+    def work() -> int:
+        found, parts = 0, 0
+        for part in examine(load(config_path)):
+            parts += 1
+            for line in part:
+                found += 1
+                click.echo(json.dumps({"schema": 1, "rotted": line}) if as_json else line)
+        said = {"schema": 1, "sound": not found, "found": found, "parts": parts}
+        words = f"{found} findings" if found else f"sound: {parts} parts read"
+        click.echo(json.dumps(said) if as_json else words)
+        return NO if found else 0
+
+    sys.exit(attempt(work))
 
 
 @main.command()

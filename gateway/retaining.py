@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core import retention
 from gateway.core.append import Gateway
-from gateway.store.base import DiskFull, Store
+from gateway.store.base import Damaged, DiskFull, Store
 from keys.identity import Random
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class Retaining:
                 await self.sweep()
             except DiskFull:
                 _log.error("the disk is full: what is due to be destroyed waits")
+            except Damaged as error:
+                _log.error("what is due to be destroyed waits: %s", error)
             await asyncio.sleep(PAUSE)
 
     async def sweep(self) -> int:

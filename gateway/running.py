@@ -34,6 +34,7 @@ from gateway.reads import Reads
 from gateway.retaining import Retaining
 from gateway.roads.base import RoadRefused
 from gateway.roads.post import Post
+from gateway.scrubbing import Scrubbing
 from gateway.store.base import DiskFull
 from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
@@ -184,6 +185,8 @@ class Running:
         )
         held.sequencer.hold = lambda: held.store.full
         self._retaining = Retaining(held.store, self._gateway, clock, random, self.hub.forget)
+        self._scrubbing = Scrubbing(config.database, held.folder, lambda: held.sequencer.head.edge)
+        self.service.remarks = lambda: [*self._witnessing.remarks(), *self._scrubbing.remarks()]
         self.app = App(self.service, self.hub, self._read_path())
         self._server = Server(self.app.answer, config.max_connections)
 
@@ -242,6 +245,7 @@ class Running:
                 *self._escalating.work(),
                 *self._witnessing.work(),
                 self._retaining.run(),
+                self._scrubbing.run(),
             )
         ]
         try:
@@ -310,6 +314,9 @@ class Running:
             "outrider_checkpoint_age_seconds",
             "Since the newest checkpoint was signed",
             lambda: (service.now() - service.sequencer.signed_at) / 1000,
+        )
+        metrics.watch(
+            "outrider_rotted", "What the newest reading of everything has found", lambda: self._scrubbing.found
         )
         metrics.watch("outrider_disk_free_bytes", "Free on the database's disk", service.disk_free)
 

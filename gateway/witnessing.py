@@ -61,7 +61,6 @@ class Witnessing:
         sequencer.shown = self._witnesses.show
         pace = Pace(config.outside_beat_seconds, config.outside_step)
         self._outside = Outside(service.store, sequencer, pace, gateway, self.watched, service.now, random)
-        service.remarks = self.remarks
         metrics = service.metrics
         metrics.watch(
             "outrider_witnessed_size", "Entries under the newest cosigned checkpoint", lambda: self._witnesses.size

@@ -98,6 +98,10 @@ class LogFolder:
         """The bodies of the receipts in a bundle, as they lie there; raises FileNotFoundError."""
         return (self._path / receipts_path(bundle)).read_bytes()
 
+    def beside(self, path: str) -> bytes | None:
+        """What lies at a path that `body_path` or `receipts_path` has made; None where nothing does."""
+        return self._note(path)
+
     def checkpoint(self) -> bytes | None:
         """The published checkpoint, unchecked; None before the first."""
         return self._note(CHECKPOINT)

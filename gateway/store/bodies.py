@@ -93,3 +93,16 @@ class BodyRows(Rows):
             first,
             first + limit,
         )
+
+    def bodies_kept(self, first: int, limit: int) -> Sequence[tuple[int, bytes, bytes]]:
+        """Log index, hash and body of those that lie with their entry; unchecked."""
+        return self._rows(
+            "SELECT idx, body_hash, body FROM envelopes WHERE idx >= ? AND idx < ? AND body IS NOT NULL ORDER BY idx",
+            first,
+            first + limit,
+        )
+
+    def blobs_kept(self, after: bytes, limit: int) -> Sequence[bytes]:
+        """Hashes of those that lie apart and are whole, in their order; unchecked."""
+        rows = self._rows("SELECT hash FROM blobs WHERE hash > ? AND held = length ORDER BY hash LIMIT ?", after, limit)
+        return [digest for (digest,) in rows]

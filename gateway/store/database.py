@@ -26,9 +26,9 @@ from gateway.store.wal import Wal
 SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x4F757472  # "Outr": an SQLite file of another program is refused
 CHECKSUMS: Final = "cksmvfs"
-CHECKSUM: Final = (
-    8  # bytes at the end of a page, which the VFS takes for its own; with any other number it checks nothing
-)
+PAGE: Final = 4_096  # bytes
+CHECKSUM: Final = 8  # bytes at the end of a page; with any other number the VFS checks nothing
+_UNREAD: Final = frozenset({apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ})
 
 
 def connect(path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
@@ -55,6 +55,11 @@ def _register() -> None:
     apsw.set_default_vfs(default)
 
 
+def holds(page: bytes, db: apsw.Connection) -> bool:
+    """Whether a page's checksum does; by any connection that was made after `connect` was first called."""
+    return db.execute("SELECT verify_checksum(?)", (page,)).fetchone() == (1,)
+
+
 def rotten(error: apsw.Error) -> bool:
     """Whether a page was not what was written, and no more than that: the disk reads and writes."""
     return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
@@ -71,7 +76,7 @@ def whole() -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        if rotten(error) or isinstance(error, apsw.CorruptError):
+        if isinstance(error, apsw.CorruptError) or getattr(error, "extendedresult", 0) in _UNREAD:
             raise damaged(error) from error
         raise
 
@@ -92,6 +97,7 @@ def create(path: Path, sync: Callable[[int], None] = os.fsync) -> None:
     if path.exists():
         raise WrongStore(f"{path} is there already: init makes a new gateway and never touches an old one")
     db = connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    db.execute(f"PRAGMA page_size = {PAGE}")
     reserve_checksums(db)
     db.execute("PRAGMA synchronous = EXTRA")
     db.execute("PRAGMA journal_mode = WAL")

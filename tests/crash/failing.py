@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import apsw
 
-from gateway.main import UNREACHABLE
+from gateway.exits import UNREACHABLE
 from gateway.main import main as gateway_main
 from tests.e2e.mission import RealMission, until
 
@@ -29,7 +29,7 @@ TOLD: Final = "disk-fails"
 """The file beside the gateway's folder that says what fails from now on."""
 
 FAULTS: Final = ("sync", "write")
-POINTS: Final = ("posix/io/sync/fdatasync", "posix/io/sync/fsync", "posix/io/rw/pwrite64", "posix/io/rw/write")
+POINTS: Final = ("posix/io/sync/fdatasync", "posix/io/sync/fsync", "posix/io/rw/pwrite")
 _VFS: Final = "failing"
 
 
@@ -99,7 +99,8 @@ class FailingMission(RealMission):
         """Let the disk fail, and see that the process ends by itself, with its code and a line that says why."""
         assert self.process is not None
         fault = next(self.faults)
-        (self.folder / TOLD).write_text(fault)
+        (self.folder / "fault").write_text(fault)
+        (self.folder / "fault").rename(self.folder / TOLD)
         process = self.process
         try:
             await asyncio.wait_for(_ended(process), self.patience)

@@ -17,8 +17,8 @@ from clients.main import run
 from gateway.config import load
 from gateway.core import acts
 from gateway.core.append import Gateway
+from gateway.exits import run_loop
 from gateway.home import open_keys
-from gateway.main import run_loop
 from gateway.running import clock, opened
 from keys.body import Act
 from keys.charter import Charter, pinned, refounded, reopen, sign, succeed
