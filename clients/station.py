@@ -22,7 +22,6 @@ from clients.connected import SyncReport, now_ms
 from clients.core import beside, conversation, emergencies, evidence, proof, records, reminding, resync, showing
 from clients.core.commits import Work
 from clients.core.errors import NotEnrolled, NotNow, Unknown
-from clients.core.ledger import Draft
 from clients.core.opening import learn_card
 from clients.core.records import Alarm, Reminder
 from clients.enrolments import Enrolled, Enrolment, PendingEnrolment
@@ -350,19 +349,9 @@ class Station(Renewer):
                 frame = await self.ask(lambda i, a=after: wire.GetDirectory(i, a))  # type: ignore[misc]
                 if not isinstance(frame, wire.Directory):
                     raise error_of(frame)
-                self._take_people(frame)
                 if len(frame.people) < wire.LIST_LIMIT:
                     return
                 after = frame.people[-1].device
-
-    def _take_people(self, frame: wire.Directory) -> None:
-        draft = Draft(self._ledger)
-        for p in frame.people:
-            peer = records.Peer(
-                p.person, p.organisation, list(p.roles), p.certificate, p.not_after, p.revoked, p.packages
-            )
-            records.PEERS.put(draft, p.device, peer)
-        self._ledger.apply(draft.changes())
 
 
 def _show(work: Work, key: bytes) -> Shown | None:

@@ -28,7 +28,6 @@ from clients.core.errands import Errand, fits
 from clients.core.records import AlarmKind, Fetched, Joining, Note, Peer
 from clients.core.refusals import PROVE_AGAIN, RETRY
 from clients.core.session import Session
-from clients.core.timeline import Inbox
 from clients.core.turn import Answered, Draining, Turn
 from gateway import wire
 from keys.charter import succeed
@@ -83,8 +82,7 @@ def _deliveries(s: Session, turn: Turn, frame: wire.Deliveries) -> None:
 
 
 def _take_placed(s: Session, turn: Turn, placed: wire.Placed) -> None:
-    inbox = s.inboxes.setdefault(placed.channel, Inbox())
-    inbox.add(placed)
+    inbox = s.inboxes.add(placed)
     s.came += 1
     s.came_bytes += len(placed.header) + len(placed.signature) + len(placed.body or b"")
     if s.narrow:
@@ -205,7 +203,7 @@ def _proven(s: Session, turn: Turn, frame: wire.Proven) -> None:
     for index, record in proved:
         if record.channel == turn.charter.control_channel:
             trusted.proven(turn, index)
-        else:
+        elif s.narrow:
             s.prove_rest = turn.now + proof.PROVED_NARROW
     if proved:
         s.prove_most = proof.ASKED_AT_ONCE

@@ -77,8 +77,8 @@ def officers(turn: Turn) -> set[bytes]:
 
 
 def _known_officer(turn: Turn, peer: Peer) -> bool:
-    alive = not peer.revoked and turn.now <= peer.not_after
-    return alive and is_officer(turn, peer.organisation, peer.roles)
+    officer = not peer.revoked and is_officer(turn, peer.organisation, peer.roles)
+    return officer and not turn.reached(peer.not_after + 1)
 
 
 def is_officer(turn: Turn, organisation: str, roles: Iterable[str]) -> bool:
@@ -87,28 +87,27 @@ def is_officer(turn: Turn, organisation: str, roles: Iterable[str]) -> bool:
     return organisation == policy.home.name and bool(policy.verbs(roles) & {Verb.ALERT, Verb.APPROVE_ALERT})
 
 
-def keep_in_step(s: Session, turn: Turn) -> None:
-    """Bring every alert channel in step with its talk channel, where this device is in both and may."""
-    verbs = turn.charter.policy.verbs(turn.me.roles)
-    if not {Verb.ADD, Verb.REMOVE} <= verbs:
+def keep_in_step(s: Session, turn: Turn, channel: bytes) -> None:
+    """Bring an alert channel in step with its talk channel, where this device is in both and may."""
+    state = records.CHANNELS.get(turn.draft, channel)
+    talk = records.CHANNELS.get(turn.draft, state.beside) if state is not None and state.beside else None
+    if state is None or talk is None or not (_settled(state) and _settled(talk)):
         return
-    for channel, state in turn.channels():
-        talk = records.CHANNELS.get(turn.draft, state.beside) if state.beside else None
-        if talk is None or not (_settled(state) and _settled(talk)):
-            continue
-        add, remove = _difference(turn, channel, state, talk)
-        if not (add or remove):
-            s.step_at.pop(channel, None)
-            continue
-        if any(i.channel in (channel, state.beside) for _, i in records.INTENTS.scan(turn.draft)):
-            continue
-        due = s.step_at.setdefault(channel, turn.now + _my_turn(turn, channel, state))
-        if turn.now >= due:
-            s.step_at[channel] = turn.now + AGAIN
-            if remove:
-                _want(turn, channel, [], remove)
-            for device in add:  # one at a time: who has left no KeyPackages keeps nobody else out
-                _want(turn, channel, [device], [])
+    if not {Verb.ADD, Verb.REMOVE} <= turn.charter.policy.verbs(turn.me.roles):
+        return
+    add, remove = _difference(turn, channel, state, talk)
+    if not (add or remove):
+        s.step_at.pop(channel, None)
+        return
+    if any(i.channel in (channel, state.beside) for _, i in records.INTENTS.scan(turn.draft)):
+        return
+    due = s.step_at.setdefault(channel, turn.now + _my_turn(turn, channel, state))
+    if turn.reached(due):
+        s.step_at[channel] = turn.now + AGAIN
+        if remove:
+            _want(turn, channel, [], remove)
+        for device in add:  # one at a time: who has left no KeyPackages keeps nobody else out
+            _want(turn, channel, [device], [])
 
 
 def _settled(state: Channel) -> bool:

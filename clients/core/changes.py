@@ -133,7 +133,7 @@ def admit(work: Work, channel: bytes, device: bytes, package: bytes | None) -> K
         raise CommitBroken(f"the KeyPackage of device {device.hex()[:8]} does not hold: {error}") from None
     if certified is None or certified.device != device:
         raise CommitBroken(f"the KeyPackage handed out for device {device.hex()[:8]} is another's")
-    if why := trusted.unfit(turn.draft, certified, turn.now):
+    if why := trusted.unfit(turn, certified):
         raise CommitBroken(f"device {device.hex()[:8]} is {why}")
     if not grouped.may_join(turn, certified.organisation, state.ceiling):
         raise CommitBroken(f"{certified.organisation} may not see what goes to this channel")

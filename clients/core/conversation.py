@@ -125,7 +125,7 @@ def _must_go(work: Work, channel: bytes, state: Channel, device: bytes) -> bool:
     present = roster_at(work.turn.draft, channel, state.epoch)
     seat = next((s for s in present.seats if s.device == device), None) if present else None
     certified = work.trust.certified(seat.certificate) if seat else None
-    return certified is None or bool(trusted.unfit(work.turn.draft, certified, work.turn.now))
+    return certified is None or bool(trusted.unfit(work.turn, certified))
 
 
 def send_text(

@@ -31,15 +31,19 @@ RECEIPT_SOON: Final = 50  # ms, after what is urgent
 WITHHELD_AFTER: Final = 10_000  # ms that others may be ahead of this device while it is connected
 
 
-def in_order(s: Session, turn: Turn) -> list[bytes]:
+def know_channels(s: Session, turn: Turn) -> None:
+    """Which channels there are, and which stream stands beside each."""
+    s.beside = {stream_of_receipts(channel): channel for channel in turn.channel_ids()}
+
+
+def in_order(s: Session) -> list[bytes]:
     """The streams that something came in: what stands beside a channel after it."""
-    beside = receipt_streams(turn)
-    return sorted(s.inboxes, key=lambda stream: stream in beside)
+    return sorted(s.inboxes, key=s.beside.__contains__)
 
 
 def drain(s: Session, turn: Turn, stream: bytes) -> None:
-    inbox = s.inboxes[stream]
-    if not inbox.waiting and records.CHANNELS.get(turn.draft, stream) is None:
+    inbox = s.inboxes.get(stream)
+    if inbox is None or (not inbox.waiting and records.CHANNELS.get(turn.draft, stream) is None):
         return  # sparse, and nothing has come
     if stream == turn.charter.control_channel:
         _drain_sparse(s, turn, stream, inbox, _take_control)
@@ -47,23 +51,19 @@ def drain(s: Session, turn: Turn, stream: bytes) -> None:
         _drain_sparse(s, turn, stream, inbox, _take_unlock)
     elif records.CHANNELS.get(turn.draft, stream) is not None:
         _drain_channel(s, turn, stream, inbox)
-    elif stream in receipt_streams(turn):
+    elif stream in s.beside:
         _drain_sparse(s, turn, stream, inbox, _take_receipt)
 
 
-def take_urgent(s: Session, turn: Turn) -> None:
+def take_urgent(s: Session, turn: Turn, channel: bytes) -> None:
     """What has overtaken is opened before anything is asked for that can wait: of an alert, its body."""
-    for channel in list(s.inboxes):
-        if records.CHANNELS.get(turn.draft, channel) is None:
-            continue
-        try:
-            _ahead(s, turn, channel, s.inboxes[channel], Receiver(turn, s.trust, s.groups, s.given_up, s.doubted))
-        except Wanting as wanting:
-            s.wanted.update(dict.fromkeys(wanting.certificates))
-
-
-def receipt_streams(turn: Turn) -> dict[bytes, bytes]:
-    return {stream_of_receipts(channel): channel for channel, _ in turn.channels()}
+    inbox = s.inboxes.get(channel)
+    if inbox is None or records.CHANNELS.get(turn.draft, channel) is None:
+        return
+    try:
+        _ahead(s, turn, channel, inbox, Receiver(turn, s.trust, s.groups, s.given_up, s.doubted))
+    except Wanting as wanting:
+        s.wanted.update(wanting.certificates)
 
 
 def _drain_sparse(
@@ -92,7 +92,7 @@ def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None
         _in_order(s, turn, channel, inbox, receiver)
         _ahead(s, turn, channel, inbox, receiver)
     except Wanting as wanting:
-        s.wanted.update(dict.fromkeys(wanting.certificates))
+        s.wanted.update(wanting.certificates)
         return
     state = records.CHANNELS.get(turn.draft, channel)
     if state is None or state.left:
@@ -102,7 +102,7 @@ def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None
         receipts.withheld(turn, channel, state, WITHHELD_AFTER)
     if records.JOINING.get(turn.draft, channel) is not None:
         return  # let in again: what lies before that is not for it
-    gap = inbox.missing(state.seq, turn.now, narrow=s.narrow)
+    gap = inbox.missing(state.seq, turn.now, narrow=s.narrow) if inbox.waiting else None
     if gap is not None and not inbox.asked:
         s.send(Errand("fetch", channel), lambda i: wire.Fetch(i, channel, gap[0], gap[1]))
 
@@ -173,25 +173,28 @@ def _announce(s: Session, turn: Turn, channel: bytes, state: Channel, head: int)
         s.groups.put(channel, group.announce(behind, until_seconds=(turn.now + kept_for) // 1000))
 
 
-def let_go(s: Session, turn: Turn) -> None:
+def let_go(s: Session, turn: Turn, channel: bytes) -> None:
     """Keys of what has come, and of epochs long over, are destroyed, be it quiet or not.
 
     As long as something is announced the gateway's times alone count, by which `process` judges: a device that was away
     reads what was in time when it was sent.
     """
-    for channel, state in turn.channels():
-        group = None if state.left else s.groups.get(turn.draft, channel)
-        if group is None:
-            continue
-        after = group
-        if s.listed and state.seq >= state.head:
-            after = group.drained(now_seconds=turn.now // 1000) if group.backlog else group.expire(turn.now // 1000)
-        elif group.backlog is not None:
-            present, _ = epoch_at(turn, channel, state.seq + 1)
-            if present - 1 > group.backlog.first_epoch:  # of the epoch before, something may come late
-                after = group.drained(before=present - 1, now_seconds=None)
-        if after is not group:
-            s.groups.put(channel, after)
+    state = records.CHANNELS.get(turn.draft, channel)
+    group = None if state is None or state.left else s.groups.get(turn.draft, channel)
+    if state is None or group is None:
+        return
+    after, until = group, group.keeps_until()
+    if s.listed and state.seq >= state.head:
+        if group.backlog is not None:
+            after = group.drained(now_seconds=turn.now // 1000)
+        elif until is not None and turn.reached((until + 1) * 1000):
+            after = group.expire(turn.now // 1000)
+    elif group.backlog is not None:
+        present, _ = epoch_at(turn, channel, state.seq + 1)
+        if present - 1 > group.backlog.first_epoch:  # of the epoch before, something may come late
+            after = group.drained(before=present - 1, now_seconds=None)
+    if after is not group:
+        s.groups.put(channel, after)
 
 
 def _with_bodies(s: Session, turn: Turn, run: Sequence[wire.Placed]) -> list[Arrived] | None:
@@ -238,7 +241,7 @@ def _take_control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> b
     try:
         _control(s, turn, placed, body)
     except Wanting as wanting:
-        s.wanted.update(dict.fromkeys(wanting.certificates))
+        s.wanted.update(wanting.certificates)
         return False
     return True
 
@@ -288,7 +291,7 @@ def _own_control(s: Session, turn: Turn, placed: wire.Placed) -> None:
 
 def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:
     """What stands beside a channel; false where the channel itself has to be read further first."""
-    known, channel = claim(placed), receipt_streams(turn)[placed.channel]
+    known, channel = claim(placed), s.beside[placed.channel]
     if known is not None and known.context.device == turn.me.device:
         _own_control(s, turn, placed)
     elif receipts.too_soon(turn, channel, placed):

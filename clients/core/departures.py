@@ -28,21 +28,22 @@ CURSOR_BYTES: Final = wire.WINDOW_MOST // 4
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
 
-def give_receipts(s: Session, turn: Turn) -> None:
+def give_receipts(s: Session, turn: Turn, channel: bytes) -> None:
     """One receipt for a channel at a time, collected for a moment; at once when the shell is about to end."""
-    for channel, given in records.GIVEN.scan(turn.draft):
-        known = records.CHANNELS.get(turn.draft, channel)
-        if known is not None and any(seq <= known.seq for seq in given.shown):
-            s.receipt_at.setdefault(channel, turn.now + deliveries.RECEIPT_AFTER)
-    for channel, when in list(s.receipt_at.items()):
-        state = records.CHANNELS.get(turn.draft, channel)
-        if state is None or state.left or not (s.flush or turn.now >= when):
-            continue
-        if outbox.queued(turn.draft, stream_of_receipts(channel)):
-            continue
-        del s.receipt_at[channel]
-        if receipts.due(turn.draft, channel, state):
-            receipts.give(turn, s.trust, channel, state)
+    state, given = records.CHANNELS.get(turn.draft, channel), records.GIVEN.get(turn.draft, channel)
+    if state is None or state.left:
+        s.receipt_at.pop(channel, None)
+        return
+    when = s.receipt_at.get(channel)
+    if when is None and given is not None and any(seq <= state.seq for seq in given.shown):
+        when = s.receipt_at[channel] = turn.now + deliveries.RECEIPT_AFTER
+    if when is None or not (s.flush or turn.reached(when)):
+        return
+    if outbox.queued(turn.draft, stream_of_receipts(channel)):
+        return
+    del s.receipt_at[channel]
+    if receipts.due(turn.draft, channel, state):
+        receipts.give(turn, s.trust, channel, state)
 
 
 def put_uploads(s: Session, turn: Turn) -> None:
@@ -81,11 +82,10 @@ def submit_urgent(s: Session, turn: Turn) -> None:
 
 def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
     streams: dict[bytes, None] = dict.fromkeys(only or (item.stream for _, item in outbox.queued(turn.draft)))
-    by_receipts = deliveries.receipt_streams(turn)
     for stream in streams:
-        if s.errands.covers("submit", stream) or turn.now < s.quiet.get(stream, 0):
+        if s.errands.covers("submit", stream) or not turn.reached(s.quiet.get(stream, 0)):
             continue
-        channel = by_receipts.get(stream, stream)
+        channel = s.beside.get(stream, stream)
         state = records.CHANNELS.get(turn.draft, channel)
         items = outbox.queued(turn.draft, stream)
         run = outbox.sealed_run(items)
@@ -118,7 +118,7 @@ def _seal(
     items: Sequence[tuple[bytes, Item]],
 ) -> list[tuple[bytes, Item]]:
     """Give numbers to the next run of a stream, if it may be sealed now."""
-    if s.narrow and s.errands.asked:
+    if s.narrow and s.errands.full(1):
         return []
     if state is not None and turn.now < s.quiet.get(settling.at_epoch(stream, state.epoch), 0):
         return []
@@ -189,7 +189,7 @@ def restock_packages(s: Session, turn: Turn) -> None:
         return
     for suite in sorted(s.restock):
         errand = Errand("packages", suite.to_bytes(2, "big"))
-        if s.errands.is_open(errand) or turn.now < s.quiet.get(errand.key, 0):
+        if s.errands.is_open(errand) or not turn.reached(s.quiet.get(errand.key, 0)):
             continue
         frame = packages.restock(turn, suite, most=s.at_once(packages.AT_ONCE))
         if frame is None:
@@ -207,7 +207,7 @@ def move_cursors(s: Session, turn: Turn) -> None:
     """
     if s.narrow or (s.came < CURSOR_DELIVERIES and s.came_bytes < CURSOR_BYTES):
         return
-    if not any(inbox.waiting for inbox in s.inboxes.values()):
+    if s.inboxes.empty():
         s.came = s.came_bytes = 0
     for channel, state in turn.channels():
         _cursor(s, channel, state.seq, state.since)

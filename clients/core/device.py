@@ -15,13 +15,15 @@ else is on the ledger, so a device that was killed goes on from there.
     departures   receipts, uploads, the outbox, KeyPackages, cursors
 
 After each input everything that can go on goes on. Each step looks at the ledger and at what is asked already, so any order
-of answers will do, and none may be lost for good.
+of answers will do, and none may be lost for good. One that found nothing to do rests until something that it has looked at is
+another (`clients.core.watch`), so a turn costs what its input has changed.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
-from clients.core import answers, beside, deliveries, departures, gossip, membership, proof, records, retention
+from clients.core import answers, beside, deliveries, departures, gossip, membership, records, retention
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -31,6 +33,7 @@ from clients.core.outbox import stream_of_receipts
 from clients.core.session import Session
 from clients.core.trust import Trust
 from clients.core.turn import Outcome, Turn
+from clients.core.watch import Watch
 from gateway import wire
 from keys.charter import Charter, reopen
 from keys.envelope import Kind
@@ -52,12 +55,14 @@ def charter_of(view: View) -> Charter:
 class Device:
     """The machine over a ledger. It is dropped, not mended, when a turn raises: what is durable is then what counts."""
 
-    def __init__(self, view: View, random: Random, *, narrow: bool = False) -> None:
+    def __init__(self, view: View, random: Random, *, narrow: bool = False, watch: Watch | None = None) -> None:
         charter = charter_of(view)
         trust = Trust(view, charter)
         self.view = view
         self.random = random
-        self.session = Session(charter, trust, Groups(trust), narrow)
+        self.watch = watch or Watch()
+        self.session = Session(self.watch, charter, trust, Groups(trust, self.watch), narrow)
+        self._me: records.Identity | None = None
 
     @property
     def charter(self) -> Charter:
@@ -71,8 +76,8 @@ class Device:
         self.session.forget()
         self.session.ready, self.session.reconnect, self.session.since = True, False, now
         self.session.newest_charter = newest_charter
-        self.session.receipt_at = {channel: now for channel, _ in records.CHANNELS.scan(self.view)}
-        self.session.restock = {kind.suite for kind in self.charter.policy.classes}
+        self.session.receipt_at.update((channel, now) for channel, _ in records.CHANNELS.scan(self.view))
+        self.session.restock |= {kind.suite for kind in self.charter.policy.classes}
         return self._turn(now, self._follow)[1]
 
     def end(self) -> None:
@@ -105,14 +110,17 @@ class Device:
         session, me = self.session, records.IDENTITY.get(self.view)
         if me is None:
             raise NotEnrolled("this profile has no identity yet")
-        draft = Draft(self.view)
-        turn = Turn(draft, now, self.random, me, session.charter)
+        self.watch.begin(now)
+        if me != self._me:
+            self._me = me
+            self.watch.everything()
+        draft = Draft(self.view, self.watch)
+        turn = Turn(draft, self.random, me, session.charter)
         session.trust.look(draft, session.charter)
         session.frames = []
         result = action(turn)
         if session.ready:
             self._go_on(turn)
-            proof.overdue(turn, None if session.narrow else session.since, session.proofs_asked)
         if session.taken:
             session.frames.insert(0, wire.Taken(min(session.taken, wire.LIST_LIMIT)))
             session.taken = 0
@@ -128,33 +136,36 @@ class Device:
             Errand("follow", b""), lambda i: wire.Follow(i, positions[: wire.LIST_LIMIT], self.session.window)
         )
         if not turn.me.registrar:
-            self.session.wanted[turn.me.certificate_hash] = None
+            self.session.wanted.add(turn.me.certificate_hash)
         retention.let_go(turn)
 
     def _go_on(self, turn: Turn) -> None:
         """Everything that can. Deliveries come first, since all else rests on what is known by them."""
-        session = self.session
+        session, watch = self.session, self.watch
+        look, each = partial(watch.look, session, turn), partial(watch.each, session, turn)
+        look(deliveries.know_channels)
+        channels = session.beside.values()
         if session.narrow:
-            departures.submit_urgent(session, turn)
-            deliveries.take_urgent(session, turn)
-        for stream in deliveries.in_order(session, turn):
-            deliveries.drain(session, turn, stream)
-        deliveries.let_go(session, turn)
-        membership.fetch_charter(session)
-        membership.join_channels(session, turn)
-        membership.fetch_certificates(session, turn)
-        membership.ask_for_proofs(session, turn)
-        gossip.ask(session, turn)
-        departures.put_uploads(session, turn)
+            look(departures.submit_urgent)
+            each(deliveries.take_urgent, session.inboxes)
+        each(deliveries.drain, deliveries.in_order(session))
+        each(deliveries.let_go, channels)
+        look(membership.fetch_charter)
+        look(membership.join_channels)
+        look(membership.fetch_certificates)
+        look(membership.ask_for_proofs)
+        look(gossip.ask)
+        look(departures.put_uploads)
         if session.listed:
-            membership.remove_the_unfit(session, turn)
-            beside.keep_in_step(session, turn)
-            membership.pursue_intents(session, turn)
-            membership.rejoin_channels(session, turn)
-            departures.give_receipts(session, turn)
-        departures.submit_runs(session, turn)
-        departures.restock_packages(session, turn)
+            each(membership.remove_the_unfit, channels)
+            each(beside.keep_in_step, channels)
+            look(membership.pursue_intents)
+            look(membership.rejoin_channels)
+            each(departures.give_receipts, channels)
+        look(departures.submit_runs)
+        look(departures.restock_packages)
         departures.move_cursors(session, turn)
+        look(membership.miss_proofs)
 
     # --- whether anything is left to do ---
 

@@ -6,8 +6,12 @@ ends all errands end with it: whoever still needs an answer asks again.
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Final
 
+from clients.core.watch import ALL, Watch
 from gateway.wire import PutKeyPackages
+
+_ASKED: Final = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,9 @@ class Errand:
 
 @dataclass(slots=True)
 class Errands:
-    """The open ones, by request id."""
+    """The open ones, by request id. Who asks about them, and what is opened and closed, is reported to the `watch`."""
 
+    watch: Watch
     asked: dict[int, Errand] = field(default_factory=dict)
     _last: int = 0
 
@@ -31,17 +36,30 @@ class Errands:
         """A request id for it."""
         self._last = self._last % (2**32 - 1) + 1
         self.asked[self._last] = errand
+        self.watch.changed(_ASKED, errand.kind.encode())
         return self._last
 
     def close(self, request: int) -> Errand | None:
         """The errand that an answer belongs to; None where nothing was asked."""
-        return self.asked.pop(request, None)
+        errand = self.asked.pop(request, None)
+        if errand is not None:
+            self.watch.changed(_ASKED, errand.kind.encode())
+        return errand
+
+    def full(self, most: int) -> bool:
+        """Whether as many are open as may be."""
+        if len(self.asked) < most:
+            return False
+        self.watch.looked(_ASKED, ALL)
+        return True
 
     def is_open(self, errand: Errand) -> bool:
+        self.watch.looked(_ASKED, errand.kind.encode())
         return any((e.kind, e.key) == (errand.kind, errand.key) for e in self.asked.values())
 
     def covers(self, kind: str, key: bytes) -> bool:
         """Whether an open errand of this kind is about `key`, alone or among others."""
+        self.watch.looked(_ASKED, kind.encode())
         return any(e.kind == kind and key in e.key for e in self.asked.values())
 
     def kinds(self) -> set[str]:

@@ -112,10 +112,10 @@ def ask(s: Session, turn: Turn) -> None:
     if not s.listed or s.narrow:
         return
     waiting = [seen for seen in list(records.SEEN.scan(turn.draft)) if not _given_up(s, turn, *seen)]
-    if turn.now < s.gossip_at or s.errands.covers("prove", b"") or s.errands.covers("gossip", b""):
-        return
     charges, doubted = list(records.CHARGES.scan(turn.draft)), records.COUNTERS.get(turn.draft, proof.UNPROVEN_HEAD)
     if s.looked and not waiting and not charges and doubted is None:
+        return
+    if not turn.reached(s.gossip_at) or s.errands.covers("prove", b"") or s.errands.covers("gossip", b""):
         return
     held = proof.held(turn.draft, turn.charter)
     if held is None:
@@ -149,7 +149,7 @@ def pursue(s: Session, turn: Turn, held: Checkpoint, charges: Sequence[tuple[byt
 
 def _given_up(s: Session, turn: Turn, device: bytes, seen: SeenBy) -> bool:
     """Whether the gateway has had its time to prove what a device saw."""
-    silent = s.errands.covers("gossip", device) and turn.now > s.gossip_asked + PATIENCE
+    silent = s.errands.covers("gossip", device) and turn.reached(s.gossip_asked + PATIENCE + 1)
     if seen.tries < TRIES and not silent:
         return False
     records.SEEN.delete(turn.draft, device)

@@ -13,6 +13,7 @@ from clients.core.ledger import Draft, View
 from clients.core.records import Roster, Seat
 from clients.core.trust import Trust, certificate_of
 from clients.core.turn import Turn
+from clients.core.watch import Watch
 from keys.body import TERMS_EXTENSION, ChannelTerms, read_terms
 from keys.envelope import Marking
 from keys.errors import KeysError, NotPermitted
@@ -29,12 +30,14 @@ class Groups:
     """What is loaded, and what of it this turn has changed."""
 
     trust: Trust
+    watch: Watch
     _loaded: dict[bytes, Group] = field(default_factory=dict)
     _written: dict[bytes, dict[str, bytes]] = field(default_factory=dict)
     _changed: set[bytes] = field(default_factory=set)
 
     def get(self, view: View, channel: bytes) -> Group | None:
         """This device's group of a channel, or None where it is in none."""
+        self.watch.looked(records.GROUPS, channel)
         if channel not in self._loaded:
             parts = {key[16:].decode(): data for key, data in view.scan(records.GROUPS, channel, b"")}
             if not parts:
@@ -47,6 +50,7 @@ class Groups:
         """The group's next value; durable with this turn."""
         self._loaded[channel] = group
         self._changed.add(channel)
+        self.watch.changed(records.GROUPS, channel)
 
     def drop(self, draft: Draft, channel: bytes) -> None:
         """This device is out: its secrets go."""
@@ -54,6 +58,7 @@ class Groups:
             draft.delete(records.GROUPS, channel + name.encode())
         self._loaded.pop(channel, None)
         self._changed.discard(channel)
+        self.watch.changed(records.GROUPS, channel)
 
     def save(self, draft: Draft) -> None:
         """Write the parts that this turn changed."""

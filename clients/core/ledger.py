@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import Generic, Protocol, TypeVar
 
+from clients.core.watch import ALL, KEYS, LONG, Watch
 from keys.canonical import Record, encode, reader
 
 R = TypeVar("R", bound=Record)
@@ -45,18 +46,32 @@ class Change:
 
 @dataclass(slots=True)
 class Draft:
-    """A view with one decision's changes over it."""
+    """A view with one decision's changes over it. What is read and what is changed is reported to the `watch`."""
 
     view: View
+    watch: Watch = field(default_factory=Watch)
     _changes: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict)
 
     def get(self, shelf: str, key: bytes) -> bytes | None:
+        self.watch.looked(shelf, key)
+        return self._get(shelf, key)
+
+    def _get(self, shelf: str, key: bytes) -> bytes | None:
         changed = self._changes.get(shelf)
         if changed is not None and key in changed:
             return changed[key]
         return self.view.get(shelf, key)
 
     def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self.watch.looked(shelf, prefix if len(prefix) >= LONG else ALL)
+        return self._scan(shelf, prefix, after)
+
+    def keys(self, shelf: str) -> list[bytes]:
+        """Every key of a shelf, in order, whatever stands there."""
+        self.watch.looked(shelf, KEYS)
+        return [key for key, _ in self._scan(shelf, b"", b"")]
+
+    def _scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
         changed, kept = self._changes.get(shelf), self.view.scan(shelf, prefix, after)
         if not changed:
             return iter(kept)
@@ -64,10 +79,18 @@ class Draft:
         return merge(((k, v) for k, v in kept if k not in changed), fresh)
 
     def put(self, shelf: str, key: bytes, value: bytes) -> None:
+        before = self._get(shelf, key)
+        if before == value:
+            return
         self._changes.setdefault(shelf, {})[key] = value
+        self.watch.changed(shelf, key)
+        if before is None:
+            self.watch.keys_changed(shelf)
 
     def delete(self, shelf: str, key: bytes) -> None:
         self._changes.setdefault(shelf, {})[key] = None
+        self.watch.changed(shelf, key)
+        self.watch.keys_changed(shelf)
 
     def changes(self) -> list[Change]:
         """What is to be written, in one transaction."""
@@ -93,9 +116,7 @@ class Shelf(Generic[R]):
 
     def put(self, draft: Draft, key: bytes, value: R) -> None:
         """Put or replace, unless it stands there so already."""
-        data = encode(value)
-        if draft.get(self.name, key) != data:
-            draft.put(self.name, key, data)
+        draft.put(self.name, key, encode(value))
 
     def delete(self, draft: Draft, key: bytes) -> None:
         """Take away."""

@@ -23,8 +23,8 @@ CERTIFICATES_AT_ONCE: Final = 12
 CLAIMED_AT_ONCE: Final = 16
 
 
-def fetch_charter(s: Session) -> None:
-    version = s.charter.policy.version
+def fetch_charter(s: Session, turn: Turn) -> None:
+    version = turn.charter.policy.version
     if s.newest_charter > version:
         s.send(Errand("charter", b""), lambda i: wire.GetCharter(i, version + 1))
 
@@ -38,13 +38,13 @@ def join_channels(s: Session, turn: Turn) -> None:
         tree = deliveries.blob(s, turn, named.tree, named.tree_length)
         work = s.work(turn)
         if welcome is None or tree is None:
-            if {named.welcome, named.tree} & s.given_up:
+            if named.welcome in s.given_up or named.tree in s.given_up:
                 joining.failed(work, channel, named, "the gateway does not hand out the welcome or its tree")
             continue
         try:
             joining.join(work, channel, named, welcome, tree)
         except Wanting as wanting:
-            s.wanted.update(dict.fromkeys(wanting.certificates))
+            s.wanted.update(wanting.certificates)
         except joining.NotJoined as error:
             joining.failed(work, channel, named, str(error))
         else:
@@ -71,7 +71,7 @@ def rejoin_channels(s: Session, turn: Turn) -> None:
         try:
             resync.rejoin(s.work(turn), channel, state, offer, tree)
         except Wanting as wanting:
-            s.wanted.update(dict.fromkeys(wanting.certificates))
+            s.wanted.update(wanting.certificates)
         except joining.NotJoined as error:
             resync.failed(turn, channel, str(error))
 
@@ -79,7 +79,7 @@ def rejoin_channels(s: Session, turn: Turn) -> None:
 def fetch_certificates(s: Session, turn: Turn) -> None:
     for certificate in list(s.wanted):
         if s.trust.certified(certificate) is not None or certificate in s.given_up:
-            del s.wanted[certificate]
+            s.wanted.discard(certificate)
     known = [c for c in s.wanted if records.CERTIFICATES.get(turn.draft, c) is None]
     most = s.at_once(CERTIFICATES_AT_ONCE)
     for start in range(0, len(known), most):
@@ -96,37 +96,39 @@ def _ask_certificates(s: Session, batch: list[bytes]) -> None:
 def ask_for_proofs(s: Session, turn: Turn) -> None:
     """A proof is as long as a message or two. So on a narrow link, but for certificates, one in a while is all: the rest waits for a
     better link, and until then is held against nobody."""
-    if turn.now < s.prove_after:
+    rest = not s.narrow or turn.reached(s.prove_rest)
+    indices = proof.waiting(turn.draft, None if rest else turn.charter.control_channel)[: s.at_once(s.prove_most)]
+    if not indices or not turn.reached(s.prove_after) or s.errands.covers("prove", b""):
         return
-    rest = not s.narrow or turn.now >= s.prove_rest
-    if indices := proof.waiting(turn.draft, None if rest else turn.charter.control_channel)[: s.at_once(s.prove_most)]:
-        held = proof.held(turn.draft, turn.charter)
-        size = held.size if held else 0
-        key = b"".join(i.to_bytes(8, "big") for i in indices)
-        if not s.errands.covers("prove", b"") and s.send(
-            Errand("prove", key, size), lambda i: wire.Prove(i, size, indices)
-        ):
-            for index in indices:
-                s.proofs_asked.setdefault(index, turn.now)
+    held = proof.held(turn.draft, turn.charter)
+    size = held.size if held else 0
+    key = b"".join(i.to_bytes(8, "big") for i in indices)
+    if s.send(Errand("prove", key, size), lambda i: wire.Prove(i, size, indices)):
+        for index in indices:
+            s.proofs_asked.setdefault(index, turn.now)
 
 
-def remove_the_unfit(s: Session, turn: Turn) -> None:
+def miss_proofs(s: Session, turn: Turn) -> None:
+    proof.overdue(turn, None if s.narrow else s.since, s.proofs_asked)
+
+
+def remove_the_unfit(s: Session, turn: Turn, channel: bytes) -> None:
     """A member that may not be there goes first. Members take turns by their leaf, so that not all commit at once."""
-    for channel, state in turn.channels():
-        if state.halted or state.left or (state.since == 0 and state.seq == 0):
-            continue
-        bad = roster.bad_leaves(turn, s.trust, channel, state.epoch)
-        if not bad:
-            s.remove_at.pop(channel, None)
-            continue
-        if any(i.channel == channel and i.automatic for _, i in records.INTENTS.scan(turn.draft)):
-            continue
-        due = s.remove_at.setdefault(channel, turn.now + _turn_to_remove(turn, channel, state))
-        urgent = bool(outbox.queued(turn.draft, channel))
-        if urgent or turn.now >= due:
-            devices = [device for device, _ in bad]
-            intent = Intent(channel, [], devices, renew=False, rekey=False, automatic=True)
-            records.INTENTS.put(turn.draft, turn.next_id(), intent)
+    state = records.CHANNELS.get(turn.draft, channel)
+    if state is None or state.halted or state.left or (state.since == 0 and state.seq == 0):
+        return
+    bad = roster.bad_leaves(turn, s.trust, channel, state.epoch)
+    if not bad:
+        s.remove_at.pop(channel, None)
+        return
+    if any(i.channel == channel and i.automatic for _, i in records.INTENTS.scan(turn.draft)):
+        return
+    due = s.remove_at.setdefault(channel, turn.now + _turn_to_remove(turn, channel, state))
+    urgent = bool(outbox.queued(turn.draft, channel))
+    if urgent or turn.reached(due):
+        devices = [device for device, _ in bad]
+        intent = Intent(channel, [], devices, renew=False, rekey=False, automatic=True)
+        records.INTENTS.put(turn.draft, turn.next_id(), intent)
 
 
 def _turn_to_remove(turn: Turn, channel: bytes, state: Channel) -> int:
@@ -187,6 +189,6 @@ def _admit(s: Session, work: Work, channel: bytes, state: Channel, devices: Sequ
     hashes = [h for p in claimed.values() if p and (h := changes.certificate_named(p))]
     wanted = [h for h in s.trust.missing(hashes) if h not in s.given_up]
     if wanted:
-        s.wanted.update(dict.fromkeys(wanted))
+        s.wanted.update(wanted)
         return None
     return [changes.admit(work, channel, device, package) for device, package in claimed.items()]

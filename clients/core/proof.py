@@ -7,6 +7,7 @@ to show it another log, and then its receipts (`seen`) disagree with everybody's
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from clients.core import evidence, records
@@ -77,13 +78,11 @@ def _open(note: bytes, charter: Charter) -> Checkpoint:
 
 def waiting(view: View, channel: bytes | None = None) -> list[int]:
     """The log indices to be proved, of this channel if one is named: the oldest first, as many as one request takes."""
-    indices = []
-    for key, record in records.UNPROVEN.scan(view):
-        if channel in (None, record.channel):
-            indices.append(int.from_bytes(key, "big"))
-        if len(indices) == ASKED_AT_ONCE:
-            break
-    return indices
+    if channel is None:
+        keys = (key for key, _ in view.scan(records.UNPROVEN.name, b"", b""))  # nothing is read
+    else:
+        keys = (key for key, record in records.UNPROVEN.scan(view) if record.channel == channel)
+    return [int.from_bytes(key, "big") for key in islice(keys, ASKED_AT_ONCE)]
 
 
 def is_expected(view: View, index: int) -> bool:
@@ -227,7 +226,7 @@ def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
         index = int.from_bytes(key, "big")
         if index not in asked and since is None:
             continue
-        if turn.now < (asked[index] + ANSWERED_WITHIN if index in asked else (since or 0) + LOGGED_WITHIN):
+        if not turn.reached(asked[index] + ANSWERED_WITHIN if index in asked else (since or 0) + LOGGED_WITHIN):
             continue
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
         turn.alarm(
@@ -245,5 +244,5 @@ def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
 
 def _due(turn: Turn) -> Iterator[tuple[bytes, Unproven]]:
     for key, record in records.UNPROVEN.scan(turn.draft):
-        if turn.now > record.due and not record.alarmed:
+        if not record.alarmed and turn.reached(record.due + 1):
             yield key, record

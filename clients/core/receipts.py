@@ -197,7 +197,7 @@ def withheld(turn: Turn, channel: bytes, state: Channel, patience: int) -> None:
     """Others have had for a while what does not come here."""
     for key, said in records.CLAIMS.scan(turn.draft, channel):
         seq = int.from_bytes(key[16:24], "big")
-        if seq > state.seq and turn.now - said.time > patience:
+        if seq > state.seq and turn.reached(said.time + patience + 1):
             turn.alarm(
                 AlarmKind.WITHHELD,
                 f"device {said.device.hex()[:8]} has the channel up to seq {seq}, this device only to {state.seq}",

@@ -15,7 +15,7 @@ Whatever its fate, an envelope takes its place in the rolling history. What name
 alarm can be shown to others: header and signature stay on the ledger.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -72,7 +72,9 @@ class Receiver:
     trust: Trust
     groups: Groups
     given_up: AbstractSet[bytes] = frozenset()  # certificates that could not be had
-    doubted: dict[tuple[bytes, int], int] = field(default_factory=dict)  # commits by place: since when they wait (ms)
+    doubted: MutableMapping[tuple[bytes, int], int] = field(
+        default_factory=dict
+    )  # commits by place: since when they wait (ms)
 
     def run(self, channel: bytes, arrived: Sequence[Arrived], *, ahead: bool = False) -> None:
         """Take a whole run, in its place; or (`ahead`) before its turn, the history before it still missing.

@@ -53,7 +53,7 @@ def approve(work: Work, channel: bytes, device: bytes) -> bytes:
         raise Unknown("no such member of this channel: a device that was removed is added")
     if certified.person == turn.me.person:
         raise NotAllowed("another officer lets your own devices come in again")
-    if why := trusted.unfit(turn.draft, certified, turn.now):
+    if why := trusted.unfit(turn, certified):
         raise NotAllowed(f"that device is {why}")
     approval = bodies.ResyncApproval(device, group.epoch, group.group_info(external=True))
     return outbox.keep(turn, Kept(channel, Kind.RESYNC_APPROVAL, encode(approval), Precedence.IMMEDIATE))
@@ -130,7 +130,7 @@ def _checked(work: Work, channel: bytes, state: Channel, offer: Offer, tree: byt
         raise NotJoined("the approval and its GroupInfo are not by one other person")
     if not work.turn.charter.policy.permits(officer.roles, Verb.APPROVE_ENROLMENT):
         raise NotJoined("whoever approved has no role that may")
-    if why := trusted.unfit(work.turn.draft, officer, work.turn.now):
+    if why := trusted.unfit(work.turn, officer):
         raise NotJoined(f"whoever approved is {why}")
     verify_run([claimed], officer.public_key)
     return approval

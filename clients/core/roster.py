@@ -178,7 +178,7 @@ def bad_leaves(turn: Turn, known: Trust, channel: bytes, epoch: int) -> list[tup
         if seat.device == turn.me.device:
             continue
         certified = known.certified(seat.certificate)
-        why = "unknown" if certified is None else trust.unfit(turn.draft, certified, turn.now)
+        why = "unknown" if certified is None else trust.unfit(turn, certified)
         if why:
             found.append((seat.device, why))
     return found

@@ -12,13 +12,15 @@ from clients.core.commits import Work
 from clients.core.errands import Errand, Errands
 from clients.core.groups import Groups
 from clients.core.proof import ASKED_AT_ONCE
-from clients.core.timeline import Inbox
+from clients.core.timeline import Inboxes
 from clients.core.trust import Trust
 from clients.core.turn import Turn
+from clients.core.watch import Marks, Table, Watch
 from gateway import wire
 from keys.charter import Charter
 
 OPEN_ERRANDS: Final = 64
+TALLIES: Final = frozenset({"came", "came_bytes", "taken", "frames"})
 
 
 @dataclass(slots=True)
@@ -27,8 +29,12 @@ class Session:
 
     On a `narrow` link one question is open at a time, in either direction one small piece is under way, and what is urgent goes
     before all else: so a FLASH waits for that piece at most.
+
+    Tables report to the `watch` what changes in them. A plain field that changes (they seldom do) has everybody look again; but for the
+    `TALLIES`, for which no step waits.
     """
 
+    watch: Watch
     charter: Charter
     trust: Trust
     groups: Groups
@@ -39,6 +45,7 @@ class Session:
     flush: bool = False  # receipts go at once: the shell is about to end
     listed: bool = False  # the gateway has named this device's channels
     newest_charter: int = 0
+    beside: dict[bytes, bytes] = field(default_factory=dict)  # the channels, by the stream of receipts beside each
     prove_after: int = 0  # ms: no proofs are asked for before
     prove_rest: int = 0  # ms: on a narrow link none before but of what this device waits for
     gossip_at: int = 0  # ms: nothing that others have seen is asked about before
@@ -46,29 +53,41 @@ class Session:
     gossip_last: bytes = b""  # about which device
     looked: bool = False  # whether the log has grown was asked in this session
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
-    proofs_asked: dict[int, int] = field(default_factory=dict)  # ms when this session first asked about a log index
-    errands: Errands = field(default_factory=Errands)
-    inboxes: dict[bytes, Inbox] = field(default_factory=dict)
-    wanted: dict[bytes, None] = field(default_factory=dict)  # certificates to fetch
-    given_up: set[bytes] = field(default_factory=set)  # certificates and bodies that are not to be had
-    doubted: dict[tuple[bytes, int], int] = field(default_factory=dict)  # commits that wait for a list (ms)
-    claims: dict[tuple[int, bytes], bytes | None] = field(default_factory=dict)  # KeyPackages by suite and device
-    quiet: dict[bytes, int] = field(default_factory=dict)  # streams not to be tried before (ms)
-    receipt_at: dict[bytes, int] = field(default_factory=dict)
-    held: dict[bytes, int] = field(default_factory=dict)  # how much of a body to put the gateway has
-    cursors: dict[bytes, int] = field(default_factory=dict)  # what the gateway was told last, in Follow or since
-    came: int = 0  # deliveries since then
+    came: int = 0  # deliveries since the gateway was told how far everything is stored
     came_bytes: int = 0
-    step_at: dict[bytes, int] = field(
-        default_factory=dict
-    )  # when an alert channel is brought in step with its talk channel
-    remove_at: dict[bytes, int] = field(default_factory=dict)
-    restock: set[int] = field(default_factory=set)  # suites whose stock of KeyPackages is to be looked at
-    unsubmitted: set[int] = field(
-        default_factory=set
-    )  # runs sealed in this session and not handed over: they may make way
     taken: int = 0  # deliveries that have come in over a narrow link since the gateway was told
     frames: list[wire.FromDevice] = field(default_factory=list)
+    errands: Errands = field(init=False)
+    inboxes: Inboxes = field(init=False)
+    proofs_asked: Table[int, int] = field(init=False)  # ms when this session first asked about a log index
+    wanted: Marks[bytes] = field(init=False)  # certificates to fetch
+    given_up: Marks[bytes] = field(init=False)  # certificates and bodies that are not to be had
+    doubted: Table[tuple[bytes, int], int] = field(init=False)  # commits that wait for a list (ms)
+    claims: Table[tuple[int, bytes], bytes | None] = field(init=False)  # KeyPackages by suite and device
+    quiet: Table[bytes, int] = field(init=False)  # streams not to be tried before (ms)
+    receipt_at: Table[bytes, int] = field(init=False)
+    held: Table[bytes, int] = field(init=False)  # how much of a body to put the gateway has
+    cursors: Table[bytes, int] = field(init=False)  # what the gateway was told last, in Follow or since
+    step_at: Table[bytes, int] = field(init=False)  # when an alert channel is brought in step with its talk channel
+    remove_at: Table[bytes, int] = field(init=False)
+    restock: Marks[int] = field(init=False)  # suites whose stock of KeyPackages is to be looked at
+    unsubmitted: Marks[int] = field(init=False)  # runs sealed in this session and not handed over: they may make way
+
+    def __post_init__(self) -> None:
+        watch = self.watch
+        self.errands, self.inboxes = Errands(watch), Inboxes(watch)
+        self.proofs_asked, self.doubted = Table(watch, "proofs asked"), Table(watch, "doubted")
+        self.wanted, self.given_up = Marks(watch, "wanted"), Marks(watch, "given up")
+        self.claims, self.quiet, self.held = Table(watch, "claims"), Table(watch, "quiet"), Table(watch, "held")
+        self.receipt_at, self.cursors = Table(watch, "receipt at"), Table(watch, "cursors")
+        self.step_at, self.remove_at = Table(watch, "step at"), Table(watch, "remove at")
+        self.restock, self.unsubmitted = Marks(watch, "restock"), Marks(watch, "unsubmitted")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = getattr(self, name, None)
+        object.__setattr__(self, name, value)
+        if name not in TALLIES and known is not value and known != value:
+            self.watch.everything()
 
     @property
     def piece(self) -> int:
@@ -89,19 +108,19 @@ class Session:
         self.ready = self.listed = False
         self.taken = self.came = self.came_bytes = 0
         self.prove_after, self.prove_most, self.gossip_at, self.looked = 0, ASKED_AT_ONCE, 0, False
-        self.errands = Errands()
-        self.given_up.clear()
-        self.doubted.clear()
-        self.unsubmitted.clear()
-        for memory in (self.inboxes, self.wanted, self.claims, self.quiet, self.held, self.cursors):
-            memory.clear()
+        self.errands = Errands(self.watch)
+        self.inboxes.clear()
+        for marks in (self.wanted, self.given_up, self.unsubmitted):
+            marks.clear()
+        for table in (self.proofs_asked, self.doubted, self.claims, self.quiet, self.held, self.cursors):
+            table.clear()
         self.remove_at.clear()
         self.step_at.clear()
-        self.proofs_asked.clear()
+        self.watch.everything()
 
     def send(self, errand: Errand, make: Callable[[int], wire.FromDevice]) -> bool:
         """Ask, unless the same is asked already or too much is open."""
-        if self.errands.is_open(errand) or len(self.errands.asked) >= (1 if self.narrow else OPEN_ERRANDS):
+        if self.errands.is_open(errand) or self.errands.full(1 if self.narrow else OPEN_ERRANDS):
             return False
         self.frames.append(make(self.errands.open(errand)))
         return True

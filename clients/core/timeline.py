@@ -5,12 +5,13 @@ that jumps is a gap, fetched again and, where it does not come, named. This is m
 processed is delivered again by the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from clients.core import records
 from clients.core.ledger import View, at
+from clients.core.watch import ALL, Watch
 from gateway.wire import Placed
 from keys.envelope import RUN_LIMIT, Claimed, Envelope, Kind, Precedence, read
 from keys.errors import Malformed
@@ -18,6 +19,7 @@ from keys.errors import Malformed
 PATIENCE: Final = 1_500  # ms that a gap may last behind something that overtook
 NARROW_PATIENCE: Final = 30_000  # the same on a narrow link, without anything coming in
 FETCHED_AT_ONCE: Final = 200
+_INBOX: Final = "inbox"
 
 
 def claim(placed: Placed) -> Claimed | None:
@@ -98,6 +100,38 @@ class Inbox:
         if now - self.gap_since < patience:
             return None
         return seq + 1, min(first - 1, seq + FETCHED_AT_ONCE)
+
+
+class Inboxes:
+    """What has been delivered in this session, by stream. Who looks into one, and what comes, is reported to the `watch`."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._of: dict[bytes, Inbox] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The streams that something has come in."""
+        self._watch.looked(_INBOX, ALL)
+        return iter(list(self._of))
+
+    def get(self, stream: bytes) -> Inbox | None:
+        self._watch.looked(_INBOX, stream)
+        return self._of.get(stream)
+
+    def add(self, placed: Placed) -> Inbox:
+        """Put a delivery into the inbox of its stream."""
+        inbox = self._of.setdefault(placed.channel, Inbox())
+        inbox.add(placed)
+        self._watch.changed(_INBOX, placed.channel)
+        return inbox
+
+    def empty(self) -> bool:
+        """Whether all that has come is in the history."""
+        return not any(inbox.waiting for inbox in self._of.values())
+
+    def clear(self) -> None:
+        self._of.clear()
+        self._watch.changed(_INBOX, ALL)
 
 
 def _goes_on(before: Placed, claimed: Claimed | None) -> bool:

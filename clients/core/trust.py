@@ -237,6 +237,8 @@ def revoked(view: View, certified: Certified, index: int | None = None) -> bool:
     record = records.REVOCATIONS.get(view, certified.organisation.encode())
     if record is None:
         return False
+    if not record.serials:
+        return False
     since = dict(record.serials).get(f"{certified.serial:x}")
     return since is not None and (index is None or since < index)
 
@@ -253,8 +255,17 @@ def stale(view: View, organisation: str, now: int, hours: int) -> bool:
     return age is None or age > hours * HOUR
 
 
-def unfit(view: View, certified: Certified, now: int) -> str:
+def unfit(turn: Turn, certified: Certified) -> str:
     """Why this certificate's holder may not be in a channel now; empty where it may."""
+    return _unfit(turn.draft, certified, ended=turn.reached(certified.not_after + 1))
+
+
+def unfit_at(view: View, certified: Certified, now: int) -> str:
+    """The same at a time (ms), outside of a turn."""
+    return _unfit(view, certified, ended=now > certified.not_after)
+
+
+def _unfit(view: View, certified: Certified, *, ended: bool) -> str:
     if revoked(view, certified):
         return "revoked"
-    return "" if now <= certified.not_after else "expired"
+    return "expired" if ended else ""

@@ -81,14 +81,22 @@ class Outcome:
 
 @dataclass(slots=True)
 class Turn:
-    """The state of a decision under way. `draft` holds what is durable and what this turn changes; `now` is in ms."""
+    """The state of a decision under way. `draft` holds what is durable and what this turn changes."""
 
     draft: Draft
-    now: int
     random: Random
     me: Identity
     charter: Charter
     events: list[Event] = field(default_factory=list)
+
+    @property
+    def now(self) -> int:
+        """The time in ms. Whoever only waits for a moment asks whether it is `reached`, and may rest until then."""
+        return self.draft.watch.clock()
+
+    def reached(self, when: int) -> bool:
+        """Whether it is that time (ms)."""
+        return self.draft.watch.reached(when)
 
     def alarm(
         self,
@@ -123,3 +131,7 @@ class Turn:
     def channels(self) -> Iterator[tuple[bytes, records.Channel]]:
         """All channels on the ledger, those left or halted included."""
         yield from records.CHANNELS.scan(self.draft)
+
+    def channel_ids(self) -> list[bytes]:
+        """Which they are."""
+        return self.draft.keys(records.CHANNELS.name)

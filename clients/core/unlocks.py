@@ -16,7 +16,7 @@ from msgspec import Meta
 from clients.core import records
 from clients.core.ledger import Draft, Shelf, View
 from clients.core.records import AlarmKind, Chain
-from clients.core.trust import Trust, unfit
+from clients.core.trust import Trust, unfit_at
 from clients.core.turn import HOUR, Turn
 from gateway.wire import Placed, Sealed
 from keys.canonical import Key, Millis, Record
@@ -104,7 +104,7 @@ def _watchers(view: View, trust: Trust, charter: Charter, mine: bytes, now: int)
     found: dict[bytes, None] = {}
     for key, _ in records.HOLDERS.scan(view):
         certified = trust.certified(key[16:])
-        if certified is None or certified.registrar or key[:16] == mine or unfit(view, certified, now):
+        if certified is None or certified.registrar or key[:16] == mine or unfit_at(view, certified, now):
             continue
         if certified.organisation == charter.policy.home.name and charter.policy.verbs(certified.roles) & ALERTING:
             found[certified.public_key] = None

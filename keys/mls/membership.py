@@ -250,6 +250,14 @@ class Membership:
         past = bounded(self.past, self.limits, self.backlog, now_seconds)
         return self if past == self.past else replace(self, past=past)
 
+    def keeps_until(self) -> int | None:
+        """The last second at which `expire` surely finds nothing; None: it never finds any."""
+        ends = [one.epoch.ended for one in self.past]
+        kept = [-1 if end is None else end + self.limits.past_seconds for end in ends]
+        if self.backlog is not None:
+            kept.append(self.backlog.until_seconds)
+        return min(kept, default=None)
+
     def announce(self, messages: int, *, until_seconds: int) -> Self:
         """The group that will keep the keys of so many messages that were sent and not yet received.
 

@@ -87,6 +87,8 @@ class Ledger:
 class Phone:
     """A device and its holder's way to it. `alive`: its process runs."""
 
+    machine: Callable[..., Device] = Device
+
     def __init__(self, world: World, name: str, shelves: dict[str, dict[bytes, bytes]]) -> None:
         self.world = world
         self.name = name
@@ -119,7 +121,7 @@ class Phone:
         self._challenge: wire.Challenge | None = None
 
     def _device(self) -> Device:
-        return Device(self.ledger, self.random, narrow=self.narrow)
+        return self.machine(self.ledger, self.random, narrow=self.narrow)
 
     def now(self) -> int:
         return self.world.sim.now + self.skew

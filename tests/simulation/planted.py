@@ -216,7 +216,7 @@ MUTANTS = (
     Mutant(
         "questions of a session that broke are never asked again",
         "clients/core/session.py",
-        "        self.errands = Errands()\n",
+        "        self.errands = Errands(self.watch)\n",
         "",
         "cut loss",
     ),
