@@ -2,7 +2,7 @@
 
 A decoder is a function whose name begins with read, parse, decode or open and whose first argument is bytes or text; and every strict
 reader of a record (`keys.canonical.reader`), of which `RECORDS` makes one target by itself: two bytes choose the reader.
-`test_decoders` fails for one that stands nowhere here.
+`test_targets` fails for one that stands nowhere here.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _Samples:
             yield number.to_bytes(2, "big") + encode(sample(kind))
 
 
-RECORDS = Target(_read, (KeysError,), _Samples(), back=lambda value: value[0] + encode(value[1]))
+RECORDS = Target(_read, (KeysError,), _Samples(), back=lambda value: value[0] + encode(value[1]), ahead=2)
 
 FUZZED: dict[str, str] = {
     "keys.authority.read_invite": "invite",

@@ -38,7 +38,7 @@ def load() -> tuple[Mapping[str, Target], Mapping[str, Target]]:
     early = [module for module in sys.modules if module.partition(".")[0] in OURS]
     if early:
         sys.exit(f"imported before it could be instrumented: {', '.join(sorted(early)[:5])}")
-    with atheris.instrument_imports(include=[*OURS]):
+    with atheris.instrument_imports(include=[*OURS, "tomllib"]):
         from tests.fuzz.planted import PLANTED
         from tests.fuzz.targets import TARGETS
     return TARGETS, PLANTED
@@ -103,8 +103,10 @@ def _fuzz(name: str, target: Target, seconds: int, place: Path, corpus: Path) ->
         (place / "words").write_text(words.dictionary(known))
         arguments.append(f"-dict={place}/words")
     more = {}
-    if any(mutation.is_record(data) for data in target.start):
-        more["custom_mutator"] = mutation.by_structure(lambda data, longest: atheris.Mutate(data, longest))
+    if any(mutation.is_record(data[target.ahead :]) for data in target.start):
+        more["custom_mutator"] = mutation.by_structure(
+            lambda data, longest: atheris.Mutate(data, longest), target.ahead
+        )
     check = _heard(target).check
 
     def kept(data: bytes) -> None:

@@ -48,17 +48,17 @@ def is_record(data: bytes) -> bool:
     return isinstance(_tree(data), Inner)
 
 
-def by_structure(mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
-    """A mutator for atheris; `mutate` is libFuzzer's own."""
+def by_structure(mutate: Mutate, ahead: int = 0) -> Callable[[bytes, int, int], bytes]:
+    """A mutator for atheris of records with so many bytes before them; `mutate` is libFuzzer's own."""
 
     def mutator(data: bytes, longest: int, seed: int) -> bytes:
         chance = random.Random(seed)
-        tree = _tree(data)
+        tree = _tree(data[ahead:])
         if not isinstance(tree, Inner) or chance.random() < 0.5:
             return mutate(data, longest)
         for _ in range(chance.choice((1, 1, 2, 4))):
             _change(tree, chance, mutate)
-        changed = msgpack.packb(_plain(tree)[0], use_bin_type=True, strict_types=False)
+        changed = data[:ahead] + _plain(tree)
         return changed if len(changed) <= longest else mutate(data, longest)
 
     return mutator
@@ -77,13 +77,11 @@ def _tree(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _plain(value: Any, *, outermost: bool = True) -> Any:
-    """What `msgpack` writes: in a tuple of one for the outermost, so that it is no byte string."""
+def _plain(value: Any) -> Any:
+    """The opposite of `_tree`."""
     if not isinstance(value, list):
         return value
-    items = [_plain(item, outermost=False) for item in value]
-    if outermost:
-        return (items,)
+    items = [_plain(item) for item in value]
     return msgpack.packb(items, use_bin_type=True) if isinstance(value, Inner) else items
 
 

@@ -36,6 +36,7 @@ class Target:
     second: Bytes | None = None
     compare: Bytes = field(default=lambda value: value)
     stricter: bool = False  # the decoder may refuse what the second reading takes
+    ahead: int = 0  # bytes that stand before a record
 
     def check(self, data: bytes) -> None:
         """Raises Unsound, or whatever a broken decoder raises."""

@@ -1,4 +1,5 @@
-"""Each target under its seeds, under what was found, and under some hundred changes of them; and a decoder that is not sound is told."""
+"""Each target under its seeds, under what was found, and under some hundred changes of them; a decoder that is not sound is told; no
+decoder is without a target; and what helps a fuzzer, without a fuzzer."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import pytest
 
 from gateway import wire
 from keys.canonical import encode
-from tests.fuzz import plain, seeds
+from keys.errors import Malformed
+from tests.fuzz import mutation, plain, planted, seeds, words
+from tests.fuzz.decoders import FUZZED, NOT_FUZZED, decoders
 from tests.fuzz.target import Target, Unsound, loose_reader, record
 from tests.fuzz.targets import TARGETS
 
@@ -94,3 +97,59 @@ def test_the_second_readings_read() -> None:
     assert plain.tile_path("tile/1/x001/067.p/3") == ("1", 1067, 3)
     assert plain.message_pack(encode([1, b"x"])) == [1, b"x"]
     assert plain.frames(seeds.FRAMES[0]) == [(0x81, 5), (0x89, 0)]
+
+
+# --- the list ---
+
+
+def test_each_decoder_is_fuzzed_or_it_is_said_why_not() -> None:
+    assert sorted(decoders()) == sorted([*FUZZED, *NOT_FUZZED])
+
+
+def test_each_is_fuzzed_by_a_target_that_there_is() -> None:
+    assert set(FUZZED.values()) <= set(TARGETS)
+
+
+# --- what helps a fuzzer ---
+
+
+def unchanged(data: bytes, longest: int) -> bytes:
+    return data
+
+
+def test_what_is_not_changed_is_the_same() -> None:
+    for data in seeds.goldens("wire", "envelopes", "keys"):
+        assert mutation._plain(mutation._tree(data)) == data
+
+
+def test_changes_keep_a_record_a_record() -> None:
+    mutator = mutation.by_structure(unchanged, ahead=2)
+    (frame, *_) = (data for data in seeds.goldens("wire") if mutation.is_record(data))
+    made = {mutator(b"ab" + frame, 1_000, seed) for seed in range(200)}
+    assert len(made) > 60
+    assert all(data[:2] == b"ab" and mutation.is_record(data[2:]) for data in made)
+
+
+def test_the_dictionary_has_the_words_of_the_format() -> None:
+    assert {b"rung", b"fallback"} <= words.of(TARGETS["ladder-file"].read)
+    assert b"not-after" in words.of(TARGETS["charter-text"].read)
+    assert words.dictionary([b'a"\n']) == '"\\x61\\x22\\x0a"\n'
+
+
+def test_the_planted_bugs_are_bugs() -> None:
+    """Each raises what no decoder may, and not for its seeds."""
+    faults = (b"OUT\xff", b"outrider-planted:")
+    for target in planted.PLANTED.values():
+        for seed in target.start:
+            target.check(seed)
+        assert target.errors == (Malformed,)
+    for target, data in zip(planted.PLANTED.values(), faults, strict=False):
+        assert _raises_index_error(target, data)
+
+
+def _raises_index_error(target: Target, data: bytes) -> bool:
+    try:
+        target.check(data)
+    except IndexError:
+        return True
+    return False
