@@ -7,6 +7,7 @@ Who reads seldom finds out last. A page, a body or a tile that has rotted is nam
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from gateway.store import scrub as of_store
 from gateway.store.scrub import Part, Reader
 from keys.tlog.edge import Edge
 
+FIRST: Final = 60.0  # s after the start, when everybody comes back
 PAUSE: Final = 1.0  # s between two parts
 REST: Final = 86_400.0  # s between the end of one reading and the next
 NAMED: Final = 100  # findings that one reading names
@@ -42,18 +44,20 @@ class Scrubbing:
 
     async def run(self) -> None:
         """Serve for ever."""
+        await asyncio.sleep(FIRST)
         while True:
             await self.read()
             await asyncio.sleep(REST)
 
     async def read(self) -> int:
         """Read everything once; gives how much is wrong."""
-        found = 0
+        found, loop = 0, asyncio.get_running_loop()
         reader = Reader(self._database)
+        thread = ThreadPoolExecutor(1, "scrub")
         try:
             edge = self._edge()
             parts = everything(self._database, reader, self._folder, edge.size, edge.root)
-            while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            while (part := await loop.run_in_executor(thread, next, parts, None)) is not None:
                 for line in part:
                     found += 1
                     if found <= NAMED:
@@ -61,7 +65,8 @@ class Scrubbing:
                 self.found = max(self.found, found)
                 await asyncio.sleep(self.pause)
         finally:
-            reader.close()
+            thread.submit(reader.close)  # after what it may be reading still
+            thread.shutdown(wait=False)
         self.found = found
         return found
 

@@ -20,7 +20,7 @@ from gateway.store.base import Damaged
 from gateway.store.database import PAGE, connect, holds, whole
 from gateway.store.rows import Parsed, SqliteView
 
-PAGES: Final = 1_024  # in a part
+PAGES: Final = 128  # in a part: so few that nobody waits for the interpreter
 ENTRIES: Final = 256
 APART: Final = 64
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.crash.eio import run
 
 
-async def test_a_gateway_whose_disk_fails_stops_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
-    """attack-19: a failing sync first, then a failing write; exit 3 both times."""
+async def test_attack_19_a_gateway_whose_disk_fails_stops_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
+    """A failing sync first, then a failing write; exit 3 both times."""
     result, mission = await run(tmp_path, 2, 1)
     assert result.wrong == []
     assert result.accepted

@@ -58,11 +58,11 @@ class Failing:
 @pytest.mark.parametrize(
     ("operation", "name", "pages"),
     [
-        pytest.param("sync", "-wal", 10_000, id="fsync of a commit"),
-        pytest.param("write", "-wal", 10_000, id="write of a commit"),
-        pytest.param("sync", "-wal", 1, id="fsync before the WAL is written back"),
-        pytest.param("sync", ".db", 1, id="fsync of the database after the WAL was written back"),
-        pytest.param("write", ".db", 1, id="write of the WAL into the database"),
+        pytest.param("sync", "-wal", 10_000, id="attack-19 fsync of a commit"),
+        pytest.param("write", "-wal", 10_000, id="attack-19 write of a commit"),
+        pytest.param("sync", "-wal", 1, id="attack-19 fsync before the WAL is written back"),
+        pytest.param("sync", ".db", 1, id="attack-19 fsync of the database after the WAL was written back"),
+        pytest.param("write", ".db", 1, id="attack-19 write of the WAL into the database"),
     ],
 )
 async def test_after_an_io_error_nothing_more_is_said_and_nothing_is_tried_again(
@@ -98,7 +98,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-async def test_a_full_disk_refuses_spares_what_is_urgent_and_recovers_by_itself(small: Path) -> None:
+async def test_attack_79_a_full_disk_refuses_spares_what_is_urgent_and_recovers_by_itself(small: Path) -> None:
     create(small / "gateway.db")
     store = SqliteStore(small / "gateway.db")
     await store.decide(one())
@@ -138,8 +138,8 @@ async def test_it_starts_on_a_full_disk_and_takes_what_is_urgent(small: Path) ->
     await store.close()
 
 
-async def test_nobody_uses_up_more_of_the_reserve_than_a_share_of_what_is_left(small: Path) -> None:
-    """attack-79: one stolen phone raises SOS after SOS, and then ten do."""
+async def test_attack_79_nobody_uses_up_more_of_the_reserve_than_a_share_of_what_is_left(small: Path) -> None:
+    """One stolen phone raises SOS after SOS, and then ten do."""
     create(small / "gateway.db")
     store = SqliteStore(small / "gateway.db")
     await store.decide(one())

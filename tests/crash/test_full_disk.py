@@ -22,7 +22,7 @@ async def mission(tmp_path: Path) -> AsyncIterator[RealMission]:
             yield found
 
 
-async def test_messages_wait_an_sos_goes_through_and_all_goes_on_by_itself(mission: RealMission) -> None:
+async def test_attack_79_messages_wait_an_sos_goes_through_and_all_goes_on_by_itself(mission: RealMission) -> None:
     chen, ayo = await mission.enrol("officer", "chen"), await mission.enrol("agent", "ayo")
     alerts = await mission.channel("chen", "alert", Marking.AMBER, "ayo")
     talk = await mission.channel("chen", "detail", Marking.AMBER, "ayo")

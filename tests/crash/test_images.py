@@ -20,7 +20,7 @@ def said(found: Found) -> str:
     return "\n".join(map(str, found.wrong[:5]))
 
 
-@pytest.mark.parametrize("seed", [pytest.param(0, id="one run"), pytest.param(1, id="another")])
+@pytest.mark.parametrize("seed", [pytest.param(0, id="attack-80 one run"), pytest.param(1, id="attack-80 another")])
 async def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(seed: int) -> None:
     found = await campaign(await record(seed, 40), seed, IMAGES // 2)
     assert found.images == IMAGES // 2

@@ -7,7 +7,7 @@ from tests.crash.log_images import campaign, record
 IMAGES = 200
 
 
-async def test_a_start_mends_what_a_crash_has_left_and_the_log_never_goes_back() -> None:
+async def test_attack_80_a_start_mends_what_a_crash_has_left_and_the_log_never_goes_back() -> None:
     found = await campaign(await record(1), 1, IMAGES)
     assert found.images == IMAGES
     assert not found.wrong, "\n".join(map(str, found.wrong[:5]))

@@ -69,11 +69,11 @@ def no_shm(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "goes_on"),
     [
-        pytest.param(older, False, id="an older database"),
-        pytest.param(older_with_log, False, id="an older database with its log, the floor apart"),
-        pytest.param(no_wal, False, id="the WAL deleted"),
-        pytest.param(stale_shm, True, id="a stale -shm"),
-        pytest.param(no_shm, True, id="no -shm"),
+        pytest.param(older, False, id="attack-82 an older database"),
+        pytest.param(older_with_log, False, id="attack-82 an older database with its log, the floor apart"),
+        pytest.param(no_wal, False, id="attack-82 the WAL deleted"),
+        pytest.param(stale_shm, True, id="attack-82 a stale -shm"),
+        pytest.param(no_shm, True, id="attack-82 no -shm"),
         pytest.param(lambda _folder: None, True, id="as it was"),
     ],
 )

@@ -46,9 +46,9 @@ def read(store: SqliteStore) -> list[Stored | None]:
     return found
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, id="attack-81 one seed"), pytest.param(2, id="attack-81 another")])
+@pytest.mark.parametrize("seed", [pytest.param(1, id="attack-81 one seed")])
 async def test_bits_flipped_anywhere_in_the_database_or_its_wal(seed: int) -> None:
-    result = await run(60, seed)
+    result = await run(80, seed)
     assert result.wrong == []
     assert result.met["read refused"] > 10
     assert result.met["start refused: Damaged"] > 10
@@ -71,8 +71,8 @@ async def test_what_the_head_says(bits: Iterable[int]) -> None:
                 SqliteStore(folder / "gateway.db")
 
 
-async def test_a_body_that_was_wrong_before_it_was_written_is_given_to_nobody_and_the_others_are() -> None:
-    """attack-81: in memory, say, so that the page's checksum holds."""
+async def test_attack_81_a_body_that_was_wrong_before_it_was_written_is_given_to_nobody_and_the_others_are() -> None:
+    """In memory, say, so that the page's checksum holds."""
     with place() as folder:
         path = await made(folder)
         whole = [*read(store := SqliteStore(path))]
@@ -85,7 +85,7 @@ async def test_a_body_that_was_wrong_before_it_was_written_is_given_to_nobody_an
         assert found == [*whole[:7], None, *whole[8:]]
 
 
-async def test_who_needs_a_page_that_has_rotted_is_refused_and_the_others_of_the_batch_are_not() -> None:
+async def test_attack_81_who_needs_a_page_that_has_rotted_is_refused_and_the_others_of_the_batch_are_not() -> None:
     with place() as folder:
         path = await made(folder)
         data = path.read_bytes()
@@ -114,8 +114,8 @@ async def killed(folder: Path) -> Grown:
     return await grown(folder / "made", 3, written_back=False)
 
 
-async def test_a_wal_whose_head_or_middle_has_rotted_stops_the_start_and_stays_as_it_is() -> None:
-    """attack-81: SQLite would take the rest for what a crash has cut off, and go on without it."""
+async def test_attack_81_a_wal_whose_head_or_middle_has_rotted_stops_the_start_and_stays_as_it_is() -> None:
+    """SQLite would take the rest for what a crash has cut off, and go on without it."""
     with place() as folder:
         whole = await killed(folder)
         (folder / "now").mkdir()

@@ -77,8 +77,7 @@ def test_what_is_whole_has_no_finding(whole: Path) -> None:
     assert findings(whole, signed(whole)) == []
 
 
-def test_a_bit_in_each_file_of_the_log_names_that_file_and_no_other(copy: Path) -> None:
-    """attack-81"""
+def test_attack_81_a_bit_in_each_file_of_the_log_names_that_file_and_no_other(copy: Path) -> None:
     edge, chance = signed(copy), Random(1)
     files = [
         path for path in (copy / LOG).rglob("*") if path.is_file() and path.name not in ("checkpoint", "witnessed")
@@ -94,8 +93,7 @@ def test_a_bit_in_each_file_of_the_log_names_that_file_and_no_other(copy: Path) 
         path.write_bytes(data)
 
 
-def test_a_bit_in_any_page_names_that_page(copy: Path) -> None:
-    """attack-81"""
+def test_attack_81_a_bit_in_any_page_names_that_page(copy: Path) -> None:
     edge, chance = signed(copy), Random(2)
     data = (copy / DATABASE).read_bytes()
     pages = len(data) // PAGE
