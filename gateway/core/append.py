@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace
-
 from gateway import wire
-from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutChain, PutStream
+from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutStream
 from gateway.core.view import Stored, Stream, View
 from keys.charter import Charter
 from keys.envelope import Kind, Verified, header_hashes, rolled
@@ -82,10 +80,8 @@ def append(
         )
         if not short:
             given.append(GiveBlob(header.body_hash, stream.id, seq))
-    last = run[-1]
-    moved = PutStream(replace(stream, seq=seq, rolling=hashed))  # first: a new stream's row goes before its envelopes
-    chained = PutChain(stream.id, last.context.device, last.context.number, last.envelope.link)
-    return Outcome(accepted(request, places, gateway), (moved, Append(places), *given, chained, *effects))
+    changed = [PutStream(stream)] if view.stream(stream.id) != stream else []  # before its envelopes
+    return Outcome(accepted(request, places, gateway), (*changed, Append(places, hashed), *given, *effects))
 
 
 def accepted(request: int, places: Sequence[Stored], gateway: Gateway) -> wire.Accepted:

@@ -15,22 +15,17 @@ T = TypeVar("T")
 
 
 class Append(Struct, frozen=True, gc=False):
-    """A run in the next places of its stream, and its entries in the log at the same moment."""
+    """A run in the next places of its stream, and its entries in the log at the same moment: stream and device stand there now.
+    `rolling` is the stream's hash after it."""
 
     run: Sequence[Stored]
+    rolling: bytes
 
 
 class PutStream(Struct, frozen=True, gc=False):
-    """A new stream, or the next state of one that is there."""
+    """A new stream, or one that has changed; where it stands is said by its newest envelope."""
 
     stream: Stream
-
-
-class PutChain(Struct, frozen=True, gc=False):
-    channel: bytes
-    device: bytes
-    number: int
-    link: bytes
 
 
 class RememberRefusal(Struct, frozen=True, gc=False):
@@ -309,7 +304,6 @@ class Destroy(Struct, frozen=True, gc=False):
 Effect = (
     Append
     | PutStream
-    | PutChain
     | RememberRefusal
     | PutGroup
     | PutTree

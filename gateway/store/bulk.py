@@ -4,7 +4,7 @@ Each statement lets go of the interpreter and has to get it back, and costs some
 tenth of 64 statements. What they write is what the functions of `changes` would, one by one.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -12,33 +12,37 @@ from typing import Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.core.view import Stored, Stream
+from gateway.core.view import Stream
 
 SIZES: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; few sizes, so that each is compiled once
 
 
-def append(db: apsw.Connection, appended: Sequence[Stored], row_of: Callable[[bytes], int]) -> None:
+def append(db: apsw.Connection, appended: Iterable[e.Append], row_of: Callable[[bytes], int]) -> None:
     """New envelopes. UNIQUE (stream, seq), UNIQUE (stream, device, number) and the primary key guard against any wrong decision."""
-    streams = {channel: row_of(channel) for channel in {s.channel for s in appended}}
-    rows = [
-        (
-            s.index,
-            streams[s.channel],
-            s.seq,
-            s.time,
-            s.nonce,
-            s.header,
-            s.signature,
-            s.kind,
-            s.device,
-            s.number,
-            s.precedence,
-            s.body_hash,
-            s.body_length,
-            s.body,
-        )
-        for s in appended
-    ]
+    rows: list[tuple[object, ...]] = []
+    for effect in appended:
+        run = effect.run
+        stream, last = row_of(run[0].channel), run[-1]
+        rows += [
+            (
+                s.index,
+                stream,
+                s.seq,
+                s.time,
+                s.nonce,
+                s.header,
+                s.signature,
+                s.kind,
+                s.device,
+                s.number,
+                s.precedence,
+                s.body_hash,
+                s.body_length,
+                s.body,
+                effect.rolling if s is last else b"",
+            )
+            for s in run
+        ]
     _write(db, "INSERT INTO envelopes VALUES", rows, "")
 
 
@@ -50,13 +54,11 @@ def row_of(db: apsw.Connection, channel: bytes) -> int:
 
 
 def put_streams(db: apsw.Connection, streams: Collection[Stream]) -> None:
-    """New streams, and the next states of those that are there."""
+    """New streams, and those that have changed."""
     rows = [
         (
             s.id,
             s.kind,
-            s.seq,
-            s.rolling,
             s.parent,
             s.epoch,
             s.channel_class,
@@ -71,22 +73,11 @@ def put_streams(db: apsw.Connection, streams: Collection[Stream]) -> None:
     ]
     _write(
         db,
-        "INSERT INTO streams (id, kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside)"
+        "INSERT INTO streams (id, kind, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside)"
         " VALUES",
         rows,
-        "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, rolling = excluded.rolling, parent = excluded.parent,"
-        " epoch = excluded.epoch, class = excluded.class, ceiling = excluded.ceiling, suite = excluded.suite,"
+        "ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, epoch = excluded.epoch, class = excluded.class, ceiling = excluded.ceiling, suite = excluded.suite,"
         " grace_until = excluded.grace_until, expires = excluded.expires, blocked = excluded.blocked, beside = excluded.beside",
-    )
-
-
-def put_chains(db: apsw.Connection, chains: Collection[e.PutChain]) -> None:
-    """Where devices stand in streams."""
-    _write(
-        db,
-        "INSERT INTO chains (stream, device, number, link) VALUES",
-        [(c.channel, c.device, c.number, c.link) for c in chains],
-        "ON CONFLICT DO UPDATE SET number = excluded.number, link = excluded.link",
     )
 
 

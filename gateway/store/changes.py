@@ -14,15 +14,11 @@ Change = Callable[[apsw.Connection, Any], None]
 
 
 def _append(db: apsw.Connection, effect: e.Append) -> None:
-    bulk.append(db, effect.run, partial(bulk.row_of, db))
+    bulk.append(db, [effect], partial(bulk.row_of, db))
 
 
 def _put_stream(db: apsw.Connection, effect: e.PutStream) -> None:
     bulk.put_streams(db, [effect.stream])
-
-
-def _put_chain(db: apsw.Connection, effect: e.PutChain) -> None:
-    bulk.put_chains(db, [effect])
 
 
 def _remember_refusal(db: apsw.Connection, effect: e.RememberRefusal) -> None:
@@ -213,7 +209,6 @@ def _put_answer(db: apsw.Connection, effect: e.PutAnswer) -> None:
 CHANGES: Final[dict[type, Change]] = {
     e.Append: _append,
     e.PutStream: _put_stream,
-    e.PutChain: _put_chain,
     e.RememberRefusal: _remember_refusal,
     e.PutGroup: _put_group,
     e.PutTree: _put_tree,

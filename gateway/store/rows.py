@@ -24,17 +24,23 @@ from gateway.store.retention import RetentionRows
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.charter import Charter, reopen
-from keys.envelope import NOTHING
+from keys.envelope import NOTHING, Envelope
 from keys.identity import ChannelId, DeviceId, PersonId, receipt_stream
 
 _MEMBER = (
     "SELECT stream, device, leaf, certificate, since, epoch, left_at, welcome, welcome_length, rolling FROM members "
 )
 _MEMBER_OF = _MEMBER + "WHERE stream = ? AND device = ? ORDER BY since"
-_CHAIN = (
-    "SELECT c.number, c.link, (SELECT max(number) FROM refusals WHERE stream = ?1 AND device = ?2)"
-    " FROM (SELECT 1) LEFT JOIN chains c ON c.stream = ?1 AND c.device = ?2"
+_STREAM = (
+    "SELECT s.kind, e.seq, e.rolling, s.parent, s.epoch, s.class, s.ceiling, s.suite, s.grace_until, s.expires, s.blocked, s.beside"
+    " FROM streams s LEFT JOIN envelopes e ON e.stream = s.n AND e.seq = (SELECT max(seq) FROM envelopes WHERE stream = s.n)"
+    " WHERE s.id = ?"
 )
+_NEWEST_OF = (
+    "SELECT number, header, signature FROM envelopes"
+    " WHERE stream = coalesce((SELECT n FROM streams WHERE id = ?), 0) AND device = ? ORDER BY number DESC LIMIT 1"
+)
+_REFUSED_LAST = "SELECT max(number) FROM refusals WHERE stream = ? AND device = ?"
 _MEMBER_ANYWHERE = _MEMBER + "WHERE device = ? ORDER BY stream, since"
 _CERTIFICATE = (
     "SELECT hash, der, device, person, organisation, roles, public_key, serial, not_before, not_after, revoked, idx, seq"
@@ -102,17 +108,18 @@ class SqliteView(EnvelopeRows, BodyRows, BroadcastRows, DisclosureRows, Retentio
         return [note for (note,) in self._rows("SELECT note FROM charters ORDER BY version")]
 
     def stream(self, channel: bytes) -> Stream | None:
-        row = self._row(
-            "SELECT kind, seq, rolling, parent, epoch, class, ceiling, suite, grace_until, expires, blocked, beside"
-            " FROM streams WHERE id = ?",
-            channel,
-        )
-        return Stream(ChannelId(channel), StreamKind(row[0]), *row[1:]) if row else None
+        row = self._row(_STREAM, channel)
+        if row is None:
+            return None
+        kind, seq, rolling, *rest = row
+        return Stream(ChannelId(channel), StreamKind(kind), seq or 0, rolling or NOTHING, *rest)
 
     def chain(self, channel: bytes, device: bytes) -> Chain:
-        row = self._row(_CHAIN, channel, device)
-        assert row is not None  # of nulls, where there is nothing
-        return Chain(row[0] or 0, row[1] or NOTHING, row[2] or 0)
+        newest = self._row(_NEWEST_OF, channel, device)
+        refused = self._row(_REFUSED_LAST, channel, device)
+        assert refused is not None  # of null, where there is nothing
+        number, link = (newest[0], Envelope(newest[1], newest[2]).link) if newest else (0, NOTHING)
+        return Chain(number, link, refused[0] or 0)
 
     def refused_attempts(self, channel: bytes, device: bytes, first: int, last: int) -> Mapping[int, RefusedAttempt]:
         rows = self._rows(

@@ -4,7 +4,7 @@ the database what nearly every one of them changes.
 There is one writer, and whatever changes these values goes through here: so a value at hand is the value in the database.
 
     at hand   streams, chains, members, standing of certificates, ages of lists, alerts: looked up once, changed with the row
-    owed      new envelopes, and the last state of each stream, chain, cursor and answer that they moved: written in one go at the
+    owed      new envelopes, and the last state of each stream that has changed and of each answer: written in one go at the
               end of the transaction (`settle`), however many decisions ran in it. One statement takes many rows, so that the
               interpreter is let go and taken back a few times a transaction, not ten times an envelope
 
@@ -19,11 +19,12 @@ from msgspec.structs import replace
 
 from gateway.core import effects as e
 from gateway.core.broadcast import AlertRow, Asked
-from gateway.core.view import Chain, LogEnd, Member, Stored, Stream
+from gateway.core.view import Chain, LogEnd, Member, Stream
 from gateway.store import bulk
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
 from keys.charter import Charter
+from keys.envelope import Envelope
 from keys.identity import ChannelId, receipt_stream
 
 Place = tuple[bytes, bytes]  # a device, or a person, in a stream; or an alert in a channel
@@ -58,9 +59,8 @@ class WriterView(SqliteView):
 
     def _owe_nothing(self) -> None:
         self._owing = False
-        self._appended: list[Stored] = []
-        self._moved: dict[bytes, Stream] = {}
-        self._linked: dict[Place, e.PutChain] = {}
+        self._appended: list[e.Append] = []
+        self._changed: dict[bytes, Stream] = {}
         self._answers: dict[Place, e.PutAnswer] = {}
 
     def flush(self) -> None:
@@ -68,9 +68,8 @@ class WriterView(SqliteView):
         if not self._owing:
             return
         self._owing = False  # or the first look-up below would ask for this again
-        bulk.put_streams(self._db, self._moved.values())
+        bulk.put_streams(self._db, self._changed.values())
         bulk.append(self._db, self._appended, self._row_of)
-        bulk.put_chains(self._db, self._linked.values())
         bulk.put_answers(self._db, self._answers.values())
         self._owe_nothing()
 
@@ -182,19 +181,18 @@ class WriterView(SqliteView):
             forget(self, effect)
 
     def _append(self, effect: e.Append) -> None:
-        self._appended += effect.run
         last = effect.run[-1]
+        place = last.channel, last.device
+        stream, before = self.stream(last.channel), self.chain(*place)
+        assert stream is not None  # its row goes before its envelopes
+        self._appended.append(effect)
         self._end = LogEnd(last.index + 1, last.time)
+        self._streams[last.channel] = replace(stream, seq=last.seq, rolling=effect.rolling)
+        self._chains[place] = Chain(last.number, Envelope(last.header, last.signature).link, before.refused)
 
-    def _move(self, effect: e.PutStream) -> None:
+    def _change(self, effect: e.PutStream) -> None:
         stream = effect.stream
-        self._moved[stream.id] = self._streams[stream.id] = stream
-
-    def _link(self, effect: e.PutChain) -> None:
-        place = effect.channel, effect.device
-        before = self.chain(*place)
-        self._linked[place] = effect
-        self._chains[place] = Chain(effect.number, effect.link, before.refused)
+        self._changed[stream.id] = self._streams[stream.id] = stream
 
     def _answer(self, effect: e.PutAnswer) -> None:
         row = self.alert(effect.root)
@@ -238,8 +236,7 @@ class WriterView(SqliteView):
 
 _OWED: Final[Mapping[type, Any]] = {
     e.Append: WriterView._append,
-    e.PutStream: WriterView._move,
-    e.PutChain: WriterView._link,
+    e.PutStream: WriterView._change,
     e.PutAnswer: WriterView._answer,
 }
 """Effects that are written with the rest of the transaction: what they change is looked up above, or found written first."""

@@ -143,7 +143,7 @@ class Rogue(Relay):
         if not isinstance(effect, Append) or effect.run[0].kind is not kind:
             return effect
         self.backdate = None
-        return Append([replace(stored, time=stored.time - by) for stored in effect.run])
+        return Append([replace(stored, time=stored.time - by) for stored in effect.run], effect.rolling)
 
     # --- what one device is given ---
 

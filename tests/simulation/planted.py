@@ -109,9 +109,9 @@ MUTANTS = (
     ),
     Mutant(
         "the place in the chain is not moved on",
-        "gateway/core/append.py",
-        "    chained = PutChain(stream.id, last.context.device, last.context.number, last.envelope.link)",
-        "    chained = PutChain(stream.id, last.context.device, last.context.number, run[0].envelope.link)",
+        "gateway/store/writer.py",
+        "        self._chains[place] = Chain(last.number, Envelope(last.header, last.signature).link, before.refused)",
+        "        self._chains[place] = Chain(last.number, Envelope(effect.run[0].header, effect.run[0].signature).link, 0)",
         "partition",
     ),
     Mutant(

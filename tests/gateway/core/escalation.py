@@ -145,7 +145,7 @@ class Scene:
             4,
             b"body",
         )
-        return seq, [PutStream(Stream(channel, stream.kind, seq, NOTHING, channel_class="alert")), Append([one])]
+        return seq, [Append([one], NOTHING)]
 
     def approve(
         self, root: bytes, ways: Ladder | None, lasts: int = 4 * HOUR, references: tuple[bytes, ...] = ()

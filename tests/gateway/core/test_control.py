@@ -420,7 +420,6 @@ def test_a_gateway_without_a_charter_is_founded_by_the_first(world: World) -> No
     world.db.execute("DELETE FROM charters")
     world.db.execute("DELETE FROM streams")
     world.db.execute("DELETE FROM envelopes")
-    world.db.execute("DELETE FROM chains")
     accepted(install(world, world.charter.note))
     assert [e.kind for e in world.view.envelopes(world.charter.control_channel, 0, 9)] == [Kind.CHARTER]
 

@@ -304,7 +304,8 @@ def test_a_receipt_of_another_channel_is_denied(s: Scene) -> None:
 
 
 def test_a_receipt_covers_a_bounded_span(s: Scene) -> None:
-    s.world.db.execute("UPDATE streams SET seq = 20000 WHERE id = ?", (s.channel,))  # as if so much had been said
+    newest = s.world.view.envelopes(s.channel, 0, 99)[-1].index
+    s.world.db.execute("UPDATE envelopes SET seq = 20000 WHERE idx = ?", (newest,))  # as if so much had been said
     accepted(receipt(s, s.agent, (3, 2 + limits.RECEIPT_SPAN)))
     given_up(s.world, Refusal.SCHEMA, lambda: receipt(s, s.agent, (3, 3 + limits.RECEIPT_SPAN)))
 

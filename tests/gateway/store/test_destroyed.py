@@ -20,7 +20,7 @@ def put(view: View) -> Outcome[int]:
 
 
 def _with_body(view: View, effect: Effect) -> Effect:
-    return Append([stored(view, SECRET)]) if isinstance(effect, Append) else effect
+    return Append([stored(view, SECRET)], effect.rolling) if isinstance(effect, Append) else effect
 
 
 def left(folder: Path) -> list[str]:

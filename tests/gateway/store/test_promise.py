@@ -16,7 +16,7 @@ import apsw
 import pytest
 
 from gateway.core import limits
-from gateway.core.effects import Append, Outcome, PutChain, PutStream
+from gateway.core.effects import Append, Outcome, PutStream
 from gateway.core.view import Stored, Stream, StreamKind, View
 from gateway.store.base import Conflict, Decision, DiskFull, WrongStore
 from gateway.store.database import APPLICATION_ID, SCHEMA_VERSION, connect, create, migrate, reserve_checksums
@@ -55,7 +55,7 @@ def append(view: View) -> Outcome[int]:
     """A decision: one more envelope."""
     one = stored(view)
     stream = Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)
-    return Outcome(one.seq, (PutStream(stream), Append([one]), PutChain(CHANNEL, DEVICE, one.number, b"l" * 32)))
+    return Outcome(one.seq, (PutStream(stream), Append([one], NOTHING)))
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ async def test_a_wrong_decision_can_not_take_a_place_twice(store: SqliteStore) -
     def again(view: View) -> Outcome[int]:
         first = view.envelope(CHANNEL, 1)
         assert first is not None
-        return Outcome(1, (Append([first]),))
+        return Outcome(1, (Append([first], NOTHING),))
 
     with pytest.raises(Exception, match="UNIQUE"):
         await store.decide(again)
@@ -286,7 +286,9 @@ async def test_a_full_disk_refuses_the_batch_and_loses_nothing(store: SqliteStor
 
     def large(view: View) -> Outcome[int]:
         one = stored(view, bytes(40_000))
-        return Outcome(one.seq, (PutStream(Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)), Append([one])))
+        return Outcome(
+            one.seq, (PutStream(Stream(CHANNEL, StreamKind.CONTROL, one.seq, NOTHING)), Append([one], NOTHING))
+        )
 
     with pytest.raises(DiskFull):
         await store.decide(large)

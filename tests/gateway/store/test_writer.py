@@ -12,7 +12,7 @@ import pytest
 from gateway import wire
 from gateway.core import ladder
 from gateway.core.broadcast import Ending
-from gateway.core.effects import Effect, PutAnswer, PutCertificate, PutChain, PutStream
+from gateway.core.effects import Append, Effect, PutAnswer, PutCertificate, PutStream
 from gateway.core.view import Stream, StreamKind
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
@@ -60,7 +60,7 @@ class Two:
         """As if the transaction had failed; the plain one keeps what it did, so nothing may be pending."""
         assert not self.pending
         self.kept.db.execute("BEGIN")
-        self.view.apply(PutStream(Stream(CHANNELS[0], StreamKind.CHANNEL, 999, NOTHING)))
+        self.view.apply(PutStream(Stream(CHANNELS[0], StreamKind.CHANNEL, 1, NOTHING, epoch=999)))
         self.kept.db.execute("ROLLBACK")
         self.view.forget()
 
@@ -162,14 +162,15 @@ class Twice(World):
     def compare(self, effects: list[Effect]) -> None:
         """What decisions ask all the time is the same by either view, written or owed."""
         for effect in effects:
-            if isinstance(effect, PutChain):
+            if isinstance(effect, Append):
+                last = effect.run[-1]
                 for look in ("chain", "member"):
-                    place = effect.channel, effect.device
+                    place = last.channel, last.device
                     assert getattr(self.writer, look)(*place) == getattr(self.view, look)(*place)
-                assert self.writer.stream(effect.channel) == self.view.stream(effect.channel)
+                assert self.writer.stream(last.channel) == self.view.stream(last.channel)
                 assert self.writer.log_end() == self.view.log_end()
                 if self.rng.random() < 0.3:  # by another way, so that what is owed is written first
-                    place_and_number = effect.channel, effect.device, effect.number
+                    place_and_number = last.channel, last.device, last.number
                     assert self.writer.envelope_at(*place_and_number) == self.view.envelope_at(*place_and_number)
             elif isinstance(effect, PutCertificate):
                 assert self.writer.revoked(effect.row.hash) == self.view.revoked(effect.row.hash)
