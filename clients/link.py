@@ -86,10 +86,18 @@ class _Pins(aiohttp.Fingerprint):
         certificate = session.getpeercert(binary_form=True) if session else None
         if session is None or certificate is None or session.version() != "TLSv1.3":
             raise Untrusted("the gateway is spoken to over TLS 1.3, and nothing else")
-        public = x509.load_der_x509_certificate(certificate).public_key()
-        self.seen = sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+        self.seen = tls_key_of(certificate)
         if self._pins is not None and self.seen not in self._pins:
             raise Untrusted("the gateway's TLS key is not one that the charter names: somebody may be in between")
+
+
+def tls_key_of(certificate: bytes) -> bytes:
+    """SHA-256 of a certificate's SubjectPublicKeyInfo, as charters name it. Raises Untrusted where there is none to be read."""
+    try:
+        public = x509.load_der_x509_certificate(certificate).public_key()
+        return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    except Exception as error:  # the parser raises many kinds, all of which say: no such certificate
+        raise Untrusted(f"the gateway's TLS certificate can't be read: {error}") from None
 
 
 def _why(error: Exception) -> str:

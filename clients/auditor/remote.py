@@ -89,17 +89,23 @@ class RemoteSource:
         secure = http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=self._context)
         secure.connect()
         der = secure.sock.getpeercert(binary_form=True)
-        if self._pins and (der is None or tls_key_hash(der) not in self._pins):
+        try:
+            if self._pins and (der is None or tls_key_hash(der) not in self._pins):
+                raise NotReached(f"{self._host} is not the gateway that the charter names: nothing was sent to it")
+        except NotReached:
             secure.close()
-            raise NotReached(f"{self._host} is not the gateway that the charter names: nothing was sent to it")
+            raise
         self._connection = secure
         return secure
 
 
 def tls_key_hash(der: bytes) -> bytes:
-    """SHA-256 of a certificate's SubjectPublicKeyInfo, as charters name it."""
-    key = x509.load_der_x509_certificate(der).public_key()
-    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    """SHA-256 of a certificate's SubjectPublicKeyInfo, as charters name it. Raises NotReached where there is none to be read."""
+    try:
+        key = x509.load_der_x509_certificate(der).public_key()
+        return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    except Exception as error:  # the parser raises many kinds, all of which say: no such certificate
+        raise NotReached(f"the gateway's TLS certificate can't be read: {error}") from None
 
 
 def _context(pins: frozenset[bytes], ca: Path | None) -> ssl.SSLContext:

@@ -15,13 +15,15 @@ from typing import Any
 import msgspec
 from cryptography import x509
 
+from clients import link
 from clients.agent import move
-from clients.auditor import stamp
+from clients.auditor import remote, stamp
 from clients.auditor.verify import columns, heads, state
 from clients.auditor.verify.matters import Matters
 from clients.authority import ceremony, house, keyfile
 from clients.core import alerts, cap, content, decoy, roster
 from clients.core.cap import CapRefused
+from clients.core.errors import Untrusted
 from keys import alert, authority, charter, envelope, ladder, receipts, request, retention, revocation, statement
 from keys.canonical import encode
 from keys.errors import KeysError, Malformed
@@ -164,6 +166,8 @@ def _unlock(data: bytes) -> bool | None:
 
 FILES: dict[str, Target] = {
     "revocation-list": Target(_revocation_list, (KeysError,), Late(revoked), back=lambda listed: listed.der),
+    "tls-certificate": Target(link.tls_key_of, (Untrusted,), Late(lambda: organisation().root_der)),
+    "tls-certificate-audit": Target(remote.tls_key_hash, (remote.NotReached,), Late(lambda: organisation().root_der)),
     "time-stamp": Target(
         lambda data: stamp.check(data, STAMPED, stamp_roots()),
         (stamp.StampRefused,),
