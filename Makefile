@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue chaos crash kills bench bench-mls bench-audit flips fuzz night clean
+.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue probes chaos crash kills bench bench-mls bench-audit flips fuzz night clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +74,12 @@ mutate-mls: $(VENV)/test    ## each check of keys/mls is taken out, and a test m
 
 rogue: $(VENV)/test         ## a gateway that lies, one lie a test: who notices each, and after how long, by hand
 	$(BIN)/pytest -q -s tests/attacks/test_rogue.py
+
+probes: $(VENV)/test        ## what refusals, screens and the log's entries give away, by hand: times, answers, a scan of a million entries
+	$(BIN)/python -m tests.attacks.timing
+	$(BIN)/python -m tests.attacks.timing --socket
+	$(BIN)/python -m tests.attacks.coercion
+	$(BIN)/python -m tests.attacks.scan
 
 sim: $(VENV)/test           ## simulated runs under faults, by hand: SEEDS=200 or 1-1000 or =17 for one, MINUTES=10 each
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --minutes $(or $(MINUTES),10)
