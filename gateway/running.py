@@ -42,6 +42,7 @@ from gateway.web.door import Door
 from gateway.web.hub import Hub
 from gateway.web.listener import listen
 from gateway.web.log import LogReadPath, Tokens
+from gateway.web.pages import Pages
 from gateway.web.server import Server
 from gateway.web.service import Service
 from gateway.web.socket import GOING_AWAY
@@ -178,13 +179,14 @@ class Running:
             self._break,
             lambda: shutil.disk_usage(config.database.parent).free,
         )
-        self.hub = Hub(self.service)
+        pages = Pages(held.store)
+        self.hub = Hub(self.service, pages)
         self._escalating = Escalating(self.service, held.store, self.hub, held.post, random)
         self._witnessing = Witnessing(
             self.service, config, held.keys.log, held.folder, held.tokens, self._gateway, self._act, random
         )
         held.sequencer.hold = lambda: held.store.full
-        self._retaining = Retaining(held.store, self._gateway, clock, random, self.hub.forget)
+        self._retaining = Retaining(held.store, self._gateway, clock, random, pages.forget)
         self._scrubbing = Scrubbing(config.database, held.folder, lambda: held.sequencer.head.edge)
         self.service.remarks = lambda: [*self._witnessing.remarks(), *self._scrubbing.remarks()]
         self.app = App(self.service, self.hub, self._read_path())

@@ -406,6 +406,18 @@ class Deliveries(Frame, frozen=True, tag=86):
     placed: Annotated[list[Placed], Meta(min_length=2, max_length=LIST_LIMIT)]
 
 
+_DELIVER: Final = bytes((0x92, 69))  # an array of the tag and one field
+_DELIVERIES: Final = bytes((0x92, 86))
+
+
+def deliver_head(count: int) -> bytes:
+    """What stands before the encodings of so many `Placed` in Deliver, or in Deliveries where they are several: so each is encoded
+    once, and joined into a frame for whoever it goes to."""
+    if count == 1:
+        return _DELIVER
+    return _DELIVERIES + (bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2))
+
+
 class Channels(Frame, frozen=True, tag=70):
     id: RequestId
     channels: Annotated[list[ChannelState], Meta(max_length=LIST_LIMIT)]

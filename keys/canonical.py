@@ -5,7 +5,7 @@ So `decode` encodes what it has read and compares: bytes that are not the one en
 have no untyped field and do not nest in themselves, so depth is bounded by the type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -36,6 +36,11 @@ class Record(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 def encode(value: object) -> bytes:
     """The one encoding of a `Record` (or a list of them)."""
     return _encode(value)
+
+
+def encode_each(values: Iterable[object]) -> list[bytes]:
+    """`encode` of many, without a call of ours for each."""
+    return list(map(_encode, values))
 
 
 def reader(kind: type[T], *, limit: int = 65_536) -> Callable[[bytes], T]:

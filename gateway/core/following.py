@@ -13,7 +13,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from typing import Final
@@ -21,7 +21,8 @@ from typing import Final
 from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused, denied
-from gateway.core.feed import Audience, Feed, Recipient
+from gateway.core.feed import Feed
+from gateway.core.recipient import Audience, Recipient
 from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
 from gateway.wire import Refusal
 from keys.body import read_ack, read_receipt
@@ -52,12 +53,12 @@ class Following:
     joined: tuple[wire.Joined, ...]
 
 
-def recipient_of(who: Identity, charter: Charter) -> Recipient:
-    """A device as delivery sees it under this charter."""
+def recipient_of(who: Identity, charter: Charter, window: int = wire.WINDOW_MOST) -> Recipient:
+    """A device as delivery sees it under this charter; `window` as it has asked for."""
     directory = bool(charter.policy.verbs(who.roles) & {Verb.DIRECTORY, Verb.AUDIT})
     verbs = charter.policy.verbs(who.roles) & {Verb.ALERT, Verb.APPROVE_ALERT}
     alerting = bool(verbs) and who.organisation == charter.policy.home.name and not who.registrar
-    return Recipient(who.device, who.organisation, directory, who.registrar, alerting)
+    return Recipient(who.device, who.organisation, directory, who.registrar, alerting, window)
 
 
 def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> Following:
@@ -66,7 +67,7 @@ def follow(view: View, who: Identity, charter: Charter, frame: wire.Follow) -> F
     Positions of what the device may not follow are passed over, so that nobody learns by naming them.
     """
     positions = {p.channel: p.seq for p in frame.positions}
-    feed = Feed(replace(recipient_of(who, charter), window=frame.window))
+    feed = Feed(recipient_of(who, charter, frame.window))
     states: list[wire.ChannelState] = []
     joined: list[wire.Joined] = []
     for member in view.memberships(who.device):

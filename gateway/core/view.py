@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from gateway.core.broadcast import Broadcasts
+from gateway.core.page import Page
 from gateway.wire import Refusal
 from keys.authority import RevocationList
 from keys.canonical import encode
@@ -271,6 +272,10 @@ class View(Broadcasts, Protocol):
 
     def envelope_at(self, channel: bytes, device: bytes, number: int) -> Stored | None: ...
     def envelopes(self, channel: bytes, after: int, limit: int, *, bodies: bool = True) -> Sequence[Stored]: ...
+    def page(self, channel: bytes, after: int, limit: int) -> Page:
+        """As `envelopes`, ready to be sent."""
+        ...
+
     def envelope(self, channel: bytes, seq: int) -> Stored | None: ...
     def member(self, channel: bytes, device: bytes) -> Member | None:
         """The device's present membership, or its last one (then `left` is not 0)."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway import wire
-from gateway.core.feed import Audience, Feed, Recipient
+from gateway.core.feed import Feed
+from gateway.core.recipient import Audience, Recipient
 from gateway.core.view import Identity
 
 

@@ -4,61 +4,60 @@ Deliveries are framed once and the same bytes go to everybody; so they pass the 
 this. Control frames are left to the library.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway import wire
-from gateway.core.answers import placed
-from gateway.core.feed import Recipient
+from gateway.core.lane import page_of
+from gateway.core.page import Page
 from gateway.core.view import Stored
-from keys.canonical import encode
 
-TOGETHER: Final = 60 * 1024  # bytes of deliveries in one frame
-_PLACING: Final = 80  # bytes of a delivery's channel, place and framing at most
+TOGETHER: Final = wire.FRAME_LIMIT - 16  # bytes of deliveries in one frame
 _BINARY: Final = 0x82  # FIN and opcode 2
 
 
 def server_frame(payload: bytes) -> bytes:
     """The frame around a message."""
-    length = len(payload)
+    return server_head(len(payload)) + payload
+
+
+def server_head(length: int) -> bytes:
+    """What stands before a message of so many bytes."""
     if length < 126:
-        return bytes((_BINARY, length)) + payload
+        return bytes((_BINARY, length))
     if length < 65_536:
-        return bytes((_BINARY, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((_BINARY, 127)) + length.to_bytes(8, "big") + payload
+        return bytes((_BINARY, 126)) + length.to_bytes(2, "big")
+    return bytes((_BINARY, 127)) + length.to_bytes(8, "big")
 
 
 def frames_of(envelopes: Sequence[Stored], *, body: bool) -> bytes:
-    """New envelopes, all of them with their bodies or none: the same for everybody."""
-    return b"".join(_frames(envelopes, lambda _: body))
+    """New envelopes of one stream, all of them with their bodies or none: the same for everybody."""
+    page = page_of(envelopes[0].channel, envelopes)
+    return b"".join(deliver_frames([page if body else page.bare()]))
 
 
-def deliver_frames(drawn: Sequence[Stored], recipient: Recipient) -> Iterator[bytes]:
-    """Deliveries to one device; on a narrow link each in a frame of its own, so that what is urgent waits for one."""
-    carried, own = recipient.carried, recipient.device
-
-    def with_body(stored: Stored) -> bool:  # as `core.feed.with_body`, ten thousand times in a backlog
-        return stored.body_length <= carried and stored.device != own
-
-    return _frames(drawn, with_body, alone=recipient.narrow)
-
-
-def _frames(
-    envelopes: Sequence[Stored], with_body: Callable[[Stored], bool], *, alone: bool = False
-) -> Iterator[bytes]:
-    together: list[wire.Placed] = []
-    room = TOGETHER
-    for stored in envelopes:
-        body = with_body(stored)
-        size = len(stored.header) + len(stored.signature) + _PLACING + (stored.body_length if body else 0)
-        if together and (alone or size > room):
-            yield _together(together)
-            together, room = [], TOGETHER
-        together.append(placed(stored, body=body))
-        room -= size
+def deliver_frames(drawn: Sequence[Page], *, alone: bool = False) -> Iterator[bytes]:
+    """Deliveries to one device in as few frames as hold them; or, on a narrow link, each in its own, so that what is urgent waits for
+    one."""
+    most = 1 if alone else wire.LIST_LIMIT
+    together: list[bytes] = []
+    size = 0
+    for page in drawn:
+        start = 0
+        while start < len(page):
+            end = page.fitting(start, most - len(together), TOGETHER - size)
+            if end == start and together:  # the frame is full
+                yield _framed(together, size)
+                together, size = [], 0
+                continue
+            end = max(end, start + 1)  # one goes in any case
+            together += page.placed[start:end]
+            size += page.size_of(start, end)
+            start = end
     if together:
-        yield _together(together)
+        yield _framed(together, size)
 
 
-def _together(some: list[wire.Placed]) -> bytes:
-    return server_frame(encode(wire.Deliver(some[0]) if len(some) == 1 else wire.Deliveries(some)))
+def _framed(together: Sequence[bytes], size: int) -> bytes:
+    head = wire.deliver_head(len(together))
+    return b"".join((server_head(len(head) + size), head, *together))

@@ -13,34 +13,27 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
-from gateway.core.feed import Audience, Feed, Going, Recipient
-from gateway.core.following import audience, follow_channel, joined_frame, recipient_of
+from gateway.core.feed import Feed, Going
+from gateway.core.following import follow_channel, joined_frame, recipient_of
 from gateway.core.stretch import Stretch, stretches
-from gateway.core.view import Member, Stored, StreamKind
+from gateway.core.view import Member, Stored
 from gateway.web.followers import Followers, Peer
 from gateway.web.frames import deliver_frames, frames_of, server_frame
+from gateway.web.pages import Pages
 from gateway.web.service import Service
-from gateway.web.sifted import Sifted
 from keys.canonical import encode
 from keys.envelope import Kind
 from keys.identity import ChannelId, receipt_stream
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 SLICE: Final = 0.002  # s that the task holds the loop at once
 WRITES: Final = 96  # frames written in a slice: the system is handed them after it, some 8 us each
 AT_ONCE: Final = 32  # sessions between two looks at the clock
 BURST: Final = 64  # deliveries to one session before the next one has its turn
-PAGES: Final = 256
 LOOKED_UP: Final = 64  # certificates in one snapshot
-AUDIENCES: Final = 4_096
-ACK_ROOT: Final = 35  # bytes of an ACK up to the end of the root that it answers
-STREAMS: Final = 16_384
 SWEEP: Final = 1.0  # s
 TURNS: Final = 5  # sweeps in which every session has been looked at
 
@@ -51,17 +44,14 @@ _ROSTER: Final = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
 class Hub:
     """Everybody who is connected."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, pages: Pages) -> None:
         self._service = service
+        self._pages = pages
         self._peers: dict[bytes, Peer] = {}
         self._left: dict[bytes, int] = {}  # one time a device that ever had a session here
         self._followers = Followers(self._peers)
         self._fresh: deque[Stretch] = deque()
         self._due: OrderedDict[Peer, None] = OrderedDict()
-        self._audiences: OrderedDict[int | bytes, Audience] = OrderedDict()
-        self._pages: OrderedDict[tuple[bytes, int], Sequence[Stored]] = OrderedDict()
-        self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
-        self._streams: OrderedDict[bytes, StreamKind] = OrderedDict()
         self._head: SignedHead | None = None
         self._newest_head: SignedHead | None = None
         self._submitters: dict[Peer, None] = {}
@@ -92,11 +82,6 @@ class Hub:
     def seen(self, device: bytes) -> int:
         """When its last session ended since the gateway started (ms), 0 for none."""
         return self._left.get(device, 0)
-
-    def forget(self) -> None:
-        """Bodies were destroyed: what was read of the store is read anew."""
-        self._pages.clear()
-        self._sifted.clear()
 
     def enter(self, peer: Peer) -> None:
         """A device has proved who it is. An older session of it ends: that one's line is most likely dead."""
@@ -223,9 +208,9 @@ class Hub:
 
     def _followed(self, stored: Stored) -> tuple[Peer, ...]:
         """To whom a new envelope goes: in a channel to everybody there, in a sparse stream to those whom it concerns."""
-        if self._dense(stored):
+        if self._pages.dense(stored):
             return self._followers.everybody(stored.channel)
-        return self._followers.concerned(stored.channel, self.audience(stored), stored.device)
+        return self._followers.concerned(stored.channel, self._pages.audience(stored), stored.device)
 
     def _guarded(self, peer: Peer, serve: Callable[[Peer], None]) -> None:
         """Nobody's fault ends the delivery to all."""
@@ -240,13 +225,13 @@ class Hub:
         feed = peer.feed
         if feed is None:
             return
-        drawn = feed.draw(self, BURST) if peer.writable else []
+        drawn = feed.draw(self._pages, BURST) if peer.writable else []
         if drawn:
-            for framed in deliver_frames(drawn, feed.recipient):
+            for framed in deliver_frames(drawn, alone=feed.recipient.narrow):
                 peer.push(framed)
                 self._written += 1
-            peer.newest = max(peer.newest, max(stored.index for stored in drawn))
-            self._service.metrics.delivered.inc(len(drawn))
+            peer.newest = max(peer.newest, *(page.indices[-1] for page in drawn))
+            self._service.metrics.delivered.inc(sum(map(len, drawn)))
         if feed.waiting and feed.open and peer.writable:
             self._due[peer] = None
 
@@ -326,7 +311,7 @@ class Hub:
                 continue
             peer.say(wire.Notice(wire.Alarm.CHARTER, "a new version of the charter is in force"))
             if peer.feed is not None:
-                peer.feed.recipient = recipient_of(peer.who, charter)
+                peer.feed.recipient = recipient_of(peer.who, charter, peer.feed.recipient.window)
             await self._breathe()
         self._followers.sort_anew()
 
@@ -360,59 +345,3 @@ class Hub:
                     self._tell_one(peer, head, framed)
                 if n % AT_ONCE == AT_ONCE - 1:
                     await self._breathe()
-
-    # ------------------------------------------------------------------ what feeds read (`core.feed.Backlog`)
-
-    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
-        """A page; full ones are kept for a while, since after a restart everybody asks for the same."""
-        page = self._pages.get((channel, after))
-        if page is None:
-            with self._service.store.snapshot() as view:
-                page = view.envelopes(channel, after, limit)
-            if len(page) == limit:
-                _keep(self._pages, (channel, after), page, PAGES)
-        return page
-
-    def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
-        """A page of a sparse stream, sifted: once by audience for everybody, then by recipient."""
-        sifted = self._sifted.get((channel, after))
-        if sifted is None:
-            page = self.envelopes(channel, after, limit)
-            sifted = Sifted.sift(page, self.audience, after)
-            if len(page) == limit:
-                _keep(self._sifted, (channel, after), sifted, PAGES)
-        return sifted.concerning(recipient), sifted.last
-
-    def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
-        """What may overtake, and the commits before it."""
-        with self._service.store.snapshot() as view:
-            return view.landmarks(channel, after, limit)
-
-    def audience(self, stored: Stored) -> Audience:
-        """Whom an envelope of a sparse stream concerns: found once, for all sessions."""
-        key = stored.body[:ACK_ROOT] if stored.kind is Kind.ACK and stored.body else stored.index
-        found = self._audiences.get(key)
-        if found is None:
-            with self._service.store.snapshot() as view:
-                stream = view.stream(stored.channel)
-                assert stream is not None  # it holds this envelope
-                found = audience(view, stream, stored)
-            _keep(self._audiences, key, found, AUDIENCES)
-        return found
-
-    def _dense(self, stored: Stored) -> bool:
-        """Whether it goes to everybody who follows its stream. What a stream is never changes."""
-        kind = self._streams.get(stored.channel)
-        if kind is None:
-            with self._service.store.snapshot() as view:
-                stream = view.stream(stored.channel)
-            assert stream is not None  # it holds this envelope
-            kind = stream.kind
-            _keep(self._streams, bytes(stored.channel), kind, STREAMS)
-        return kind is StreamKind.CHANNEL
-
-
-def _keep(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
-    kept[key] = value
-    if len(kept) > limit:
-        kept.popitem(last=False)

@@ -7,7 +7,7 @@ device is handed its few without a look at the others.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.feed import Audience, Recipient
+from gateway.core.recipient import Audience, Recipient
 from gateway.core.view import Stored
 
 

@@ -25,6 +25,7 @@ from gateway.core.append import Gateway
 from gateway.core.errors import Refused
 from gateway.core.feed import Feed
 from gateway.core.following import fetch, follow, recipient_of
+from gateway.core.lane import page_of
 from gateway.core.session import Session, State
 from gateway.core.view import Identity, View
 from gateway.store.base import Broken, Urgent
@@ -285,10 +286,11 @@ class Conversation:
         with self._service.store.snapshot() as view:
             rows = fetch(view, self.who, charter, frame)
         recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, charter)
-        for framed in deliver_frames(rows, recipient):
+        page = page_of(frame.channel, rows).to(recipient)
+        for framed in deliver_frames([page], alone=recipient.narrow):
             await self._drained()
             self.push(framed)
-        self.newest = max([self.newest, *(stored.index for stored in rows)])
+        self.newest = max([self.newest, *page.indices[-1:]])
         self.say(wire.Done(frame.id, len(rows)))
 
     async def _witnessed(self, frame: wire.GetWitnessed) -> None:

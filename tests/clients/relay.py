@@ -25,14 +25,15 @@ from gateway.core.append import Gateway
 from gateway.core.effects import Append
 from gateway.core.effects import Outcome as Decided
 from gateway.core.errors import Refused
-from gateway.core.feed import Feed, with_body
+from gateway.core.feed import Feed
 from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame
+from gateway.core.page import Page
 from gateway.core.session import registrar_identity
 from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
-from keys.canonical import encode
+from keys.canonical import encode, reader
 from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
 from keys.identity import SigningKey, receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
@@ -145,8 +146,8 @@ class Relay:
 
     # --- what feeds read ---
 
-    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
-        return self.view.envelopes(channel, after, limit)
+    def page(self, channel: bytes, after: int, limit: int) -> Page:
+        return self.view.page(channel, after, limit)
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         return self.view.landmarks(channel, after, limit)
@@ -300,6 +301,9 @@ class Relay:
         return answer
 
 
+_placed = reader(wire.Placed)
+
+
 @dataclass
 class Line:
     """One device's connection to the relay."""
@@ -316,8 +320,8 @@ class Line:
 
     def pump(self) -> None:
         """What the feed has for it now."""
-        while self.feed is not None and (stored := self.feed.next(self.relay)) is not None:
-            self.say(self.relay.deliver(stored, body=with_body(stored, self.feed.recipient)))
+        while self.feed is not None and (drawn := self.feed.draw(self.relay, 1)):
+            self.say(wire.Deliver(_placed(drawn[0].placed[0])))
 
 
 class Killed(Exception):

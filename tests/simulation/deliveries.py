@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import wire
-from gateway.core.feed import urgent
-from gateway.core.view import Stored
-from keys.envelope import Kind
+from keys.envelope import Envelope, Kind, Precedence, read
 from tests.simulation.violated import need
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
 
-OVERTAKING = (Kind.COMMIT, Kind.PROPOSAL)
+OVERTAKING = (Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT)
 
 
 class Deliveries:
@@ -36,11 +34,11 @@ class Deliveries:
         for channel in self.world.known_channels():
             self.went.pop((phone.id, channel), None)
 
-    def sent(self, process: Process, device: bytes, stored: Stored) -> None:
+    def sent(self, process: Process, device: bytes, placed: wire.Placed) -> None:
         """About to be delivered."""
-        channel, seq = stored.channel, stored.seq
-        if stored.kind in (Kind.RECEIPT, Kind.ACK) or channel not in self.world.known_channels():
-            return
+        channel, seq = placed.channel, placed.place.seq
+        if channel not in self.world.known_channels():
+            return  # receipts and answers stand beside it
         with process.store.snapshot() as view:
             member = view.member(channel, device)
         inside = member is not None and member.since <= seq and (not member.left or seq <= member.left)
@@ -48,7 +46,8 @@ class Deliveries:
         assert member is not None
         went = self.went.setdefault((device, channel), set())
         went.add(seq)
-        if urgent(stored) or stored.kind in OVERTAKING:
+        context = read(Envelope(placed.header, placed.signature)).context
+        if context.kind in OVERTAKING or context.precedence == Precedence.FLASH:
             return
         start = max(self.stands.get(device, {}).get(channel, 0), member.since)
         first = next((before for before in range(start + 1, seq) if before not in went), None)

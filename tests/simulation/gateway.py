@@ -15,9 +15,12 @@ from gateway.core import acts, answers, limits, notices, requests
 from gateway.core.append import Gateway
 from gateway.core.effects import Effect, Outcome
 from gateway.core.errors import denied
-from gateway.core.feed import Feed, Recipient, with_body
+from gateway.core.feed import Feed, Going
 from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame, recipient_of
+from gateway.core.lane import page_of
 from gateway.core.notices import Result, Tried
+from gateway.core.page import Page
+from gateway.core.recipient import Recipient
 from gateway.core.session import Session
 from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Identity, Stored, StreamKind
@@ -26,6 +29,7 @@ from gateway.timers import WAKES, Clock, Timers, floor
 from gateway.web.refusals import ANSWERED, refusal
 from gateway.web.socket import _patient
 from keys.body import Act
+from keys.canonical import reader
 from keys.envelope import Kind
 from keys.errors import Malformed
 from keys.identity import receipt_stream
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 PROVE_PATIENCE = 5_000
 LONGEST_SLEEP = 5_000
+_placed = reader(wire.Placed)
 _ROSTER = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
 
 
@@ -162,8 +167,8 @@ class Peer:
         with process.store.snapshot() as view:
             rows = fetch(view, self.who, process.charter, frame)
         recipient = self.feed.recipient if self.feed is not None else recipient_of(self.who, process.charter)
-        for stored in rows:
-            process.deliver(self, stored, recipient)
+        for one in page_of(frame.channel, rows).to(recipient).placed:
+            process.deliver(self, _placed(one))
         self.say(wire.Done(frame.id, len(rows)))
 
     def _cursor(self, frame: wire.Cursor) -> None:
@@ -496,26 +501,26 @@ class Process:
                 continue
             if concerned is not None and stored.device != peer.who.device and not concerned.includes(feed.recipient):
                 continue
-            if feed.pass_on(stretch):
+            if going := feed.pass_on(stretch):
                 for stored in stretch.envelopes:
-                    self.deliver(peer, stored, feed.recipient)
+                    self.deliver(peer, answers.placed(stored, body=going is Going.WHOLE))
             elif sum(feed.arrived(stored) for stored in stretch.envelopes):
                 self.pump(peer)
 
-    def deliver(self, peer: Peer, stored: Stored, recipient: Recipient) -> None:
-        peer.newest = max(peer.newest, stored.index)
-        self.world.oracle.sent(self, peer.who.device, stored)
-        peer.say(wire.Deliver(answers.placed(stored, body=with_body(stored, recipient))))
+    def deliver(self, peer: Peer, placed: wire.Placed) -> None:
+        peer.newest = max(peer.newest, placed.place.index)
+        self.world.oracle.sent(self, peer.who.device, placed)
+        peer.say(wire.Deliver(placed))
 
     def pump(self, peer: Peer) -> None:
         feed = peer.feed
         while feed is not None and not peer.ended and feed.waiting:
-            stored = feed.next(self)
-            if stored is None:
+            drawn = feed.draw(self, 1)
+            if not drawn:
                 if feed.open and feed.waiting:
                     continue
                 return
-            self.deliver(peer, stored, feed.recipient)
+            self.deliver(peer, _placed(drawn[0].placed[0]))
 
     def _follow_roster(self, stored: Stored) -> None:
         for peer in list(self.peers.values()):
@@ -545,7 +550,7 @@ class Process:
         for peer in list(self.peers.values()):
             peer.say(wire.Notice(wire.Alarm.CHARTER, "a new version of the charter is in force"))
             if peer.feed is not None:
-                peer.feed.recipient = recipient_of(peer.who, charter)
+                peer.feed.recipient = recipient_of(peer.who, charter, peer.feed.recipient.window)
 
     def _cut_revoked(self) -> None:
         for peer in list(self.peers.values()):
@@ -558,9 +563,9 @@ class Process:
 
     # --- what feeds read ---
 
-    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+    def page(self, channel: bytes, after: int, limit: int) -> Page:
         with self.store.snapshot() as view:
-            return view.envelopes(channel, after, min(limit, self.knobs.page))
+            return view.page(channel, after, min(limit, self.knobs.page))
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         with self.store.snapshot() as view:

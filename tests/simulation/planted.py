@@ -144,9 +144,9 @@ MUTANTS = (
     ),
     Mutant(
         "what came while a page was full is passed over",
-        "gateway/core/feed.py",
-        "        lane.loaded = last\n        lane.page.extend(rows)",
-        "        lane.loaded = lane.head\n        lane.page.extend(rows[:1])",
+        "gateway/core/lane.py",
+        "            self.loaded = page.seqs[-1] if page else self.head\n",
+        "            self.loaded, page = self.head, page.part(0, 1)\n",
         "cut partition",
     ),
     Mutant(

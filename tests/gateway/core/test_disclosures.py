@@ -12,8 +12,8 @@ import pytest
 from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused
-from gateway.core.feed import Recipient
 from gateway.core.following import audience, recipient_of
+from gateway.core.recipient import Recipient
 from gateway.wire import Refusal
 from keys.canonical import encode
 from keys.disclosure import Disclosure, Request, Vote

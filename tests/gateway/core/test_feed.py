@@ -3,25 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.feed import (
-    COMMITS_BEFORE_FLASH,
-    PAGE,
-    WINDOW,
-    Audience,
-    Feed,
-    Going,
-    Recipient,
-    urgent,
-    with_body,
-)
+from gateway import wire
+from gateway.core.answers import placed
+from gateway.core.feed import WINDOW, Feed, Going
+from gateway.core.lane import COMMITS_BEFORE_FLASH, PAGE, page_of, urgent
+from gateway.core.page import Page
+from gateway.core.recipient import Audience, Recipient
 from gateway.core.stretch import Stretch, stretches
 from gateway.core.view import Stored
 from gateway.web.sifted import Sifted
 from gateway.wire import CHUNK, WINDOW_LEAST, WINDOW_MOST
+from keys.canonical import reader
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, DeviceId
 
@@ -31,6 +28,9 @@ RECIPIENT = Recipient(ME, "Meridian", directory=False, registrar=False)
 
 MESSAGE, COMMIT, PROPOSAL, ALERT = Kind.APPLICATION, Kind.COMMIT, Kind.PROPOSAL, Kind.ALERT
 ROUTINE, FLASH = Precedence.ROUTINE, Precedence.FLASH
+
+
+_read = reader(wire.Placed)
 
 
 @dataclass
@@ -46,13 +46,12 @@ class Log:
         kind: Kind = MESSAGE,
         precedence: Precedence = ROUTINE,
         device: bytes = OTHER,
-        body: bytes = b"x",
-        length: int | None = None,
+        length: int = 1,
     ) -> Stored:
         seq = 1 + max((r.seq for r in self.rows if r.channel == channel), default=0)
         stored = Stored(
             ChannelId(channel), seq, len(self.rows), 0, bytes(16), b"header", bytes(64), kind, DeviceId(device), seq,
-            precedence, bytes(32), len(body) if length is None else length, body,
+            precedence, bytes(32), length, bytes(length) if length <= CHUNK else None,
         )  # fmt: skip
         self.rows.append(stored)
         return stored
@@ -60,14 +59,17 @@ class Log:
     def of(self, channel: bytes) -> list[Stored]:
         return [r for r in self.rows if r.channel == channel]
 
-    def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+    def after(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         return [r for r in self.of(channel) if r.seq > after][:limit]
+
+    def page(self, channel: bytes, after: int, limit: int) -> Page:
+        return page_of(channel, self.after(channel, after, limit))
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
         return [r for r in self.of(channel) if r.seq > after and (urgent(r) or r.kind in (COMMIT, PROPOSAL))][:limit]
 
     def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
-        page = self.envelopes(channel, after, limit)
+        page = self.after(channel, after, limit)
         return Sifted.sift(page, self.audience, after).concerning(recipient), page[-1].seq if page else after
 
     def audience(self, stored: Stored) -> Audience:
@@ -78,14 +80,29 @@ def goes(feed: Feed, *new: Stored) -> Going:
     return feed.pass_on(Stretch.of(new))
 
 
+def places(drawn: Sequence[Page]) -> list[tuple[bytes, int]]:
+    return [(page.channel, seq) for page in drawn for seq in page.seqs]
+
+
 def sent(feed: Feed, log: Log) -> list[tuple[bytes, int]]:
-    """Everything that goes now, each stored by the device at once."""
+    """Everything that goes now, one by one."""
     out = []
     while feed.open and feed.waiting:
-        stored = feed.next(log)
-        if stored is not None:
-            out.append((stored.channel, stored.seq))
+        out += places(feed.draw(log, 1))
     return out
+
+
+def bodies(stored: Sequence[Stored], recipient: Recipient) -> list[bytes | None]:
+    """What goes along, as the device reads it; the rest is as it was."""
+    going = page_of(A, stored).to(recipient)
+    read = [_read(one) for one in going.placed]
+    assert [replace_body(one) for one in read] == [replace_body(placed(one)) for one in stored]
+    assert going.size == sum(map(len, going.placed))
+    return [one.body for one in read]
+
+
+def replace_body(one: wire.Placed) -> wire.Placed:
+    return msgspec.structs.replace(one, body=None)
 
 
 def following(log: Log, *channels: bytes, dense: bool = True, start: int = 0, recipient: Recipient = RECIPIENT) -> Feed:
@@ -118,7 +135,7 @@ def test_many_drawn_at_once_are_those_that_come_one_by_one(envelopes: list) -> N
     feed = following(log, A, B)
     drawn: list[tuple[bytes, int]] = []
     while feed.waiting:
-        drawn += [(stored.channel, stored.seq) for stored in feed.draw(log, 64)]
+        drawn += places(feed.draw(log, 64))
     assert drawn == sent(following(log, A, B), log)
 
 
@@ -128,10 +145,10 @@ def test_a_window_is_counted_in_deliveries_too() -> None:
         log.add(A)
     feed = following(log, A)
     drawn = feed.draw(log, 2 * WINDOW)
-    assert len(drawn) == WINDOW
+    assert len(places(drawn)) == WINDOW
     assert not feed.open
     feed.stored(A, 2)
-    assert [stored.seq for stored in feed.draw(log, 2 * WINDOW)] == [WINDOW + 1, WINDOW + 2]
+    assert places(feed.draw(log, 2 * WINDOW)) == [(A, WINDOW + 1), (A, WINDOW + 2)]
 
 
 def test_it_starts_after_the_position() -> None:
@@ -209,10 +226,11 @@ def test_a_live_arrival_needs_no_look_into_the_store() -> None:
     assert feed.arrived(log.add(A, precedence=FLASH))
 
     class Nothing(Log):
-        def envelopes(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+        def page(self, channel: bytes, after: int, limit: int) -> Page:
             raise AssertionError
 
-        landmarks = envelopes
+        def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:
+            raise AssertionError
 
     assert sent(feed, Nothing()) == [(A, 1)]
 
@@ -321,8 +339,8 @@ def test_a_narrow_window_lets_one_go_whatever_its_size_and_no_long_body_along() 
     assert sent(feed, log) == [], "what is stored says nothing of what is on the road"
     feed.taken(1)
     assert sent(feed, log) == [(A, 3), (A, 4)], "20,000 bytes stay behind: the device fetches them"
-    assert not with_body(log.rows[2], narrow)
-    assert with_body(log.rows[2], RECIPIENT)
+    assert bodies([log.rows[2]], narrow) == [None]
+    assert bodies([log.rows[2]], RECIPIENT) == [bytes(20_000)]
 
 
 def test_what_is_urgent_waits_for_one_delivery_on_a_narrow_link() -> None:
@@ -355,9 +373,13 @@ def test_overtakers_leave_the_window_when_their_place_is_stored() -> None:
 
 def test_own_and_long_envelopes_go_without_their_body() -> None:
     log = Log()
-    assert not with_body(log.add(A, device=ME), RECIPIENT)
-    assert not with_body(log.add(A, length=CHUNK + 1), RECIPIENT)
-    assert with_body(log.add(A, length=CHUNK), RECIPIENT)
+    lengths = [0, 1, 255, 256, 1_000, CHUNK, CHUNK + 1]
+    others = [log.add(A, length=length) for length in lengths]
+    mine = [log.add(A, device=ME, length=length) for length in lengths]
+    whole = [bytes(length) if length <= CHUNK else None for length in lengths]
+    assert bodies(others, RECIPIENT) == whole
+    assert bodies(others + mine, RECIPIENT) == whole + [None] * len(lengths)
+    assert bodies(others, replace(RECIPIENT, window=WINDOW_LEAST)) == [*whole[:5], None, None]
 
 
 def test_a_sparse_stream_sends_what_concerns_the_device() -> None:
@@ -436,8 +458,8 @@ def test_everything_is_sent_once_and_opened_in_order(before: list, steps: list, 
 
     def pump(count: int) -> None:
         while count > 0 and (drawn := feed.draw(log, count)):
-            order.extend(drawn)
-            count -= len(drawn)
+            order.extend(log.of(channel)[seq - 1] for channel, seq in places(drawn))
+            count -= sum(map(len, drawn))
 
     def store() -> None:
         for channel in (A, B):
