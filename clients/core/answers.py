@@ -83,7 +83,7 @@ def _deliveries(s: Session, turn: Turn, frame: wire.Deliveries) -> None:
 
 def _take_placed(s: Session, turn: Turn, placed: wire.Placed) -> None:
     inbox = s.inboxes.add(placed)
-    s.came += 1
+    s.came, s.came_at = s.came + 1, turn.now
     s.came_bytes += len(placed.header) + len(placed.signature) + len(placed.body or b"")
     if s.narrow:
         s.taken += 1
@@ -146,6 +146,7 @@ def _chunk(s: Session, turn: Turn, frame: wire.BodyChunk) -> None:
     errand = s.errands.close(frame.id)
     if errand is None:
         return
+    s.came_at = turn.now
     held = records.FETCHED.get(turn.draft, errand.key) or Fetched(errand.number, b"")
     data = held.data + frame.data
     sound = frame.offset == len(held.data) and frame.length == errand.number and 0 < len(data) <= errand.number

@@ -18,7 +18,7 @@ from clients.core.outbox import stream_of_receipts
 from clients.core.receive import Receiver, epoch_at
 from clients.core.records import AlarmKind, Channel, Counter, Fetched
 from clients.core.session import Session
-from clients.core.timeline import Inbox, claim
+from clients.core.timeline import NARROW_PATIENCE, Inbox, claim
 from clients.core.turn import Turn
 from gateway import wire
 from keys.body import Act, read_gateway_act
@@ -98,7 +98,9 @@ def _drain_channel(s: Session, turn: Turn, channel: bytes, inbox: Inbox) -> None
     if state is None or state.left:
         return
     receipts.settle_claims(turn, channel, state)
-    if s.listed:
+    if s.listed and s.narrow:
+        receipts.withheld(turn, channel, state, NARROW_PATIENCE, s.came_at)  # as long as anything comes, this still may
+    elif s.listed:
         receipts.withheld(turn, channel, state, WITHHELD_AFTER)
     if records.JOINING.get(turn.draft, channel) is not None:
         return  # let in again: what lies before that is not for it

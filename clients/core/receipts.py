@@ -193,11 +193,11 @@ def settle_claims(turn: Turn, channel: bytes, state: Channel) -> None:
         records.CLAIMS.delete(turn.draft, key)
 
 
-def withheld(turn: Turn, channel: bytes, state: Channel, patience: int) -> None:
-    """Others have had for a while what does not come here."""
+def withheld(turn: Turn, channel: bytes, state: Channel, patience: int, since: int = 0) -> None:
+    """Others have had for a while what does not come here, nor has anything else `since` (ms)."""
     for key, said in records.CLAIMS.scan(turn.draft, channel):
         seq = int.from_bytes(key[16:24], "big")
-        if seq > state.seq and turn.reached(said.time + patience + 1):
+        if seq > state.seq and turn.reached(max(said.time, since) + patience + 1):
             turn.alarm(
                 AlarmKind.WITHHELD,
                 f"device {said.device.hex()[:8]} has the channel up to seq {seq}, this device only to {state.seq}",

@@ -55,6 +55,7 @@ class Session:
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
     came: int = 0  # deliveries since the gateway was told how far everything is stored
     came_bytes: int = 0
+    came_at: int = 0  # ms: when the last of them came, or a piece of a body
     taken: int = 0  # deliveries that have come in over a narrow link since the gateway was told
     frames: list[wire.FromDevice] = field(default_factory=list)
     errands: Errands = field(init=False)

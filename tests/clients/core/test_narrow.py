@@ -10,6 +10,8 @@ import pytest
 from clients.core import records
 from clients.core.device import Device
 from clients.core.proof import PROVED_NARROW
+from clients.core.records import AlarmKind
+from clients.core.timeline import NARROW_PATIENCE
 from gateway import wire
 from keys.canonical import encode
 from keys.envelope import Envelope, Kind, Precedence, read
@@ -258,3 +260,23 @@ def test_proofs_wait_for_a_better_link_but_for_one_in_a_while(road: Road) -> Non
     road.world.run()
     assert not list(records.UNPROVEN.scan(road.ben.ledger))
     assert not road.ben.alarms()
+
+
+def test_a_backlog_that_takes_minutes_is_not_withheld(road: Road) -> None:
+    """What a FLASH has overtaken is known of and not there; it comes, a piece every seven seconds. Then nothing comes any more."""
+    for n in range(16):
+        say(road.chen, road.channel, f"{n} " + "x" * 600)
+        road.world.run()
+    road.connect()
+    rounds(road.ben, 3)
+    say(road.chen, road.channel, "take cover", FLASH)
+    road.chen.step()
+    heard = len(texts(road.ben, road.channel))
+    for _ in range(8):
+        road.world.later(7_000)
+        road.ben.step()
+    assert heard < len(texts(road.ben, road.channel)) < 18
+    assert not road.ben.alarms()
+    road.world.later(NARROW_PATIENCE + 1)
+    road.ben.act(lambda work: None)
+    assert [alarm.kind for alarm in road.ben.alarms()] == [AlarmKind.WITHHELD]
