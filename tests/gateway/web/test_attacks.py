@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -80,6 +81,14 @@ def length(live: Live, member: Party, channel: bytes) -> int:
     done = live.link(member).ask(wire.Fetch(77, channel, 1, 256))
     assert isinstance(done, wire.Done), done
     return done.value
+
+
+def counted(live: Live, refusal: Refusal) -> float:
+    """How often the gateway has said this, by its own counter."""
+    with urlopen(f"http://127.0.0.1:{live.gateway.metrics}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    head = f'outrider_refused_total{{refusal="{refusal.name}"}} '
+    return sum(float(line.removeprefix(head)) for line in lines if line.startswith(head))
 
 
 def committed(s: Scene, party: Party, proposals: list[Any], **changes: Any) -> Any:
@@ -225,9 +234,10 @@ def by_a_stranger(s: Scene) -> Any:
     ],
 )
 def test_a_member_attacks(live: Live, s: Scene, act: Callable[[Scene], Any], refusal: Refusal) -> None:
-    s.length = length(live, s.officer, s.channel)  # type: ignore[attr-defined]
+    s.length, before = length(live, s.officer, s.channel), counted(live, refusal)  # type: ignore[attr-defined]
     answer = act(s)
     assert answer.refusal is refusal, answer
+    assert counted(live, refusal) > before
     if refusal is Refusal.DENIED:
         assert (answer.detail, answer.retry_after) == (denied().detail, 0)
     assert length(live, s.officer, s.channel) == s.length  # type: ignore[attr-defined]
@@ -282,8 +292,10 @@ def of(numbers: tuple[str, ...], *tables: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("act", "refusal"), of(("attack-01", "attack-02", "attack-03", "attack-04"), ANNOUNCED, SENT))
 def test_an_alert_that_may_not_be(live: Live, a: Alarm, act: Callable[[Alarm], Any], refusal: Refusal) -> None:
+    before = counted(live, refusal)
     answer = act(a)
     assert answer.refusal is refusal, answer
+    assert counted(live, refusal) > before
     sent = length(live, a.dara, a.channel) - length(live, a.dara, a.other)
     assert sent == (1 if refusal is Refusal.REPLAY else 0), "the one that was sent rightly, and no other"
 
@@ -291,9 +303,10 @@ def test_an_alert_that_may_not_be(live: Live, a: Alarm, act: Callable[[Alarm], A
 @pytest.mark.parametrize(("make", "refusal"), FALSE)
 def test_a_false_stand_down(live: Live, a: Alarm, make: Callable[[Alarm, Any], Any], refusal: Refusal) -> None:
     first = a.out()
-    before = length(live, a.dara, a.channel)
+    before, said = length(live, a.dara, a.channel), counted(live, refusal)
     answer = a.announce(make(a, first))
     assert answer.refusal is refusal, answer
+    assert counted(live, refusal) > said
     assert length(live, a.dara, a.channel) == before
     assert standing(live, a, first.root).ended == 0, "and the alert goes on"
 
@@ -327,9 +340,10 @@ def forged(a: Alarm, root: bytes) -> Any:
     ],
 )
 def test_an_answer_that_is_none(live: Live, a: Alarm, act: Callable[[Alarm, Any], Any], refusal: Refusal) -> None:
-    alert = a.out()
+    alert, before = a.out(), counted(live, refusal)
     answer = act(a, alert)
     assert answer.refusal is refusal, answer
+    assert counted(live, refusal) > before
     assert standing(live, a, alert.root).answered == 0, "the ladder goes on"
     if getattr(answer, "statement", None) is None:  # else the number is sealed again as another attempt
         accepted(ack(a, a.agent, alert, 17))
