@@ -14,7 +14,7 @@ from typing import Final
 from gateway.core import ladder
 from gateway.core.append import Gateway
 from gateway.core.view import Stored, View
-from gateway.store.base import OURS, DiskFull, Store, StoreError
+from gateway.store.base import OURS, Damaged, DiskFull, Store, StoreError
 from keys.envelope import Kind
 from keys.identity import Random
 
@@ -82,6 +82,10 @@ class Timers:
                     self._fired()
             except DiskFull:
                 _log.error("the disk is full: a ladder waits")
+                await asyncio.sleep(DISK_PAUSE)
+                continue
+            except Damaged as error:  # nobody can tell what is due; messages need not wait for that to be mended
+                self._fault(error)
                 await asyncio.sleep(DISK_PAUSE)
                 continue
             except StoreError:

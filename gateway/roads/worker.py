@@ -16,7 +16,7 @@ from gateway.core.broadcast import Notice
 from gateway.core.notices import Result, Tried
 from gateway.roads.base import Message, Road, brevity
 from gateway.roads.contacts import Contacts
-from gateway.store.base import OURS, DiskFull, Store
+from gateway.store.base import OURS, Damaged, DiskFull, Store
 from keys.alert import Draft
 from keys.canonical import reader
 
@@ -63,9 +63,14 @@ class Worker:
         try:
             while True:
                 self._wake.clear()
-                self._begin()
+                try:
+                    self._begin()
+                    pause = self._pause() / 1000
+                except Damaged as error:  # nobody can tell who waits for a notice; the others go on
+                    self._fault(error)
+                    pause = DISK_PAUSE
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._pause() / 1000)
+                    await asyncio.wait_for(self._wake.wait(), pause)
         finally:
             for task in self._tries.values():
                 task.cancel()

@@ -16,7 +16,7 @@ from gateway.core.broadcast import Notice
 from gateway.core.effects import Effect, Outcome
 from gateway.core.notices import Result, Tried
 from gateway.core.view import View
-from gateway.store.base import DiskFull, StoreError
+from gateway.store.base import Damaged, DiskFull, StoreError
 from gateway.web.followers import Peer
 from gateway.web.hub import Hub
 from gateway.web.service import Service
@@ -58,6 +58,8 @@ class Reminders:
                     await self._greet(peer)
                     await asyncio.sleep(0)
                 after = await self._tell(after)
+            except Damaged as error:
+                self._service.fault(error)
             except StoreError:
                 raise
             except Exception as error:  # a fault of ours with one reminder: the others go on

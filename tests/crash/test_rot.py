@@ -48,10 +48,10 @@ def read(store: SqliteStore) -> list[Stored | None]:
 
 @pytest.mark.parametrize("seed", [pytest.param(1, id="attack-81 one seed")])
 async def test_bits_flipped_anywhere_in_the_database_or_its_wal(seed: int) -> None:
-    result = await run(80, seed)
+    result = await run(50, seed)
     assert result.wrong == []
-    assert result.met["read refused"] > 10
-    assert result.met["start refused: Damaged"] > 10
+    assert result.met["read refused"] > 5
+    assert result.met["start refused: Damaged"] > 5
 
 
 @pytest.mark.parametrize(

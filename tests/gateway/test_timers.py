@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+from gateway.store.base import Damaged
+from gateway.store.database import PAGE, connect
 from gateway.store.sqlite import SqliteStore
 from gateway.timers import Clock, Timers, floor
 from keys.ladder import APP, Ladder, Rung, Stop
@@ -102,3 +104,23 @@ async def test_nothing_is_done_without_a_charter(tmp_path: Path) -> None:
             store, lambda: None, Clock(lambda: scene.wall, lambda: 0.0, 0), scene.random, lambda: None, lambda _: None
         )
         assert not await timers.tick()
+
+
+async def test_a_page_that_has_rotted_is_said_and_does_not_end_it(tmp_path: Path) -> None:
+    scene = out(A)
+    path = tmp_path / "gateway.db"
+    place(scene.image, path)
+    with closing(connect(path)) as db:
+        ((page,),) = db.execute("SELECT pageno FROM dbstat WHERE name = 'escalations_wake'").fetchall()
+    data = bytearray(path.read_bytes())
+    data[page * PAGE - 100] ^= 1
+    path.write_bytes(data)
+    store = SqliteStore(path)
+    running = Running(scene, store)
+    async with asyncio.timeout(20):
+        while not running.faults:  # noqa: ASYNC110  (which it appends to)
+            await asyncio.sleep(0.02)
+    assert isinstance(running.faults[0], Damaged)
+    assert not running.task.done()
+    await running.end()
+    await store.close()
