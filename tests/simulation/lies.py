@@ -47,6 +47,7 @@ class Honest:
             self.world.oracle.receipts.gives(phone, frame)
         elif isinstance(frame, wire.Follow):
             self.world.oracle.deliveries.follows(phone, frame)
+            self.world.oracle.receipts.follows(phone)
         return (encode(frame),)
 
 
@@ -202,8 +203,8 @@ class Liars(Honest):
         changes: dict[str, Any] = chance.choice(
             (
                 {"number": context.number + 1},
-                {"number": max(1, context.number - 1)},
-                {"previous": bytes(32)},
+                {"number": context.number - 1 or 2},
+                {"previous": bytes(31) + b"\1"},
                 {"previous": flipped(context.previous, chance)},
             )
         )

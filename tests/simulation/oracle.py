@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from clients.core import records
 from clients.core.content import Text, read_content
+from clients.core.ledger import seq_of
 from clients.core.records import AlarmKind, Fate
 from clients.core.session import OPEN_ERRANDS
 from clients.core.turn import Outcome, Raised
@@ -156,9 +157,9 @@ class Oracle:
         elif context.kind in ENCRYPTED:
             need(current - 1 <= epoch <= current, f"of epoch {epoch}, while the channel is at {current}")
 
-    def sent(self, process: Process, device: bytes, placed: wire.Placed) -> None:
+    def sent(self, process: Process, device: bytes, stored: Stored) -> None:
         """About to be delivered."""
-        self.deliveries.sent(process, device, placed)
+        self.deliveries.sent(process, device, stored)
 
     def accepted(self, who: Identity | None, frame: wire.FromDevice, answer: wire.Accepted) -> None:
         """About to be said to a device."""
@@ -228,6 +229,10 @@ class Oracle:
             self._agree(phone)
         if records.RECEIVED.name in shelves:
             self.receipts.believed(phone)
+        if records.LINES.name in shelves and "liar" not in self.world.kinds and not phone.spoiled:
+            for change in outcome.changes:
+                if change.shelf == records.LINES.name and change.value is not None:
+                    self._readable(phone, change.key, records.LINES._read(change.value))
 
     def _agree(self, phone: Phone) -> None:
         for channel, group in phone.core.session.groups._loaded.items():
@@ -343,19 +348,20 @@ class Oracle:
                 need(line is not None, f"{phone.name} has a gap at seq {stored.seq}")
                 assert line is not None
                 need(line.header == stored.header, f"{phone.name} has another envelope at seq {stored.seq}")
-                self._readable(phone, stored, line.fate)
         unshown = [k for k, _ in records.UNSHOWN.scan(phone.ledger)]
         need(len(unshown) < QUEUE, "what is to be shown has no bound")
 
-    def _readable(self, phone: Phone, stored: Stored, fate: Fate) -> None:
+    def _readable(self, phone: Phone, key: bytes, line: records.Line) -> None:
         """What somebody honest has said in an epoch that this device was in can be read here."""
-        author = next((other for other in self.world.phones.values() if other.id == stored.device), None)
-        if stored.kind is not Kind.APPLICATION or author is None or author.spoiled:
+        if line.fate in (Fate.TAKEN, Fate.OWN) or not line.header:
             return
-        first = next(records.EPOCHS.scan(phone.ledger, stored.channel), None)
-        epoch = read(Envelope(stored.header, stored.signature)).context.epoch
-        if first is None or epoch >= int.from_bytes(first[0][16:], "big"):
-            need(fate in (Fate.TAKEN, Fate.OWN), f"{phone.name} can't read seq {stored.seq}: {fate.name}")
+        context = read(Envelope(line.header, line.signature)).context
+        author = next((other for other in self.world.phones.values() if other.id == context.device), None)
+        if context.kind is not Kind.APPLICATION or author is None or author.spoiled:
+            return
+        first = next(records.EPOCHS.scan(phone.ledger, key[:16]), None)
+        early = first is not None and context.epoch < int.from_bytes(first[0][16:], "big")
+        need(early, f"{phone.name} can't read seq {seq_of(key)}: {line.fate.name}")
 
     def _no_false_alarm(self, phone: Phone, allowed: frozenset[AlarmKind]) -> None:
         for _, alarm in records.ALARMS.scan(phone.ledger):

@@ -1,6 +1,7 @@
-"""What devices say they have got, and what the others make of it: a part of the oracle.
+"""What devices hand over, above all receipts, and what the others make of those: a part of the oracle.
 
-Nobody is said to have what he has given no receipt for; and in the end nobody has what its author does not know to be delivered.
+Nobody seals or hands over one thing again and again. Nobody is said to have what he has given no receipt for; and in the end nobody
+has what its author does not know to be delivered.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 AGAIN = 60
-"""Times that a device seals one number: no more of them are refused before it has caught up."""
+"""Times at most that a device seals one number, or hands over one envelope in a session."""
 
 
 class Receipts:
@@ -31,7 +32,13 @@ class Receipts:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.handed: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}  # header and times, by device and channel
         self.given: dict[tuple[bytes, bytes], set[int]] = {}  # seqs, by channel and device
+
+    def follows(self, phone: Phone) -> None:
+        """A session begins."""
+        for key in [key for key in self.handed if key[0] == phone.id]:
+            del self.handed[key]
 
     def gives(self, phone: Phone, frame: wire.Submit) -> None:
         """A device sends something: perhaps receipts. Raises Violated where nobody can read it, or it was sealed again and again."""
@@ -41,6 +48,9 @@ class Receipts:
             except KeysError as error:
                 raise Violated(f"{phone.name} sends what is no envelope: {error}") from None
             need(context.attempt <= AGAIN, f"{phone.name} has sealed number {context.number} {context.attempt} times")
+            before, times = self.handed.get((phone.id, context.channel), (b"", 0))
+            self.handed[phone.id, context.channel] = sealed.header, times + 1 if before == sealed.header else 1
+            need(times <= AGAIN, f"{phone.name} has handed over number {context.number} {times} times")
             if context.kind is Kind.RECEIPT and sealed.body is not None:
                 receipt = read_receipt(sealed.body)
                 seqs = self.given.setdefault((bytes(receipt.channel), phone.id), set())
