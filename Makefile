@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue probes chaos crash kills bench bench-mls bench-audit flips fuzz night clean
+.PHONY: sim sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
 
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -96,6 +96,10 @@ crash: $(VENV)/test         ## IMAGES=100000 images of what a power cut may leav
 kills: $(VENV)/test         ## kill -9: 20,000 rounds on the store's process, 2,000 on the gateway under traffic, by hand
 	$(BIN)/python -m tests.crash.kills --rounds 20000
 	$(BIN)/python -m tests.e2e.chaos --rounds 2000
+
+rot: $(VENV)/test           ## 5,000 flipped bits in a database and its WAL, and 100 disks that fail below a running gateway, by hand
+	$(BIN)/python -m tests.crash.rot --flips 5000
+	$(BIN)/python -m tests.crash.eio --rounds 100
 
 bench: $(VENV)/test         ## the workloads, with server CPU per message, by hand
 	$(BIN)/python -m tests.bench
