@@ -157,9 +157,9 @@ class Oracle:
         elif context.kind in ENCRYPTED:
             need(current - 1 <= epoch <= current, f"of epoch {epoch}, while the channel is at {current}")
 
-    def sent(self, process: Process, device: bytes, stored: Stored) -> None:
+    def sent(self, process: Process, device: bytes, placed: wire.Placed) -> None:
         """About to be delivered."""
-        self.deliveries.sent(process, device, stored)
+        self.deliveries.sent(process, device, placed)
 
     def accepted(self, who: Identity | None, frame: wire.FromDevice, answer: wire.Accepted) -> None:
         """About to be said to a device."""
