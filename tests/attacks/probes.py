@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.core.errors import Refused
 from gateway.core.following import fetch
 from gateway.store.rows import Parsed
 from gateway.store.writer import WriterView
+from gateway.web.socket import STRANGER_FRAMES
 from keys.authority import renewal_id, request_renewal
 from keys.canonical import encode
 from keys.envelope import NOTHING, Kind, seal
@@ -150,7 +152,7 @@ def over_sockets(folder: Path) -> Iterator[dict[str, Pair]]:
     """Asked of a gateway in its own process; a proof on a connection of its own, since one that fails ends it."""
     with running(folder) as live:
         mission = Mission(live)
-        unknown = Link(live.gateway.port)
+        unknown = strangers(live)
 
         def answered(link: Link, frame: wire.FromDevice) -> Ready:
             def ready() -> None:
@@ -163,9 +165,17 @@ def over_sockets(folder: Path) -> Iterator[dict[str, Pair]]:
         yield assembled(
             mission,
             lambda frame: lambda: answered(live.link(mission.stranger), frame),
-            lambda frame: lambda: answered(unknown, frame),
+            lambda frame: lambda: answered(next(unknown), frame),
             lambda party: lambda: proving(live, party),
         )
+
+
+def strangers(live: Live) -> Iterator[Link]:
+    """A connection without a session for each question: the same one, as long as the gateway hears it."""
+    while True:
+        link = Link(live.gateway.port)
+        yield from repeat(link, STRANGER_FRAMES - 1)
+        link.close()
 
 
 def proving(live: Live, party: Party) -> Ready:

@@ -70,13 +70,9 @@ def source(file: str) -> Source:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     nodes = list(ast.walk(tree))
     tests = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name[:5] == "test_"}
-    ids = {
-        k.value.value
-        for n in nodes
-        if isinstance(n, ast.Call)
-        for k in n.keywords
-        if k.arg == "id" and isinstance(k.value, ast.Constant) and isinstance(k.value.value, str)
-    }
+    given = [k.value for n in nodes if isinstance(n, ast.Call) for k in n.keywords if k.arg == "id"]
+    begun = [text.values[0] if isinstance(text, ast.JoinedStr) else text for text in given]  # f"attack-NN {what}"
+    ids = {text.value for text in begun if isinstance(text, ast.Constant) and isinstance(text.value, str)}
     return Source(frozenset(tests), frozenset(ids))
 
 
@@ -130,7 +126,7 @@ def test_a_number_on_a_test_stands_in_its_line() -> None:
     for path in sorted(TESTS.rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         if path != Path(__file__) and "attack" in text:
-            found = re.findall(r'id="attack-(\d\d)|def test_attack_(\d\d)', text)
+            found = re.findall(r'id=f?"attack-(\d\d)|def test_attack_(\d\d)', text)
             marked |= {(str(path.relative_to(TESTS)), int(one or other)) for one, other in found}
     assert marked <= named
 
