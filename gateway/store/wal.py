@@ -9,6 +9,7 @@ at which SQLite stopped, or the head is not what was written, a bit has flipped 
 Only the very last transaction, flipped, passes for one cut off. If it moved the log, the log's floor has it all the same.
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Wal:
     ends: tuple[int, ...] = ()
     """Numbers, from 1, of the frames that end one."""
 
+    page: int = 0
+
     @classmethod
     def of(cls, path: Path) -> "Wal":
         """As it lies there; look before SQLite does."""
@@ -55,16 +58,17 @@ class Wal:
                 if frame[8:16] == salts and frame[4:8] != bytes(4):
                     ends.append(number)
                 file.seek(page, 1)
-            return cls(path, ends=tuple(ends))
+            return cls(path, ends=tuple(ends), page=page)
 
     def check(self, db: apsw.Connection) -> None:
-        """Raises Damaged where SQLite, which has opened it now, took less than a crash must have left."""
+        """Raises Damaged where SQLite, which has opened it now, took less than a crash must have left. What a crash did cut off goes,
+        or its end would be counted again beside the next one's."""
         taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         dropped = sum(end > taken for end in self.ends)
         if not self.head_is_whole or dropped > 1:
-            raise Damaged(
-                f"{self.path} is not what was written, and what was promised is lost with it: look at the disk"
-            )
+            raise Damaged(f"{self.path} is not what was written, and what was promised is lost: look at the disk")
+        if dropped:
+            os.truncate(self.path, _HEAD.size + taken * (_FRAME.size + self.page))
 
 
 def _sums(head: bytes) -> bool:

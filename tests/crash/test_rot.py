@@ -4,7 +4,8 @@ In the log's folder the start or the reader finds it (`tests/gateway/audit`, `te
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,18 @@ async def test_attack_81_who_needs_a_page_that_has_rotted_is_refused_and_the_oth
         assert found[29] is not None
 
 
+def a_crash_cut_off(folder: Path, whole: Grown, ends: Sequence[int]) -> None:
+    """The last transaction, or so it seems: it is gone from the file too, and what comes next is counted by itself."""
+    (folder / "gateway.db").write_bytes(whole.database)
+    (folder / WAL).write_bytes(flipped(whole.wal, 8 * (32 + (ends[-1] - 1) * FRAME + 100)))
+    wal = Wal.of(folder / WAL)
+    assert wal.ends == ends
+    with closing(connect(folder / "gateway.db")) as db:
+        assert db.execute("SELECT count(*) FROM envelopes").fetchall()
+        wal.check(db)
+        assert Wal.of(folder / WAL).ends == ends[:-1]
+
+
 async def killed(folder: Path) -> Grown:
     (folder / "made").mkdir()
     return await grown(folder / "made", 3, written_back=False)
@@ -128,6 +141,7 @@ async def test_attack_81_a_wal_whose_head_or_middle_has_rotted_stops_the_start_a
                 "",
             )
             assert (folder / "now" / WAL).read_bytes() == wal
+        a_crash_cut_off(folder / "now", whole, ends)
         last = flipped(whole.wal, 8 * (32 + (ends[-1] - 1) * FRAME + 100))
         assert (await judge(folder / "now", whole.database, last, whole, goes_on=True))[1] == ""
         assert await judge(folder / "now", whole.database, whole.wal, whole, goes_on=True) == ("as it was", "")
