@@ -124,8 +124,8 @@ class Policy:
 
     def permits(self, roles: Iterable[str], verb: Verb) -> bool:
         """Whether any of these roles may do this."""
-        held = set(roles)
-        return any(name in held and verb in verbs for name, verbs in self.roles)
+        held = frozenset(roles)  # itself, where it is one
+        return any(verb in verbs and name in held for name, verbs in self.roles)
 
     def verbs(self, roles: Iterable[str]) -> frozenset[Verb]:
         """All that these roles may do together."""

@@ -15,18 +15,20 @@ from keys.identity import verify
 class Ahead:
     """One run's closing signature."""
 
-    __slots__ = ("_closing", "_holds", "_key")
+    __slots__ = ("_closing", "_holds", "_key", "seems")
 
     def __init__(self, who: Identity, frame: wire.Submit) -> None:
         self._key = who.public_key
         self._closing = frame.run[-1]
+        self.seems = peek(self._closing.header)
+        """Kind and epoch that it seems to have."""
         self._holds: tuple[bytes, str, bytes, bytes] | None = None
 
     def look(self) -> None:
         """Check it, on any thread."""
         header, signature = self._closing.header, self._closing.signature
         try:
-            check = self._key, Kind(peek(header)[0]).label, header, signature
+            check = self._key, Kind(self.seems[0]).label, header, signature
             verify(*check)
         except (
             ValueError,

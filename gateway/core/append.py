@@ -54,7 +54,7 @@ def append(
     end = view.log_end()
     now = max(now, end.time)
     nonces = random(NONCE * len(run))
-    seq, hashed, places = stream.seq, stream.rolling, []
+    seq, hashed, device, places = stream.seq, stream.rolling, DeviceId(run[0].context.device), []
     given: list[Effect] = []
     for n, (verified, body, hash_) in enumerate(zip(run, bodies, header_hashes(run), strict=True)):
         seq, hashed = seq + 1, rolled(hashed, hash_)
@@ -70,7 +70,7 @@ def append(
                 envelope.header,
                 envelope.signature,
                 context.kind,
-                DeviceId(context.device),
+                device,
                 context.number,
                 context.precedence,
                 header.body_hash,

@@ -107,7 +107,10 @@ def check_standing(view: View, who: Identity, charter: Charter, now: int) -> Non
 
 def _granted(charter: Charter, organisation: str, roles: frozenset[str]) -> bool:
     """Whether the charter still names the organisation, and lets its root grant these roles."""
-    return any(o.name == organisation and roles <= o.roles for o in charter.policy.organisations)
+    for theirs in charter.policy.organisations:
+        if theirs.name == organisation:
+            return roles <= theirs.roles
+    return False
 
 
 def _claimed(view: View, charter: Charter, device: DeviceId, certificate: bytes) -> tuple[Identity, bool]:

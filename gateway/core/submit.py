@@ -161,7 +161,7 @@ def _read(frame: wire.Submit, who: Identity) -> list[Claimed]:
 
 
 def _bodies(view: View, claimed: Sequence[Claimed], run: Sequence[wire.Sealed]) -> list[bytes]:
-    if sum(c.header.body_length for c in claimed) > limits.RUN_BYTES:
+    if sum([c.header.body_length for c in claimed]) > limits.RUN_BYTES:
         raise Refused(Refusal.LIMIT, f"the bodies of a run have at most {limits.RUN_BYTES} bytes together")
     return [_body(view, c, s.body) for c, s in zip(claimed, run, strict=True)]
 
@@ -286,7 +286,7 @@ def _verify(claimed: Sequence[Claimed], key: bytes, check: Verify) -> tuple[Veri
 
 
 def _check_clock(run: Run) -> None:
-    ahead = max(v.context.time for v in run.verified) - run.now
+    ahead = max([v.context.time for v in run.verified]) - run.now
     if ahead > limits.CLOCK_AHEAD and run.kind not in (Kind.ALERT, Kind.SOS):
         raise Refused(Refusal.CLOCK, f"this device's clock is {ahead // 1000} s ahead of the gateway's: set it")
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway import wire
+from gateway.core.answers import placed
 from gateway.core.lane import page_of
 from gateway.core.page import Page
 from gateway.core.view import Stored
+from keys.canonical import encode
 
 TOGETHER: Final = wire.FRAME_LIMIT - 16  # bytes of deliveries in one frame
 _BINARY: Final = 0x82  # FIN and opcode 2
@@ -31,7 +33,12 @@ def server_head(length: int) -> bytes:
 
 
 def frames_of(envelopes: Sequence[Stored], *, body: bool) -> bytes:
-    """New envelopes of one stream, all of them with their bodies or none: the same for everybody."""
+    """New envelopes of one stream, all of them with their bodies or none: the same for everybody. Nearly always they fit one frame, and
+    need no page."""
+    each = [encode(placed(stored, body=body)) for stored in envelopes]
+    size = sum(map(len, each))
+    if len(each) <= wire.LIST_LIMIT and size <= TOGETHER:
+        return _framed(each, size)
     page = page_of(envelopes[0].channel, envelopes)
     return b"".join(deliver_frames([page if body else page.bare()]))
 

@@ -19,27 +19,24 @@ from aiohttp import WSMsgType, web
 
 from gateway import wire
 from gateway.audit.prove import prove, witnessed
-from gateway.core import answers, limits, requests
-from gateway.core.ahead import Ahead
-from gateway.core.append import Gateway
+from gateway.core import answers, limits
 from gateway.core.errors import Refused
 from gateway.core.feed import Feed
 from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.lane import page_of
 from gateway.core.session import Session, State
 from gateway.core.view import Identity, View
-from gateway.store.base import Broken, Urgent
+from gateway.store.base import Broken
 from gateway.web.frames import deliver_frames, server_frame
 from gateway.web.guard import POLICY_VIOLATION, Fault
 from gateway.web.hub import Hub
 from gateway.web.refusals import ANSWERED, refusal
+from gateway.web.request import Request
 from gateway.web.server import Connection
 from gateway.web.service import Service
 from gateway.wire import FRAME_LIMIT, Alarm, Refusal
 from keys.canonical import encode
-from keys.envelope import Kind, peek
 from keys.errors import Malformed
-from keys.identity import verify
 
 IN_FLIGHT: Final = 64  # requests of one session that are being decided
 GREETING_SECONDS: Final = 15.0  # to the first frame, and from Hello to Proof
@@ -341,32 +338,10 @@ class Conversation:
         self._ask(who, frame)
 
     def _ask(self, who: Identity | None, frame: wire.FromDevice) -> None:
-        """Have a request decided in the store's order of calls, and answered once it is durable."""
-        service = self._service
-        begun = self._loop.time()
-
-        signature = Ahead(who, frame) if who is not None and isinstance(frame, wire.Submit) else None
-        check = signature.verify if signature else verify
-
-        def decision(view: View) -> Any:
-            charter = view.charter()
-            assert charter is not None  # `_write` has looked, and a charter never goes
-            gateway = Gateway(charter, service.key)
-            return requests.decide(view, who, frame, gateway, service.now(), service.drawn, check)
-
-        def settle(answer: wire.FromGateway | None, error: BaseException | None) -> None:
-            self._settled()
-            if error is not None:
-                self._failed(frame, error)
-            elif answer is not None:
-                self._answered(answer)
-            service.metrics.decided.observe(self._loop.time() - begun)
-
         try:
-            ahead = signature.look if signature else None
-            service.store.submit(decision, settle, patient=_patient(frame), urgent=_share(who, frame), ahead=ahead)
+            Request(self, self._service, who, frame).submit()
         except Broken as error:
-            self._failed(frame, error)
+            self._service.stop(error)
             return
         self._deciding += 1
 
@@ -375,7 +350,9 @@ class Conversation:
         if self._settled_one is not None:
             self._settled_one.set()
 
-    def _failed(self, frame: wire.FromDevice, error: BaseException) -> None:
+    def failed(self, frame: wire.FromDevice, error: BaseException) -> None:
+        """A request was not taken."""
+        self._settled()
         if isinstance(error, Broken):
             self._service.stop(error)
         elif isinstance(error, ANSWERED):
@@ -384,7 +361,9 @@ class Conversation:
             self._service.fault(error)
             self.cut("fault")
 
-    def _answered(self, answer: wire.FromGateway) -> None:
+    def answered(self, answer: wire.FromGateway) -> None:
+        """A request was decided, and what it has changed is durable."""
+        self._settled()
         if isinstance(answer, wire.Accepted):
             self.newest = max(self.newest, answer.places[-1].index)
             self._hub.submitted(self)
@@ -504,25 +483,6 @@ class Conversation:
             self._service.metrics.cut.labels("slow").inc()
             self._ending, self.writable = True, False
             self._transport.abort()  # its mail stays in the store
-
-
-def _patient(frame: wire.FromDevice) -> bool:
-    """Receipts and answers to alerts: all that stands beside a channel, so each stream keeps its order."""
-    if not isinstance(frame, wire.Submit):
-        return False
-    kind, epoch = peek(frame.run[0].header)
-    return kind == Kind.RECEIPT or (kind == Kind.ACK and not epoch)
-
-
-URGENT: Final = frozenset({Kind.ALERT, Kind.APPROVAL, Kind.SOS, Kind.STAND_DOWN, Kind.CHECK_IN})
-"""What the reserve of a full disk is for. Not answers: ten thousand of one alert would leave nothing for the next."""
-
-
-def _share(who: Identity | None, frame: wire.FromDevice) -> Urgent:
-    """Whose share of it a request would use up."""
-    if who is None or not isinstance(frame, wire.Submit):
-        return None
-    return who.person if peek(frame.run[0].header)[0] in URGENT else None
 
 
 SPECIAL: Final[Mapping[type, Any]] = {

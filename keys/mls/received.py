@@ -1,6 +1,7 @@
 """What a message turned out to be, and what can be seen of one without opening it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from keys.mls.codec import vector_bytes, vector_end
 from keys.mls.errors import DecodeError
@@ -134,6 +135,7 @@ class Peek:
     cipher_suite: int | None = None
 
 
+@lru_cache(4096)  # asked for with every message of a channel
 def outside_private_message(group_id: bytes, epoch: int, content_type: int) -> bytes:
     """How an MLSMessage with a PrivateMessage of this group, epoch and content begins, up to its authenticated data (section 6.3)."""
     head = MLS10.to_bytes(2) + PRIVATE_MESSAGE.to_bytes(2) + vector_bytes(group_id)

@@ -27,10 +27,10 @@ from gateway.core.view import Identity, Stored, StreamKind
 from gateway.store.base import Broken, Damaged, DiskFull
 from gateway.timers import WAKES, Clock, Timers, floor
 from gateway.web.refusals import ANSWERED, refusal
-from gateway.web.socket import _patient
+from gateway.web.request import beside
 from keys.body import Act
 from keys.canonical import reader
-from keys.envelope import Kind
+from keys.envelope import Kind, peek
 from keys.errors import Malformed
 from keys.identity import receipt_stream
 from tests.simulation.disk import Dead, Disk
@@ -202,7 +202,7 @@ class Peer:
                     process.world.oracle.accepted(who, frame, answer)
                 self.say(answer)
 
-        process.decide(decision, done, patient=_patient(frame))
+        process.decide(decision, done, patient=isinstance(frame, wire.Submit) and beside(*peek(frame.run[-1].header)))
 
 
 class Process:
