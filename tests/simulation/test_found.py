@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from clients.core import receipts, records
+from clients.core import outbox, receipts, records
 from gateway import wire
-from keys.envelope import Precedence
-from keys.identity import receipt_stream
+from keys.envelope import Kind, Precedence
+from keys.identity import ChannelId, receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
 from tests.keys.mission import Mission
@@ -233,3 +233,16 @@ def test_what_was_sealed_for_an_epoch_that_is_over_waits_for_the_next() -> None:
     line.inbound += relay.held
     world.run()
     assert texts(ana, channel) == ["shots at the gate"]
+
+
+def test_an_answer_to_a_channel_that_was_left_keeps_nobody_waiting() -> None:
+    world = World()
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    world.run()
+    assert ben.channel(channel).left
+    answer = outbox.Kept(receipt_stream(ChannelId(channel)), Kind.ACK, b"whatever he answers")
+    ben.act(lambda work: outbox.keep(work.turn, answer))
+    world.run()
+    assert not ben.device.waiting()
