@@ -81,8 +81,8 @@ probes: $(VENV)/test        ## what refusals, screens and the log's entries give
 	$(BIN)/python -m tests.attacks.coercion
 	$(BIN)/python -m tests.attacks.scan
 
-sim: $(VENV)/test           ## simulated runs under faults, by hand: SEEDS=200 or 1-1000 or =17 for one, MINUTES=10 each
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --minutes $(or $(MINUTES),10)
+sim: $(VENV)/test           ## simulated runs under faults, by hand: SEEDS=200 or 1-1000 or =17 for one, MINUTES=10 each, FAULTS='kill rot' in place of drawn ones
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --minutes $(or $(MINUTES),10) $(if $(FAULTS),--faults '$(FAULTS)')
 
 sim-mutants: $(VENV)/test   ## each planted bug is looked for by 40 seeds, by hand
 	$(BIN)/python -m tests.simulation.mutants --seeds $(or $(SEEDS),40)

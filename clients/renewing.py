@@ -12,10 +12,25 @@ from clients.disclosing import Discloser
 from clients.enrolments import settle_identity
 from gateway import wire
 from keys.authority import renewal_id, request_renewal
+from keys.credential import Certified
 from keys.errors import KeysError
 from keys.identity import SigningKey
 
 RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
+
+
+def take(work: Work, certified: Certified, seed: bytes, card: bytes) -> None:
+    """From here on this device has that certificate; it is to go into its leaf in every channel."""
+    draft = work.turn.draft
+    settle_identity(draft, certified, seed, card)
+    renewed = records.IDENTITY.get(draft)
+    assert renewed is not None
+    work.turn.me = renewed  # or what follows in this very turn would find nothing to put into any leaf
+    records.ENROLLING.delete(draft, b"renewal")
+    for channel, state in list(records.CHANNELS.scan(draft)):
+        if not state.left and not state.halted:
+            intent = Intent(channel, [], [], renew=True, rekey=False, automatic=False)
+            records.INTENTS.put(draft, work.turn.next_id(), intent)
 
 
 class Renewer(Discloser):
@@ -60,15 +75,6 @@ class Renewer(Discloser):
         if (certified.device, certified.public_key) != (me.device, SigningKey(begun.seed).public):
             return False
 
-        def take(work: Work) -> None:
-            draft = work.turn.draft
-            settle_identity(draft, certified, begun.seed, me.card)
-            records.ENROLLING.delete(draft, b"renewal")
-            for channel, state in list(records.CHANNELS.scan(draft)):
-                if not state.left and not state.halted:
-                    intent = Intent(channel, [], [], renew=True, rekey=False, automatic=False)
-                    records.INTENTS.put(draft, work.turn.next_id(), intent)
-
-        self.act(take)
+        self.act(lambda work: take(work, certified, begun.seed, me.card))
         self.device_core.session.reconnect = True
         return True

@@ -166,6 +166,10 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
     if plan.empty:
         commits.finish(work, key, "")
         return
+    mine = turn.me.certificate_hash
+    if plan.renew and mine not in s.given_up and s.trust.missing([mine]):
+        s.wanted.update([mine])  # it is logged, and this device has not read so yet
+        return
     try:
         admitted = _admit(s, work, intent.channel, state, plan.add)
         if admitted is None:

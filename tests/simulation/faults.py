@@ -192,9 +192,12 @@ EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = Mappi
 """Each with the seconds between two of its kind, on average."""
 
 WEATHER: Final = ("loss", "narrow", "double", "mix")
+OFFICE: Final = ("revoked",)
+"""No fault, but what a run may have or not (`tests.simulation.office`). `renewal` is for runs by hand: what its receipts do is on the
+scorecard."""
 LIES: Final = ("liar", "insider")
 HONEST: Final = (*EVENTS, *WEATHER)
-ALL: Final = (*HONEST, *LIES)
+ALL: Final = (*HONEST, *OFFICE, *LIES)
 
 DOWN: Final = frozenset({AlarmKind.LATE, AlarmKind.PROMISE, AlarmKind.WITHHELD})
 INSIDE: Final = frozenset(
@@ -235,4 +238,6 @@ CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
 def draw(chance: Random) -> tuple[str, ...]:
     """Which kinds are on in a run: each with a chance that is drawn first."""
     likely = chance.choice((0.15, 0.35, 0.6))
-    return tuple(name for name in HONEST if chance.random() < likely) + tuple(n for n in LIES if chance.random() < 0.1)
+    honest = [name for name in HONEST if chance.random() < likely]
+    lies = [name for name in LIES if chance.random() < 0.1]
+    return (*honest, *lies, *(name for name in OFFICE if chance.random() < 0.25))

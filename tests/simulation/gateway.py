@@ -476,6 +476,7 @@ class Process:
 
     def _committed(self, batch: Sequence[Stored]) -> None:
         self.world.oracle.committed(self, batch)
+        self.world.office.committed(batch)
         self._beat_soon()
         for stretch in stretches(batch):
             self._spread(stretch)

@@ -15,7 +15,7 @@ from clients.core.device import Device
 from clients.core.errors import ClientError, Untrusted
 from clients.core.greeting import Greeting
 from clients.core.ledger import Change
-from clients.core.turn import Outcome
+from clients.core.turn import Answered, Outcome
 from gateway import wire
 from keys.identity import SigningKey
 from tests.simulation.network import DOWN, UP, Line
@@ -114,6 +114,7 @@ class Phone:
         self.line: Line | None = None
         self.attempt = 0
         self.wants = True
+        self.answered: Callable[[wire.FromGateway], None] | None = None
         self._tick = self.knobs.tick
         self._ticking = False
         self._inbound: list[wire.FromGateway] = []
@@ -286,6 +287,10 @@ class Phone:
         self._wake()
         return result
 
+    def ask(self, make: Callable[[int], wire.FromDevice]) -> None:
+        """A question of the shell's own; `answered` is told what the gateway says."""
+        self._now(self.life, lambda: self._do(self.core.ask(self.now(), make)[1]), ())
+
     def wish(self, action: Callable[[Any], Any]) -> Any:
         """`act`, from outside of the process: None where it was refused, or died over it."""
         result: list[Any] = []
@@ -317,6 +322,10 @@ class Phone:
         self._boundary()
         if outcome.changes:
             self.world.oracle.turned(self, outcome)
+        if self.answered is not None:
+            for event in outcome.events:
+                if isinstance(event, Answered):
+                    self.answered(event.frame)
 
     # --- time ---
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clients.core import outbox, receipts, records
+from clients.renewing import take
 from gateway import wire
+from keys.credential import issue_device
 from keys.envelope import Kind, Precedence
-from keys.identity import ChannelId, receipt_stream
+from keys.identity import ChannelId, SigningKey, receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
-from tests.keys.mission import Mission
+from tests.keys.mission import DAY, Device, Mission
 
 
 class EchoFirst(Relay):
@@ -246,3 +248,32 @@ def test_an_answer_to_a_channel_that_was_left_keeps_nobody_waiting() -> None:
     ben.act(lambda work: outbox.keep(work.turn, answer))
     world.run()
     assert not ben.device.waiting()
+
+
+def test_a_renewed_certificate_goes_into_every_leaf() -> None:
+    world = World()
+    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
+    channels = [world.channel(mso, ben), world.channel(mso, ben)]
+    house, old, key = world.mission.home, ben.enrolled.certified, SigningKey.generate(world.random)
+    life = (world.now, world.now + 30 * DAY)
+    der = issue_device(
+        house.registrars[0].der,
+        house.registrars[0].key,
+        key.public,
+        old.person,
+        old.device,
+        old.roles,
+        life,
+        world.random,
+    )
+    world.relay.control(house.registrars[1], Kind.CERTIFICATE, der)
+    renewed = world.mission.charter.verify_certificate(der)
+    ben.act(lambda work: take(work, renewed, key.seed, b""))
+    ben.enrolled = Device(key, renewed)
+    ben.disconnect()
+    ben.connect()
+    world.run()
+    assert {world.relay.view.member(channel, ben.id).certificate for channel in channels} == {renewed.hash}  # type: ignore[union-attr]
+    say(ben, channels[0], "under a new name")
+    world.run()
+    assert texts(mso, channels[0]) == ["under a new name"]

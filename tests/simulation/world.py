@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
+from typing import Final
 
 from clients.core import records
 from gateway.audit.floor import Floor
@@ -25,18 +26,23 @@ from tests.simulation.lies import Honest, Liars
 from tests.simulation.log import FloorHeld
 from tests.simulation.machine import Machine
 from tests.simulation.network import Line, Weather
+from tests.simulation.office import EVENTS as OFFICIAL
+from tests.simulation.office import EXPECTED, Office
 from tests.simulation.oracle import Oracle, Violated
 from tests.simulation.people import People
 from tests.simulation.phone import Phone
 from tests.simulation.schedule import Schedule
 from tests.simulation.store import DATABASE
 from tests.simulation.story import Failure, Happening, Story
+from tests.simulation.violated import need
 
 MINUTE = 60_000
 HEALING = 3 * MINUTE
 LOOK = 500  # ms between two looks whether all is at rest
 INSIDER = "gus"
 REAL = 20  # one seed in so many has real keys
+EVENTS: Final = {**faults.EVENTS, **OFFICIAL}
+CAUSES: Final = {**faults.CAUSES, **EXPECTED}
 
 
 class Failed(AssertionError):
@@ -136,6 +142,7 @@ class World:
         }
         if "insider" in self.kinds:
             self.phones[INSIDER].spoiled = "insider"
+        self.office = Office(self)
         self.people = People(self, self.pace or sim.random("pace").choice((12_000, 30_000, 60_000)))
 
     def _weather(self) -> Weather:
@@ -165,22 +172,28 @@ class World:
             phone.do(50 * n, phone.connect)
         self.people.begin()
         for kind in self.kinds:
-            if kind in faults.EVENTS:
+            if kind in EVENTS:
                 self._plan(kind, sim.random(f"times of {kind}"))
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
         deadline = sim.now + (MINUTE if "liar" in self.kinds else HEALING)
-        while self.oracle.settled() and sim.now < deadline:
+        while self.unsettled() and sim.now < deadline:
             sim.run(sim.now + LOOK, _nothing)
         sim.run(sim.now + 15_000, _nothing)
-        while self.oracle.settled() and sim.now < deadline:
+        while self.unsettled() and sim.now < deadline:
             sim.run(sim.now + LOOK, _nothing)
         if "liar" in self.kinds:
             self.oracle.harmless()
             return self._ended()
-        self.oracle.end(frozenset().union(*(faults.CAUSES.get(kind, frozenset()) for kind in self.kinds)))
+        need(not (why := self.office.unsettled()), f"not at rest after the healing: {why}")
+        self.oracle.end(frozenset().union(*(CAUSES.get(kind, frozenset()) for kind in self.kinds)))
+        self.office.end()
         return self._ended()
+
+    def unsettled(self) -> str:
+        """Why not all is at rest yet; empty when it is."""
+        return self.oracle.settled() or self.office.unsettled()
 
     def _ended(self) -> Figures:
         self.machine.process_ended()
@@ -205,7 +218,7 @@ class World:
             self.sim.after(2 * MINUTE, self._backups)
 
     def _plan(self, kind: str, times: Random) -> None:
-        _, seconds = faults.EVENTS[kind]
+        _, seconds = EVENTS[kind]
         self.sim.after(int(times.expovariate(self.often / seconds) * 1_000), self._strike, kind, times)
 
     def _strike(self, kind: str, times: Random) -> None:
@@ -213,8 +226,9 @@ class World:
             return
         chance = self.sim.turn(kind)
         if chance is not None:
-            action, _ = faults.EVENTS[kind]
-            self.fault(kind)
+            action, _ = EVENTS[kind]
+            if kind in faults.EVENTS:
+                self.fault(kind)
             self.sim.note(f"fault {kind}")
             action(self, chance)
         self._plan(kind, times)
