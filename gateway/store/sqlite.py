@@ -35,6 +35,7 @@ from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import WriterView
 
 WAL_PAGES: Final = 4_000  # after which the WAL is written back into the database
+LEISURE: Final = 60.0  # s without a decision after which it is too: pages have checksums there
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ class SqliteStore:
             raise
         self._path = path
         self.wal_pages = WAL_PAGES
+        self.leisure = LEISURE
         self._pages = 0  # in the WAL
         self._full = False
         self._writer.set_wal_hook(self._committed)
@@ -229,18 +231,20 @@ class SqliteStore:
                 self._spare(view, jobs)
             else:
                 self._transact(view, jobs)
-            self._write_back()
+            self._write_back(1 if self._full else self.wal_pages)
 
     def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK
 
-    def _write_back(self) -> None:
-        """Bring a long WAL into the database; those who asked have been told before. A crash here loses nothing: the WAL has it all."""
-        if self._broken is not None or self._pages < (1 if self._full else self.wal_pages):
+    def _write_back(self, pages: int) -> None:
+        """Bring a WAL of so many pages into the database; those who asked have been told before. A crash here loses nothing: the WAL has
+        it all."""
+        if self._broken is not None or self._pages < pages:
             return
         try:
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            there, done = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._pages = there - done  # some stay where somebody reads an older state
         except (apsw.FullError, apsw.BusyError, apsw.LockedError):
             return  # the next time
         except apsw.Error as error:
@@ -266,14 +270,21 @@ class SqliteStore:
             self._broken = error  # said to the next who asks
             return 0
 
+    def _rest(self) -> float | None:
+        """How long to wait for more before the WAL is written back; None: it has nothing."""
+        return self.leisure if self._pages else None
+
     def _gather(self, ending: bool) -> tuple[list[_Job], bool]:
         """The next batch: what has come in, up to its bound, and a few of the patient. Waits only where nothing is to be done."""
         wait = not (self._jobs or self._patient)
         while len(self._jobs) < limits.BATCH and not ending:
             try:
-                handful = self._handed.get(block=wait)
+                handful = self._handed.get(wait, self._rest() if wait else None)
             except queue.Empty:
-                break
+                if not wait:
+                    break
+                self._write_back(1)
+                continue
             wait = False
             if handful is None:
                 ending = True

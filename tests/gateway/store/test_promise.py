@@ -279,6 +279,20 @@ async def held_by(path: Path) -> list[int]:
     return held
 
 
+async def test_at_leisure_all_is_written_back(tmp_path: Path) -> None:
+    """To where pages have checksums, while the gateway goes on."""
+    create(tmp_path / "gateway.db")
+    store = SqliteStore(tmp_path / "gateway.db")
+    written = sha256((tmp_path / "gateway.db").read_bytes())
+    store.leisure = 0.01
+    assert await store.decide(append) == 1
+    async with asyncio.timeout(20):
+        while sha256((tmp_path / "gateway.db").read_bytes()).digest() == written.digest():  # noqa: ASYNC110  (a file rings no bell)
+            await asyncio.sleep(0.01)
+    assert await store.decide(append) == 2
+    await store.close()
+
+
 async def test_a_full_disk_refuses_the_batch_and_loses_nothing(store: SqliteStore) -> None:
     await store.decide(append)
     writer = store._writer  # SQLite's own bound stands in for a small disk: the same error, without root
