@@ -131,6 +131,7 @@ class SimulatedStore(SqliteStore):
         if knobs.cache:
             self._writer.execute(f"PRAGMA cache_size = {knobs.cache}")
         self._worked = 0
+        self._pages = 0  # nobody comes to rest here
         self._parsed = Parsed()
         self._watchers = []
         self._asked = None
