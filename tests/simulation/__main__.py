@@ -8,8 +8,8 @@ import traceback
 
 from tests.simulation import schedule
 from tests.simulation.oracle import Violated
-from tests.simulation.reporting import commit, made_small
-from tests.simulation.story import parse
+from tests.simulation.reporting import made_small
+from tests.simulation.story import commit, parse
 from tests.simulation.world import Failed, World
 
 

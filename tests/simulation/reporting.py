@@ -1,26 +1,12 @@
-"""What a failure says: the small story of it, the commit that it ran on, and the line that tells it again."""
+"""What a failure says of itself when it was made small."""
 
 from __future__ import annotations
 
-import subprocess
 import time
-from pathlib import Path
 
 from tests.simulation.shrink import shrink
-from tests.simulation.story import Failure, Story
+from tests.simulation.story import Failure, Story, commit
 from tests.simulation.world import Failed, World
-
-
-def commit() -> str:
-    """Which state of the project this is."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", ":/")
-    name = git("rev-parse", "--short=12", "HEAD")
-    return f"commit {name}{' with changes' if changed else ''}" if name else "of no commit"
 
 
 def world_of(story: Story) -> World:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 Happening = tuple[str, int]
@@ -81,3 +83,15 @@ def parse(text: str) -> frozenset[Happening]:
             first, _, last = span.partition("-")
             found += [(name, n) for n in range(int(first), int(last or first) + 1)]
     return frozenset(found)
+
+
+def commit() -> str:
+    """Which state of the project this is."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", ":/")
+    name = git("rev-parse", "--short=12", "HEAD")
+    return f"commit {name}{' with changes' if changed else ''}" if name else "of no commit"

@@ -33,7 +33,7 @@ from tests.simulation.people import People
 from tests.simulation.phone import Phone
 from tests.simulation.schedule import Schedule
 from tests.simulation.store import DATABASE
-from tests.simulation.story import Failure, Happening, Story
+from tests.simulation.story import Failure, Happening, Story, commit
 from tests.simulation.violated import need
 
 MINUTE = 60_000
@@ -294,7 +294,7 @@ class World:
 
     def _text(self, failure: Failure) -> str:
         lines = "\n".join(self.sim.recent)
-        return f"{failure.what}\n{self.story.command()}\nthe last of {self.sim.steps} steps:\n{lines}"
+        return f"{failure.what}\n{self.story.command()}\n{commit()}\nthe last of {self.sim.steps} steps:\n{lines}"
 
 
 def _nothing() -> None: ...
