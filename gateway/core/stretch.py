@@ -4,7 +4,6 @@ They are handed to each session that follows the stream as one, in frames that a
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Final
 
 from msgspec import Struct
@@ -37,9 +36,15 @@ class Stretch(Struct, frozen=True, gc=False):
 
 def stretches(batch: Sequence[Stored]) -> Iterator[Stretch]:
     """A batch in log order, taken apart: runs of content stay together, everything else goes alone."""
-    for (_, _, kind), some in groupby(batch, lambda stored: (stored.channel, stored.device, stored.kind)):
-        together = list(some)
-        if kind in _TOGETHER:
-            yield Stretch.of(together)
-        else:
-            yield from (Stretch.of([stored]) for stored in together)
+    start = 0
+    while start < len(batch):
+        first, end = batch[start], start + 1
+        if first.kind in _TOGETHER:
+            while end < len(batch) and _alike(first, batch[end]):
+                end += 1
+        yield Stretch.of(batch[start:end])
+        start = end
+
+
+def _alike(one: Stored, other: Stored) -> bool:
+    return one.channel == other.channel and one.device == other.device and one.kind is other.kind
