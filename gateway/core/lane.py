@@ -71,8 +71,8 @@ class Flight:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One stream of one session. Lists throughout: they are short, and an empty deque would weigh ten times as much in each of
-    a hundred thousand lanes."""
+    """One stream of one session. Lists and frozen sets throughout: they are short, and an empty deque or set would weigh ten times as
+    much in each of a hundred thousand lanes."""
 
     channel: bytes
     dense: bool
@@ -82,7 +82,7 @@ class Lane:
     until: int = 0  # the commit that removed the device is the last it gets; 0: it is in
     page: Page | None = None  # what is at hand, from place `at` on
     at: int = 0
-    ahead: set[int] = field(default_factory=set)  # sent out of order, above `sent`
+    ahead: frozenset[int] = frozenset()  # sent out of order, above `sent`
     plan: list[Stored] = field(default_factory=list)  # what overtakes, and what must go before it
     look_at: int | None = None  # look for what may overtake once `sent` has come this far
     flight: list[Flight] = field(default_factory=list)  # sent and not yet stored by the device
@@ -153,7 +153,7 @@ class Lane:
     def _pass_over(self) -> None:
         """What has overtaken is not sent again."""
         while self.page is not None and self.page.seqs[self.at] in self.ahead:
-            self.ahead.discard(self._step(self.at + 1))
+            self.ahead -= {self._step(self.at + 1)}
 
     def _step(self, to: int) -> int:
         """Everything before this place of the page is sent; the last seq that is."""
@@ -170,7 +170,7 @@ class Lane:
         if self.page is not None and self.page.seqs[self.at] == stored.seq:
             self._step(self.at + 1)
         else:
-            self.ahead.add(stored.seq)
+            self.ahead |= {stored.seq}
         return page_of(self.channel, [stored]).to(recipient)
 
     def take(self, most: int, room: int, bound: Turn) -> Page:

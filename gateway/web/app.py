@@ -52,18 +52,17 @@ class App:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """A request to the public listener."""
-        response = await self._public(request)
+        path = request.raw_path
+        response: web.StreamResponse
+        if request.method == "GET" and path == SOCKET:
+            response = await self._socket(request)
+        elif path.startswith(LOG) and request.method in ("GET", "HEAD", "OPTIONS"):
+            response = await self._read_log(request, path[len(LOG) :])
+        else:
+            response = self._health(request)
         if not response.prepared:
             response.headers["Server"] = "outrider"  # and not which versions of what
         return response
-
-    async def _public(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.raw_path
-        if request.method == "GET" and path == SOCKET:
-            return await self._socket(request)
-        if path.startswith(LOG) and request.method in ("GET", "HEAD", "OPTIONS"):
-            return await self._read_log(request, path[len(LOG) :])
-        return self._health(request)
 
     async def _socket(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._service.draining:

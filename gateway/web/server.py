@@ -64,9 +64,12 @@ class Connection(web.RequestHandler):
             self.known()
 
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
-        """From here on the bytes are WebSocket frames: the guard sees them first."""
+        """From here on the bytes are WebSocket frames: the guard sees them first. What was there for HTTP goes: no other request comes,
+        and a session may last for days."""
         self.guard = Guard(cast(Reader, parser), self._loop.time)
         super().set_parser(cast(Any, self.guard), data_received_cb)
+        self._parser = None
+        self._messages = cast(Any, ())
 
     def data_received(self, data: bytes) -> None:
         """What the session takes at once goes by the library's reader, its queue and a task that has to wake."""

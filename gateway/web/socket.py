@@ -71,7 +71,9 @@ class Conversation:
         self._service = service
         self._hub = hub
         self._session = Session()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: frozenset[asyncio.Task[None]] = (
+            frozenset()
+        )  # an idle session has none, and a set of its own would weigh
         self._deciding = 0
         self._settled_one: asyncio.Event | None = None  # while somebody waits for a decision; an idle session has none
         self._unsent: list[bytes] = []
@@ -374,11 +376,11 @@ class Conversation:
 
     def _spawn(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
-        self._tasks.add(task)
+        self._tasks |= {task}
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks -= {task}
         if not task.cancelled() and (error := task.exception()) is not None:
             self._service.fault(error)
             self.cut("fault")
