@@ -11,6 +11,7 @@ from msgspec import Struct
 from gateway import wire
 from gateway.wire import FRAME_LIMIT, FromDevice, FromGateway, Transcript, read_from_device, read_from_gateway
 from keys.canonical import encode, reader
+from keys.envelope import HEADER_LIMIT
 from keys.errors import Malformed
 from tests.keys.goldens import check_golden
 from tests.keys.shapes import sample, takes_one_encoding, values
@@ -103,7 +104,7 @@ BOUNDS = [
     pytest.param(encode(wire.Submit(1, [wire.Sealed(b"", b"", None)])), id="an empty header"),
     pytest.param(encode(wire.Submit(1, [wire.Sealed(b"h", bytes(65), None)])), id="a signature of 65 bytes"),
     pytest.param(
-        encode(wire.Submit(1, [wire.Sealed(bytes(wire.HEADER_LIMIT + 1), b"", None)])), id="a header over its limit"
+        encode(wire.Submit(1, [wire.Sealed(bytes(HEADER_LIMIT + 1), b"", None)])), id="a header over its limit"
     ),
     pytest.param(encode(wire.Hello(0, bytes(16), bytes(32))), id="protocol version 0"),
     pytest.param(encode(wire.Hello(256, bytes(16), bytes(32))), id="protocol version 256"),
