@@ -87,6 +87,10 @@ async def test_a_flash_waits_for_the_piece_in_flight_both_ways(tmp_path: Path) -
         ben = mission.stations["Ben"] = Station.open(tmp_path / "profiles" / "Ben", PASSPHRASE, narrow=True, tap=scales)
         await mission.online("Ben")
         await until(lambda: ben.online and not ben.device_core.waiting(), "Ben is back")
+        morning = chen.send(channel, "good morning")
+        await until(lambda: chen.delivery(morning).state == "delivered", "Ben has it, and Chen his receipt")
+        await until(lambda: ben.device_core.session.prove_rest, "Ben has the proof that he asks for once in a while")
+        await until(lambda: not ben.device_core.waiting() and not chen.device_core.waiting(), "both are at rest")
         payload, up, down = await there_and_back(link, chen, ben, channel, scales)
         print(f"narrow: {payload} bytes of payload, {up} up and {down} down: {(up + down) / payload:.2f} times as many")
         assert up + down <= MOST * payload
@@ -122,7 +126,7 @@ async def test_a_flash_waits_for_the_piece_in_flight_both_ways(tmp_path: Path) -
         road.weather = link.weather = CLEAR
         await until(lambda: not ben.device_core.waiting(), "everything has come and gone", PATIENCE)
         await until(lambda: len(chen.history(channel, 100)) == len(ben.history(channel, 100)), "at both ends", PATIENCE)
-        assert len(ben.history(channel, 100)) == INBOX + OUTBOX + 4
-        assert len({s.id for s in ben.history(channel, 100)}) == INBOX + OUTBOX + 4
+        assert len(ben.history(channel, 100)) == INBOX + OUTBOX + 5
+        assert len({s.id for s in ben.history(channel, 100)}) == INBOX + OUTBOX + 5
         assert not ben.alarms()
         assert not chen.alarms()
