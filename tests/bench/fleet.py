@@ -121,7 +121,7 @@ class Fleet:
                 stderr=output,
             )
 
-    async def ready(self, seconds: float = 20.0) -> None:
+    async def ready(self, seconds: float = 60.0) -> None:
         """Wait until it listens."""
         assert self.process is not None
         for _ in range(int(seconds / 0.05)):
