@@ -147,7 +147,7 @@ def test_a_witness_from_the_first_cosignature_to_the_rollback_it_remembers(scene
     accepted = officer.send(channel)
     assert live.link(officer).ask(wire.Prove(4, 0, [accepted.places[0].index])).paths
     until(lambda: "witnesses: no quorum has cosigned" in live.gateway.errors)  # which the officers are sent, too
-    until(lambda: "no quorum of witnesses" in page(live, "/readyz"))  # it may have been late before, and have come again
+    until(lambda: "no quorum of witnesses" in page(live, "/readyz"))  # it may have been late before, and come again
     assert page(live, "/readyz").startswith("ok\n")
     assert "\noutrider_witnesses_late 1.0" in page(live, "/metrics")
     assert officer.send(channel).places
