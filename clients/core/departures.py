@@ -81,13 +81,15 @@ def submit_urgent(s: Session, turn: Turn) -> None:
 
 
 def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
-    streams: dict[bytes, None] = dict.fromkeys(only or (item.stream for _, item in outbox.queued(turn.draft)))
-    for stream in streams:
+    waiting: dict[bytes, list[tuple[bytes, Item]]] = {}
+    for key, item in outbox.queued(turn.draft):
+        waiting.setdefault(item.stream, []).append((key, item))
+    for stream in only or waiting:
         if s.errands.covers("submit", stream) or not turn.reached(s.quiet.get(stream, 0)):
             continue
         channel = s.beside.get(stream, stream)
         state = records.CHANNELS.get(turn.draft, channel)
-        items = outbox.queued(turn.draft, stream)
+        items = waiting.get(stream, [])
         run = outbox.sealed_run(items)
         if not run:
             run = _seal(s, turn, stream, channel, state, items)
@@ -120,10 +122,13 @@ def _seal(
     """Give numbers to the next run of a stream, if it may be sealed now."""
     if s.narrow and s.errands.full(1):
         return []
-    if state is not None and turn.now < s.quiet.get(settling.at_epoch(stream, state.epoch), 0):
+    if state is not None and not turn.reached(s.quiet.get(settling.at_epoch(stream, state.epoch), 0)):
         return []
     items = _timely(turn, state, items)
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
+    content = any(i.kind in ENCRYPTED for _, i in allowed)
+    if content and state is not None and roster.bad_leaves(turn, s.trust, channel, state.epoch):
+        allowed = [(k, i) for k, i in allowed if i.kind not in ENCRYPTED]
     if state is not None and state.since == 0 and state.seq == 0:
         allowed = [(k, i) for k, i in allowed if i.kind is Kind.CHANNEL_CREATED]
     run = outbox.next_run(turn, allowed, s.piece)
@@ -167,9 +172,7 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
         return True
     if item.alert is not None and outbox.announcing(turn.draft, turn.charter.control_channel, item.alert.root):
         return False
-    if item.kind not in NEVER_HELD and _list_too_old(turn):
-        return False
-    return not roster.bad_leaves(turn, s.trust, channel, state.epoch)
+    return item.kind in NEVER_HELD or not _list_too_old(turn)
 
 
 def _list_too_old(turn: Turn) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from clients.core import answers, beside, deliveries, departures, gossip, membership, records, retention
+from clients.core import answers, beside, deliveries, departures, gossip, membership, proof, records, retention
 from clients.core.commits import Work
 from clients.core.errands import Errand
 from clients.core.errors import NotEnrolled
@@ -183,7 +183,7 @@ class Device:
                 found.append(f"{item.kind.name} to be sent")
         found += ["a change of a channel" for _, i in records.INTENTS.scan(view) if i.channel not in closed]
         needed = session.charter.control_channel if session.narrow else None
-        found += ["proofs" for _, u in records.UNPROVEN.scan(view) if not u.alarmed and needed in (None, u.channel)][:1]
+        found += ["proofs"] if proof.awaited(view, needed) else []
         for channel, state in records.CHANNELS.scan(view):
             inbox = session.inboxes.get(channel)
             lost = inbox is not None and inbox.asked  # asked for in vain: the alarm is raised, waiting helps nobody

@@ -6,7 +6,7 @@ seq it was delivered with; what is not there in time is an alarm. Whoever renumb
 to show it another log, and then its receipts (`seen`) disagree with everybody's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -78,11 +78,18 @@ def _open(note: bytes, charter: Charter) -> Checkpoint:
 
 def waiting(view: View, channel: bytes | None = None) -> list[int]:
     """The log indices to be proved, of this channel if one is named: the oldest first, as many as one request takes."""
-    if channel is None:
-        keys = (key for key, _ in view.scan(records.UNPROVEN.name, b"", b""))  # nothing is read
-    else:
-        keys = (key for key, record in records.UNPROVEN.scan(view) if record.channel == channel)
-    return [int.from_bytes(key, "big") for key in islice(keys, ASKED_AT_ONCE)]
+    return [int.from_bytes(key, "big") for key in islice(_unproven(view, channel), ASKED_AT_ONCE)]
+
+
+def awaited(view: View, channel: bytes | None = None) -> bool:
+    """Whether a proof is still to come, of this channel if one is named: what is overdue is not waited for any more."""
+    found = (records.UNPROVEN.get(view, key) for key in _unproven(view, channel))
+    return any(record is not None and not record.alarmed for record in found)
+
+
+def _unproven(view: View, channel: bytes | None) -> Iterator[bytes]:
+    """The keys; no record is read for them, since a channel's id stands in it as it is."""
+    return (key for key, data in view.scan(records.UNPROVEN.name, b"", b"") if channel is None or channel in data)
 
 
 def is_expected(view: View, index: int) -> bool:
@@ -222,10 +229,8 @@ def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
     device was away is held against the gateway only once it has been asked and had a moment to answer; and if others
     stand before it in the queue, after as long as the gateway has for a new entry (`since` None: never, as on a narrow link).
     """
-    for key, record in list(_due(turn)):
+    for key, record in list(_due(turn, None if since is not None else asked)):
         index = int.from_bytes(key, "big")
-        if index not in asked and since is None:
-            continue
         if not turn.reached(asked[index] + ANSWERED_WITHIN if index in asked else (since or 0) + LOGGED_WITHIN):
             continue
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
@@ -242,7 +247,10 @@ def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
         records.UNPROVEN.put(turn.draft, key, late)
 
 
-def _due(turn: Turn) -> Iterator[tuple[bytes, Unproven]]:
-    for key, record in records.UNPROVEN.scan(turn.draft):
-        if not record.alarmed and turn.reached(record.due + 1):
+def _due(turn: Turn, only: Iterable[int] | None) -> Iterator[tuple[bytes, Unproven]]:
+    """Of all that is waited for, or of these indices alone."""
+    keys = _unproven(turn.draft, None) if only is None else map(_key, sorted(only))
+    for key in keys:
+        record = records.UNPROVEN.get(turn.draft, key)
+        if record is not None and not record.alarmed and turn.reached(record.due + 1):
             yield key, record

@@ -7,6 +7,7 @@ processed is delivered again by the next.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from clients.core import records
@@ -24,8 +25,13 @@ _INBOX: Final = "inbox"
 
 def claim(placed: Placed) -> Claimed | None:
     """What an envelope claims, or None where it is none."""
+    return _claim(placed.header, placed.signature)
+
+
+@lru_cache(maxsize=256)  # it is asked of each delivery at every step of its way into the history
+def _claim(header: bytes, signature: bytes) -> Claimed | None:
     try:
-        return read(Envelope(placed.header, placed.signature))
+        return read(Envelope(header, signature))
     except Malformed:
         return None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from keys.tlog.errors import Malformed, TooLarge
 from keys.tlog.merkle import EMPTY_ROOT, HASH_SIZE, MAX_SIZE, Frontier, root_of
@@ -24,6 +25,14 @@ class TileData:
 
     tile: Tile
     hashes: bytes
+
+
+@lru_cache(maxsize=2)  # a beat asks for it several times: signed, noted as the floor, published
+def _root(levels: tuple[bytes, ...]) -> bytes:
+    below = b""
+    for hashes in levels:
+        below = root_of(hashes + below) if hashes or below else b""
+    return below or EMPTY_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +63,7 @@ class Edge:
     @property
     def root(self) -> bytes:
         """Root of the tree. Each level's hashes are a row of complete subtrees; what is below comes last in it."""
-        below = b""
-        for hashes in self.levels:
-            below = root_of(hashes + below) if hashes or below else b""
-        return below or EMPTY_ROOT
+        return _root(self.levels)
 
     @property
     def frontier(self) -> Frontier:

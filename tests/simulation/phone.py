@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from clients.core import records
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 LONGEST_TICK = 6_000  # ms
 GREETING = 15_000
 FIRST, MOST = 200, 30_000  # ms before connecting again
+
+
+_read = lru_cache(maxsize=256)(wire.read_from_gateway)
+"""What is told to many is read once."""
 
 
 class Killed(Exception):
@@ -233,7 +238,7 @@ class Phone:
     def _hear(self, session: int, data: bytes) -> None:
         if session != self.session or self.line is None:
             return
-        frame = wire.read_from_gateway(data)
+        frame = _read(data)
         if not self.core.session.ready:
             self._greeted(frame)
             return
