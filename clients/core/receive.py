@@ -337,9 +337,10 @@ class Receiver:
         assert line is not None, "the caller has seen it there"
         placed = Placed(channel, Place(seq, line.index, line.time, line.nonce), line.header, line.signature, None)
         claimed = read(Envelope(line.header, line.signature))
-        if line.fate is not Fate.OWN:
+        arrived = Arrived(placed, None)
+        if line.fate is not Fate.OWN and not self._before_my_time(channel, [arrived]):
             self._check_chain(channel, Verified(claimed.envelope, claimed.header, claimed.context), seq)
-        self._place(channel, Arrived(placed, None), line.fate)
+        self._place(channel, arrived, line.fate)
         records.AHEAD.delete(self.turn.draft, at(channel, seq))
 
     # --- this device's own ---

@@ -218,6 +218,7 @@ class Process:
         self.key = world.mission.gateway
         self.peers: dict[bytes, Peer] = {}
         self.lines: list[Peer] = []
+        self.ready: list[Peer] = []
         self.waiting: list[tuple[int, Peer, wire.Prove]] = []
         self.disk = Disk(machine.files, world.disks)
         self.knobs = world.knobs
@@ -480,6 +481,9 @@ class Process:
         self._beat_soon()
         for stretch in stretches(batch):
             self._spread(stretch)
+        ready, self.ready = self.ready, []
+        for peer in ready:
+            self.pump(peer)
         if any(stored.kind in WAKES for stored in batch):
             self._tick()
 
@@ -542,6 +546,7 @@ class Process:
                     if member.welcome:
                         peer.say(joined_frame(member))
                     follow_channel(peer.feed, view, stream, member, {})
+                    self.ready.append(peer)
 
     def _follow_charter(self) -> None:
         with self.store.snapshot() as view:

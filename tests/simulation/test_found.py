@@ -277,3 +277,31 @@ def test_a_renewed_certificate_goes_into_every_leaf() -> None:
     say(ben, channels[0], "under a new name")
     world.run()
     assert texts(mso, channels[0]) == ["under a new name"]
+
+
+def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
+    world = World(relay=Slow)
+    relay = world.relay
+    assert isinstance(relay, Slow)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, kind="narrow")
+    ben.disconnect()
+    relay.late = ana.line
+    world.add(mso, channel, ben)
+    say(mso, channel, "welcome")
+    world.run()
+    for precedence in (Precedence.FLASH, Precedence.IMMEDIATE):
+        say(ana, channel, "of before", precedence)
+        for _ in range(20):
+            ana.step()
+    line, relay.late = relay.late, None
+    assert line is not None
+    line.inbound += relay.held
+    world.run()
+    say(ana, channel, "of now")
+    world.run()
+    ben.device.session.narrow = True  # what is urgent is opened before what it has overtaken
+    ben.connect()
+    world.run()
+    assert not ben.alarms()
+    assert texts(ben, channel) == ["welcome", "of now"]
