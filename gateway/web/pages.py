@@ -15,7 +15,8 @@ from keys.envelope import Kind
 K = TypeVar("K")
 V = TypeVar("V")
 
-PAGES: Final = 256
+HELD: Final = 32 * 1024 * 1024  # bytes of pages
+SIFTED: Final = 256  # pages of sparse streams
 AUDIENCES: Final = 4_096
 ACK_ROOT: Final = 35  # bytes of an ACK up to the end of the root that it answers
 STREAMS: Final = 16_384
@@ -24,8 +25,10 @@ STREAMS: Final = 16_384
 class Pages:
     """Pages of streams, and whom their envelopes concern."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int = HELD) -> None:
         self._store = store
+        self._most = most
+        self._held = 0
         self._pages: OrderedDict[tuple[bytes, int], Page] = OrderedDict()
         self._sifted: OrderedDict[tuple[bytes, int], Sifted] = OrderedDict()
         self._audiences: OrderedDict[int | bytes, Audience] = OrderedDict()
@@ -34,6 +37,7 @@ class Pages:
     def forget(self) -> None:
         """Bodies were destroyed: what was read is read anew."""
         self._pages.clear()
+        self._held = 0
         self._sifted.clear()
 
     def page(self, channel: bytes, after: int, limit: int) -> Page:
@@ -43,8 +47,15 @@ class Pages:
             with self._store.snapshot() as view:
                 page = view.page(channel, after, limit)
             if len(page) == limit:
-                _keep(self._pages, (channel, after), page, PAGES)
+                self._hold((channel, after), page)
         return page
+
+    def _hold(self, key: tuple[bytes, int], page: Page) -> None:
+        self._pages[key] = page
+        self._held += page.size
+        while self._held > self._most:
+            _, gone = self._pages.popitem(last=False)
+            self._held -= gone.size
 
     def concerning(self, channel: bytes, after: int, limit: int, recipient: Recipient) -> tuple[Sequence[Stored], int]:
         """A page of a sparse stream, sifted: once by audience for everybody, then by recipient."""
@@ -54,7 +65,7 @@ class Pages:
                 page = view.envelopes(channel, after, limit)
             sifted = Sifted.sift(page, self.audience, after)
             if len(page) == limit:
-                _keep(self._sifted, (channel, after), sifted, PAGES)
+                _keep(self._sifted, (channel, after), sifted, SIFTED)
         return sifted.concerning(recipient), sifted.last
 
     def landmarks(self, channel: bytes, after: int, limit: int) -> Sequence[Stored]:

@@ -45,6 +45,17 @@ async def test_pages_are_kept_until_bodies_are_destroyed(store: SqliteStore) -> 
     assert [_read(one).body is None for one in pages.page(CHANNEL, 0, PAGE).placed] == [True] * 2 + [False] * (PAGE - 2)
 
 
+async def test_no_more_is_kept_than_so_many_bytes(store: SqliteStore) -> None:
+    size = Pages(store).page(CHANNEL, 0, 8).size
+    pages = Pages(store, 3 * size)
+    first, _ = pages.page(CHANNEL, 0, 8), pages.page(CHANNEL, 8, 8)
+    assert pages.page(CHANNEL, 0, 8) is first
+    kept = [pages.page(CHANNEL, after, 8) for after in (16, 24)]
+    assert pages.page(CHANNEL, 0, 8) is not first, "the oldest has gone"
+    assert pages.page(CHANNEL, 24, 8) is kept[1]
+    assert Pages(store, 0).page(CHANNEL, 0, 8) == first
+
+
 async def test_a_page_is_what_its_envelopes_say(store: SqliteStore) -> None:
     with store.snapshot() as view:
         rows, page = view.envelopes(CHANNEL, 3, 40), view.page(CHANNEL, 3, 40)
