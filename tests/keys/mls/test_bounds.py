@@ -101,6 +101,26 @@ def test_the_hour_of_an_untimed_epoch_begins_with_the_first_time_given() -> None
     assert group.expire(LATER + HOUR + 1).past == ()
 
 
+@pytest.mark.parametrize(
+    ("announced", "ended", "until"),
+    [
+        pytest.param(False, NOW, NOW + HOUR, id="an epoch's hour"),
+        pytest.param(False, None, -1, id="an epoch whose hour has not begun"),
+        pytest.param(True, NOW, min(LATER, NOW + HOUR), id="a backlog's time"),
+    ],
+)
+def test_until_when_nothing_is_to_be_let_go(announced: bool, ended: int | None, until: int) -> None:
+    world = World(SUITE, 3)
+    group = world[b"member 1"]
+    assert (group.keeps_until(), group.expire(LATER)) == (None, group)
+    if announced:
+        group = group.announce(100, until_seconds=LATER)
+    group = saved(epoch_ends(world, ended, hears=group))
+    assert group.keeps_until() == until
+    assert until < 0 or group.expire(until) is group
+    assert group.expire(until + 1) is not group or announced
+
+
 def test_an_own_commit_ends_its_epoch_when_it_is_merged() -> None:
     world = World(SUITE, 2)
     group = world[b"member 0"]
