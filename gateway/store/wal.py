@@ -12,6 +12,7 @@ Only the very last transaction, flipped, passes for one cut off. If it moved the
 import os
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +24,9 @@ _HEAD: Final = struct.Struct(">8I")  # magic, version, page size, number, salt, 
 _FRAME: Final = struct.Struct(
     ">6I"
 )  # page, size of the database after a commit or 0, the head's salts, checksum, checksum
+_SUMS: Final = struct.Struct(">2I")
+SECTOR: Final = 512  # bytes that a disk writes whole or not at all
 _BIG_ENDIAN: Final = 1  # in the magic: the byte order of the words that are summed
-_WORDS: Final = 6  # of the head, under its checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Wal:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
                 return cls(path)  # empty: as it is left when all is written back
-            if not _sums(head):
+            if _sum(head[:24], bool(head[3] & _BIG_ENDIAN)) != _SUMS.unpack_from(head, 24):
                 return cls(path, head_is_whole=False)
             page, salts = _HEAD.unpack(head)[2], head[16:24]
             ends, number = [], 0
@@ -64,18 +66,39 @@ class Wal:
         """Raises Damaged where SQLite, which has opened it now, took less than a crash must have left. What a crash did cut off goes,
         or its end would be counted again beside the next one's."""
         taken, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-        dropped = sum(end > taken for end in self.ends)
-        if not self.head_is_whole or dropped > 1:
+        dropped = [end for end in self.ends if end > taken]
+        synced = islice((end for end in dropped if not self._may_be_torn(end) or self._is_whole(end)), 2)
+        if not self.head_is_whole or len(list(synced)) > 1:
             raise Damaged(f"{self.path} is not what was written, and what was promised is lost: look at the disk")
         if dropped:
-            os.truncate(self.path, _HEAD.size + taken * (_FRAME.size + self.page))
+            os.truncate(self.path, self._start(taken + 1))
+
+    def _start(self, number: int) -> int:
+        return _HEAD.size + (number - 1) * (_FRAME.size + self.page)
+
+    def _may_be_torn(self, number: int) -> bool:
+        """Whether a sector ends between what a frame's head says of an end and its salts: a write that was torn there has the salts of now
+        and the end of a frame that lay there before the WAL began anew."""
+        return (self._start(number) + 8) % SECTOR == 0
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether a frame's checksum holds, which goes on from that of the frame before."""
+        with self.path.open("rb") as file:
+            big = bool(file.read(_HEAD.size)[3] & _BIG_ENDIAN)
+            file.seek(self._start(number) - (_SUMS.size if number == 1 else _SUMS.size + self.page))
+            before = _SUMS.unpack(file.read(_SUMS.size))
+            file.seek(self._start(number))
+            frame = file.read(_FRAME.size + self.page)
+        if len(frame) < _FRAME.size + self.page:
+            return False
+        return _sum(frame[:8] + frame[_FRAME.size :], big, before) == _SUMS.unpack_from(frame, 16)
 
 
-def _sums(head: bytes) -> bool:
-    """Whether a head's checksum holds."""
-    words = struct.unpack((">" if head[3] & _BIG_ENDIAN else "<") + f"{_WORDS}I", head[: 4 * _WORDS])
-    one = two = 0
-    for at in range(0, _WORDS, 2):
+def _sum(data: bytes, big_endian: bool, before: tuple[int, ...] = (0, 0)) -> tuple[int, ...]:
+    """SQLite's checksum, going on from the one before."""
+    words = struct.unpack(f"{'>' if big_endian else '<'}{len(data) // 4}I", data)
+    one, two = before
+    for at in range(0, len(words), 2):
         one = (one + words[at] + two) & 0xFFFFFFFF
         two = (two + words[at + 1] + one) & 0xFFFFFFFF
-    return _HEAD.unpack(head)[6:] == (one, two)
+    return one, two
