@@ -145,3 +145,26 @@ async def test_attack_81_a_wal_whose_head_or_middle_has_rotted_stops_the_start_a
         last = flipped(whole.wal, 8 * (32 + (ends[-1] - 1) * FRAME + 100))
         assert (await judge(folder / "now", whole.database, last, whole, goes_on=True))[1] == ""
         assert await judge(folder / "now", whole.database, whole.wal, whole, goes_on=True) == ("as it was", "")
+
+
+async def test_a_torn_head_of_a_frame_is_no_end() -> None:
+    """Found by the images: the WAL has begun anew, and of a frame's head the first sector is still the old one's, which was an end."""
+    with place() as folder:
+        whole = await killed(folder)
+        (folder / "now").mkdir()
+        (folder / "now" / WAL).write_bytes(whole.wal)
+        ends = Wal.of(folder / "now" / WAL).ends
+        torn = next(
+            n for n in range(42, ends[-1], 64) if n not in ends and n - 1 not in ends
+        )  # where a sector ends in the head
+        last = next(end for end in ends if end > torn)
+        wal = bytearray(whole.wal[: 32 + last * FRAME])
+        first = 1 + max(end for end in ends if end < torn)
+        wal[32 + (first - 1) * FRAME + 100] ^= 1
+        wal[32 + (torn - 1) * FRAME + 7] = 1
+        (folder / "now" / WAL).write_bytes(wal)
+        found = Wal.of(folder / "now" / WAL).ends
+        assert last in found
+        assert torn in found
+        (folder / "now" / "gateway.db").write_bytes(whole.database)
+        await SqliteStore(folder / "now" / "gateway.db").close()
