@@ -225,8 +225,10 @@ async def drained(
     return got, times[0] - began, times[1] - began, line
 
 
-async def w4(fleet: Fleet, messages: int = 10_000, window: int = 32, senders: int = 8, rest: float = 2.0) -> Row:
-    """Backlog."""
+async def w4(
+    fleet: Fleet, messages: int = 10_000, window: int = 32, senders: int = 8, rest: float = 2.0, drains: int = 5
+) -> Row:
+    """Backlog, drained several times, each time from a gateway that has just been started. The figures are those of the cheapest."""
     [receiver] = await fleet.enrol(1, "agent")
     lines, flow = await store_backlog(fleet, receiver, messages, window, senders)
     total = sum(size for pair in flow.pairs for _, size in pair.frames)
@@ -234,21 +236,30 @@ async def w4(fleet: Fleet, messages: int = 10_000, window: int = 32, senders: in
     await flow.phase(lambda pair: len(pair.frames))
     storing.stop()
     await each(Line.close, lines)
-    await asyncio.sleep(rest)
-    gc.collect()
-    draining = Meter(fleet)
-    got, first, last, line = await drained(fleet, receiver, total, 10.0)
-    draining.stop()
-    await line.close()
+    drained_in: list[Row] = []
+    for _ in range(drains):
+        await asyncio.sleep(rest)  # the log's beat has caught up
+        fleet.kill9()
+        fleet.start()
+        await fleet.ready()
+        await asyncio.sleep(rest)
+        gc.collect()
+        draining = Meter(fleet)
+        got, first, last, line = await drained(fleet, receiver, total, 10.0)
+        draining.stop()
+        await line.close()
+        assert len(got) == total
+        drained_in.append(
+            draining.row(total) | {"rate": total / last, "first_ms": 1000 * first, "last_ms": 1000 * last}
+        )
     return {
         "messages": total,
         "store_server_us": 1e6 * storing.server / total,
         "store_rate": total / storing.seconds,
-        "drained": len(got),
-        **draining.row(max(1, len(got))),
-        "rate": len(got) / last,
-        "first_ms": 1000 * first,
-        "last_ms": 1000 * last,
+        "drains": drains,
+        "median_us": statistics.median(row["server_us"] for row in drained_in),
+        "best_rate": max(row["rate"] for row in drained_in),
+        **min(drained_in, key=lambda row: row["server_us"]),
     }
 
 

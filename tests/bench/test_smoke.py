@@ -15,7 +15,7 @@ def test_one_to_one_and_a_backlog() -> None:
         try:
             return (
                 await w1(fleet, window=5, pairs=2, messages=20, rest=0.1),
-                await w4(fleet, messages=20, window=5, senders=2, rest=0.1),
+                await w4(fleet, messages=20, window=5, senders=2, rest=0.1, drains=1),
             )
         finally:
             fleet.stop()
