@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from gateway.audit.sequencer import Rows, next_receipts
+from gateway.audit.batch import Rows, next_receipts
 from gateway.audit.tiles import LogFolder, body_path
 from gateway.store.base import Damaged
 from keys.receipts import receipts_path

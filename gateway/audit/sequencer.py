@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.audit.batch import Rows, next_batch, next_receipts
 from gateway.audit.floor import Floor, FloorFile, FloorRefused
 from gateway.audit.hashes import TileCache, TreeHashes
 from gateway.audit.tiles import LogFolder, LogFolderError
 from gateway.store.base import DiskFull
-from keys.receipts import receipt_files
 from keys.tlog.checkpoint import Checkpoint, TreeHead, open_checkpoint, sign_checkpoint
 from keys.tlog.cosignature import MlDsa44Cosigner, verifier_of
 from keys.tlog.edge import Edge
@@ -44,8 +44,6 @@ from keys.tlog.note import Ed25519Signer
 from keys.tlog.tile import WIDTH
 
 BEAT: Final = 0.5  # s between two checkpoints at least
-BATCH: Final = 4_096  # entries in one step
-BATCH_BODIES: Final = 32 * 1024 * 1024  # bytes of published bodies after which a step takes no more entries
 RETRY: Final = 5.0  # s, while the disk is full
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -59,16 +57,6 @@ class LogRefused(Exception):
 def disk_full(error: OSError | DiskFull) -> bool:
     """Whether it says no more than that: then the same step may be tried again."""
     return isinstance(error, DiskFull) or error.errno in _FULL
-
-
-class Rows(Protocol):
-    """The part of `gateway.core.view.View` that the sequencer reads."""
-
-    def log_size(self) -> int: ...
-    def entries(self, first: int, limit: int) -> Sequence[bytes]: ...
-    def published_bodies(self, first: int, limit: int, most: int) -> Sequence[tuple[int, bytes]]: ...
-    def receipt_bodies(self, first: int, limit: int) -> Sequence[tuple[int, bytes]]: ...
-    def checkpoint(self) -> bytes | None: ...
 
 
 class CheckpointStore(Protocol):
@@ -367,24 +355,6 @@ async def found_log(store: CheckpointStore, folder: Path, floor: Path, keys: Log
     head = keys.sign(Edge(), now)
     await store.swap_checkpoint(0, 0, head.note)
     log.publish(head.note)
-
-
-def next_batch(
-    rows: Rows, first: int, most: int = BATCH_BODIES, limit: int = MAX_SIZE
-) -> tuple[Sequence[bytes], list[bytes]]:
-    """Entries from index `first` on and before `limit`, and the bodies that are published with them: as many as one step takes."""
-    entries = rows.entries(first, min(BATCH, limit - first))
-    published = rows.published_bodies(first, len(entries), most)
-    bodies = [body for _, body in published]
-    if sum(map(len, bodies)) >= most:  # what comes after the last of them waits for the next step
-        entries = entries[: published[-1][0] + 1 - first]
-    return entries, bodies
-
-
-def next_receipts(rows: Rows, since: int, size: int) -> list[tuple[str, bytes]]:
-    """The files of receipts that a log of `size` entries has and one of `since` has not."""
-    first = since // WIDTH * WIDTH  # the partial bundle of before is written anew, longer
-    return list(receipt_files(dict(rows.receipt_bodies(first, size - first)), since, size))
 
 
 def _right_edge(folder: LogFolder, signed: Checkpoint) -> Edge:

@@ -25,7 +25,7 @@ from clients.core import conversation, proof, records
 from clients.core.receipts import covers
 from clients.core.records import AlarmKind
 from clients.main import run as outrider
-from gateway.audit.sequencer import next_batch, next_receipts
+from gateway.audit.batch import next_batch, next_receipts
 from gateway.audit.tiles import LogFolder
 from keys import evidence as files
 from keys.body import read_ack

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.audit.batch import next_batch
 from gateway.audit.floor import Floor
 from gateway.audit.prove import RETRY
-from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, SignedHead, next_batch
+from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, SignedHead
 from gateway.audit.tiles import FolderDiffers
 from gateway.core.errors import Refused
 from gateway.wire import Path, Prove, Proven, Refusal

@@ -5,7 +5,7 @@ from pathlib import Path
 from clients.auditor.source import FolderSource
 from clients.auditor.verify import Asked, Outcome, Topic, Verdict, Verified, log_keys, verify_log
 from gateway import wire
-from gateway.audit.sequencer import next_batch, next_receipts
+from gateway.audit.batch import next_batch, next_receipts
 from gateway.audit.tiles import LogFolder
 from gateway.core import acts
 from keys import body

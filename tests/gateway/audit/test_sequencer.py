@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.batch import next_batch
 from gateway.audit.floor import Floor, FloorFile
 from gateway.audit.hashes import TileCache, TreeHashes
-from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, found_log, next_batch
+from gateway.audit.sequencer import LogKeys, LogRefused, Sequencer, found_log
 from gateway.audit.tiles import LogFolder
 from gateway.store.base import Conflict
 from keys.receipts import receipts_path
