@@ -188,8 +188,8 @@ class Ack(Record, frozen=True, array_like=True):
 
     root: Hash
     option: Annotated[int, Meta(ge=0, le=255)]
-    words: Words | None = None
-    salt: Id = bytes(16)
+    words: Words | None
+    salt: Id
 
 
 class ResyncApproval(Record, frozen=True, array_like=True):

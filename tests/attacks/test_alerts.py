@@ -498,7 +498,7 @@ def ack_of(s: Scene, who: Party, root: bytes, option: int, **changes: Any) -> No
     state = s.chen.channel(s.channel)
     chain = None if beside else records.CHAINS.get(s.chen.ledger, s.channel + who.id)
     stream = receipt_stream(ChannelId(s.channel)) if beside else s.channel
-    body = encode(Ack(root, option))
+    body = encode(Ack(root, option, None, bytes(16)))
     context = Context(
         version=1,
         kind=Kind.ACK,
@@ -568,7 +568,11 @@ def test_an_answer_in_another_channel(s: Scene) -> None:
     other = s.world.channel(s.chen, s.dara, s.ben, kind="alert", ceiling=Marking.AMBER)
     root = by_two(s.chen, s.dara, s.channel)
     s.bribe()
-    s.ben.act(lambda work: outbox.keep(work.turn, Kept(other, Kind.ACK, encode(Ack(root, 0)), Precedence.IMMEDIATE)))
+    s.ben.act(
+        lambda work: outbox.keep(
+            work.turn, Kept(other, Kind.ACK, encode(Ack(root, 0, None, bytes(16))), Precedence.IMMEDIATE)
+        )
+    )
     s.world.run()
     assert not alerts.answers(s.chen.ledger, root)
     assert "NOT_PERMITTED" in s.chen.kinds()

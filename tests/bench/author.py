@@ -112,7 +112,7 @@ class Author:
     def answer(self, root: bytes, option: int = 17) -> wire.Sealed:
         """An ACK, in the stream beside a channel."""
         context = self.context(Kind.ACK, 0, Heard(0, NOTHING), Precedence.IMMEDIATE, Marking.CLEAR, b"")
-        return self.seal(context, encode(Ack(root, option)))
+        return self.seal(context, encode(Ack(root, option, None, bytes(16))))
 
     def messages(
         self, channel: Channel, ciphertexts: Sequence[bytes], precedence: Precedence = Precedence.ROUTINE

@@ -191,7 +191,9 @@ def a_run_too_long(s: Scene) -> Found:
 
 def a_run_closed_by_another_kind(s: Scene) -> Found:
     s.ayo.message(s.channel, signed=False)
-    index = s.ayo.say(Kind.ACK, s.channel, encode(body.Ack(bytes(32), 0)), epoch=1, heard=s.book.heard(s.channel))
+    index = s.ayo.say(
+        Kind.ACK, s.channel, encode(body.Ack(bytes(32), 0, None, bytes(16))), epoch=1, heard=s.book.heard(s.channel)
+    )
     return Topic.CHAINS, index, Cause.INJECTED
 
 
@@ -238,13 +240,13 @@ def talk_among_receipts(s: Scene) -> Found:
 
 def an_alerts_answer_beside_talk(s: Scene) -> Found:
     stream = receipt_stream(ChannelId(s.channel))
-    return Topic.ROLES, s.ayo.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0))), Cause.INJECTED
+    return Topic.ROLES, s.ayo.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0, None, bytes(16)))), Cause.INJECTED
 
 
 def an_answer_by_a_stranger(s: Scene) -> Found:
     alerts = s.chen.found("alert", AMBER, suite=0xF001)
     stream = receipt_stream(ChannelId(alerts))
-    return Topic.MEMBERS, s.emil.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0))), Cause.INJECTED
+    return Topic.MEMBERS, s.emil.say(Kind.ACK, stream, encode(body.Ack(bytes(32), 0, None, bytes(16)))), Cause.INJECTED
 
 
 # --- charter and gateway

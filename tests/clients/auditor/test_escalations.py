@@ -63,7 +63,9 @@ class Ladders(Scene):
 
     def ack(self, by: Party) -> int:
         stream = receipt_stream(ChannelId(self.alerts))
-        return by.say(Kind.ACK, stream, encode(Ack(self.made.root, 1)), heard=self.book.heard(self.alerts))
+        return by.say(
+            Kind.ACK, stream, encode(Ack(self.made.root, 1, None, bytes(16))), heard=self.book.heard(self.alerts)
+        )
 
     def wait(self, seconds: int) -> None:
         """Time goes by, and the gateway is there: it logs a filler twice a minute."""

@@ -48,7 +48,7 @@ def life() -> World:
         party.groups[detail] = bea.groups[detail]  # speaks with the group's epoch; content is nobody's concern here
     done.append(bea.send(detail, marking=Marking.AMBER))
     done.append(bea.hand_in([bea.message(detail)], detail))
-    done.append(chen.say(Kind.ACK, detail, encode(body.Ack(bytes(32), 0)), epoch=1))
+    done.append(chen.say(Kind.ACK, detail, encode(body.Ack(bytes(32), 0, None, bytes(16))), epoch=1))
     received = body.Receipt(detail, [], [], [], None)
     done.append(chen.say(Kind.RECEIPT, receipt_stream(detail), encode(received)))
     alerts = chen.create_channel("alert")

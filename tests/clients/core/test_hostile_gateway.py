@@ -697,7 +697,7 @@ def test_a_forged_receipt() -> None:
 def test_a_forged_acknowledgement() -> None:
     scene = opened()
     context = _context(scene, scene.ana, Kind.ACK, 1)
-    body = encode(Ack(bytes(32), 1))
+    body = encode(Ack(bytes(32), 1, None, bytes(16)))
     envelope = seal(context, body, scene.world.mission.gateway)
     state = scene.ben.channel(scene.channel)
     place = wire.Place(state.seq + 1, 9_999, scene.world.now, bytes(16))

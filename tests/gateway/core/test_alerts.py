@@ -459,7 +459,9 @@ def test_a_false_stand_down(a: Alarm, make: Callable[[Alarm, Made], Made], refus
 
 
 def ack(a: Alarm, who: Party, alert: Made, option: int, channel: bytes | None = None) -> Any:
-    return who.say(Kind.ACK, receipt_stream(ChannelId(channel or a.channel)), encode(Ack(alert.root, option)))
+    return who.say(
+        Kind.ACK, receipt_stream(ChannelId(channel or a.channel)), encode(Ack(alert.root, option, None, bytes(16)))
+    )
 
 
 def test_an_answer_counts_for_its_person(a: Alarm) -> None:
@@ -494,27 +496,31 @@ def test_an_answer_after_the_end_is_kept_as_said(a: Alarm) -> None:
         pytest.param(lambda a, x: ack(a, a.agent, x, 18), Refusal.SCHEMA, id="attack-07 a number of no option"),
         pytest.param(lambda a, x: ack(a, a.agent, x, 17, a.other), Refusal.DENIED, id="attack-07 in another channel"),
         pytest.param(
-            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(b"m" * 32, 1)), epoch=1),
+            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(b"m" * 32, 1, None, bytes(16))), epoch=1),
             Refusal.SCHEMA,
             id="attack-07 an option for a message",
         ),
         pytest.param(
-            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(x.root, 0)), epoch=1),
+            lambda a, x: a.agent.say(Kind.ACK, a.channel, encode(Ack(x.root, 0, None, bytes(16))), epoch=1),
             Refusal.SCHEMA,
             id="in the channel, where everybody would be sent it",
         ),
         pytest.param(
-            lambda a, _: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(b"m" * 32, 0))),
+            lambda a, _: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(b"m" * 32, 0, None, bytes(16)))),
             Refusal.DENIED,
             id="beside the channel, to what is no alert",
         ),
         pytest.param(
-            lambda a, x: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17)), epoch=1),
+            lambda a, x: a.agent.say(
+                Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17, None, bytes(16))), epoch=1
+            ),
             Refusal.DENIED,
             id="beside the channel, with an epoch",
         ),
         pytest.param(
-            lambda a, x: a.agent.say(Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17)) + b"\0"),
+            lambda a, x: a.agent.say(
+                Kind.ACK, receipt_stream(a.channel), encode(Ack(x.root, 17, None, bytes(16))) + b"\0"
+            ),
             Refusal.SCHEMA,
             id="a byte left over",
         ),
@@ -533,7 +539,7 @@ def test_an_answer_that_is_refused(a: Alarm, act: Callable[[Alarm, Made], Any], 
 def test_a_forged_answer_is_nobody_s(a: Alarm) -> None:
     """attack-07: signed by another key than that of the member's leaf."""
     alert = a.out()
-    body = encode(Ack(alert.root, 17))
+    body = encode(Ack(alert.root, 17, None, bytes(16)))
     stream = receipt_stream(a.channel)
     forged = seal(a.agent.context(Kind.ACK, stream), body, a.guest.device.key)
     answer = a.agent.hand_in([(forged, body)], stream)
@@ -549,17 +555,17 @@ def test_a_message_is_acknowledged(a: Alarm) -> None:
     named = sha256(message.header).digest()
     for attempt, (data, changes, refusal) in enumerate(
         (
-            (encode(Ack(named, 0)), {"marking": Marking.RED}, Refusal.TLP),
-            (encode(Ack(named, 0)), {"expires": a.world.now + 1}, Refusal.SCHEMA),
-            (encode(Ack(named, 0)), {"epoch": 3}, Refusal.SCHEMA),
-            (encode(Ack(named, 0)) + b"\0", {}, Refusal.SCHEMA),
-            (encode(Ack(named, 0, Words(bytes(32), Sealed([], b"")))), {}, Refusal.SCHEMA),
+            (encode(Ack(named, 0, None, bytes(16))), {"marking": Marking.RED}, Refusal.TLP),
+            (encode(Ack(named, 0, None, bytes(16))), {"expires": a.world.now + 1}, Refusal.SCHEMA),
+            (encode(Ack(named, 0, None, bytes(16))), {"epoch": 3}, Refusal.SCHEMA),
+            (encode(Ack(named, 0, None, bytes(16))) + b"\0", {}, Refusal.SCHEMA),
+            (encode(Ack(named, 0, Words(bytes(32), Sealed([], b"")), bytes(16))), {}, Refusal.SCHEMA),
         )
     ):
         answer = a.agent.say(Kind.ACK, a.channel, data, **{"epoch": 1, "attempt": attempt, **changes})
         assert answer.refusal is refusal, answer
         assert answer.statement is not None, "and its number is free for what the person does next"
-    accepted(a.agent.say(Kind.ACK, a.channel, encode(Ack(named, 0)), epoch=1, attempt=5))
+    accepted(a.agent.say(Kind.ACK, a.channel, encode(Ack(named, 0, None, bytes(16))), epoch=1, attempt=5))
 
 
 # --- jumps ---

@@ -116,15 +116,15 @@ def test_a_named_persons_answer_stops_the_waking_and_not_the_sos(a: Alarm) -> No
     root = sos(a)
     tick(a)
     beside = receipt_stream(ChannelId(a.channel))
-    accepted(a.agent.say(Kind.ACK, beside, encode(Ack(root, 0))))
+    accepted(a.agent.say(Kind.ACK, beside, encode(Ack(root, 0, None, bytes(16)))))
     assert not row(a, root).at.stopped, "an author does not answer himself"
-    accepted(a.dara.say(Kind.ACK, beside, encode(Ack(root, 0))))
+    accepted(a.dara.say(Kind.ACK, beside, encode(Ack(root, 0, None, bytes(16)))))
     assert row(a, root).at.stopped
     assert row(a, root).ended is Ending.NONE
     a.world.now += DAY
     assert tick(a) == []
-    refused(a.dara.say(Kind.ACK, beside, encode(Ack(root, 7))), Refusal.SCHEMA)
-    refused(a.dara.say(Kind.ACK, a.channel, encode(Ack(root, 0))), Refusal.SCHEMA)
+    refused(a.dara.say(Kind.ACK, beside, encode(Ack(root, 7, None, bytes(16)))), Refusal.SCHEMA)
+    refused(a.dara.say(Kind.ACK, a.channel, encode(Ack(root, 0, None, bytes(16)))), Refusal.SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_missed_check_in_warns_officers_and_leaders(a: Alarm) -> None:
     assert tick(a) == [(Why.MISSED, "app", 2)], "both officers, neither its author nor the guest"
     a.world.now += 300 * SECOND
     assert tick(a) == [(Why.MISSED, "app", 2)], "again, until somebody answers"
-    accepted(a.chen.say(Kind.ACK, receipt_stream(ChannelId(a.channel)), encode(Ack(root, 0))))
+    accepted(a.chen.say(Kind.ACK, receipt_stream(ChannelId(a.channel)), encode(Ack(root, 0, None, bytes(16)))))
     a.world.now += DAY
     assert tick(a) == []
 

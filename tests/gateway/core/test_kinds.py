@@ -284,7 +284,7 @@ def test_no_receipt_covers_more(s: Scene, part: tuple[int, int], where: int) -> 
             id="in the channel itself",
         ),
         pytest.param(
-            lambda s: s.agent.say(Kind.ACK, receipt_stream(s.channel), encode(body.Ack(bytes(32), 0))),
+            lambda s: s.agent.say(Kind.ACK, receipt_stream(s.channel), encode(body.Ack(bytes(32), 0, None, bytes(16)))),
             Refusal.DENIED,
             id="an ack in the receipt stream",
         ),
@@ -316,7 +316,11 @@ def test_who_was_removed_still_acknowledges_what_it_was_sent_until_then(s: Scene
     accepted(s.officer.send(s.channel))
     accepted(receipt(s, s.agent, (3, 4)))
     given_up(s.world, Refusal.SCHEMA, lambda: receipt(s, s.agent, (3, 5)))
-    refused(s.world, Refusal.DENIED, lambda: s.agent.say(Kind.ACK, s.channel, encode(body.Ack(bytes(32), 0))))
+    refused(
+        s.world,
+        Refusal.DENIED,
+        lambda: s.agent.say(Kind.ACK, s.channel, encode(body.Ack(bytes(32), 0, None, bytes(16)))),
+    )
 
 
 # --- statements ----------------------------------------------------------------------------------------------------------

@@ -163,14 +163,14 @@ def signed_inside(s: Scene) -> Any:
 
 
 def two_kinds(s: Scene) -> Any:
-    ack = encode(body.Ack(bytes(32), 0))
+    ack = encode(body.Ack(bytes(32), 0, None, bytes(16)))
     first, data = run_of(s.agent, s.channel, 2)[0]
     context = s.agent.context(Kind.ACK, s.channel, number=2, previous=first.link)
     return submit(s.agent, [(first, data), (seal(context, ack, s.agent.device.key), ack)])
 
 
 def two_acks(s: Scene) -> Any:
-    ack = encode(body.Ack(bytes(32), 0))
+    ack = encode(body.Ack(bytes(32), 0, None, bytes(16)))
     first = seal(s.agent.context(Kind.ACK, s.channel), ack, s.agent.device.key)
     second = seal(s.agent.context(Kind.ACK, s.channel, number=2, previous=first.link), ack, s.agent.device.key)
     return submit(s.agent, [(first, ack), (second, ack)])

@@ -179,7 +179,7 @@ def weaker_suite(s: Scene) -> Any:
 def by_a_stranger(s: Scene) -> Any:
     stranger = s.world.enrolled("officer")
     there, none = (
-        stranger.say(Kind.ACK, channel, encode(body.Ack(bytes(32), 0)), epoch=1, previous=NOTHING)
+        stranger.say(Kind.ACK, channel, encode(body.Ack(bytes(32), 0, None, bytes(16))), epoch=1, previous=NOTHING)
         for channel in (s.channel, b"no such channel!")
     )
     assert (there.refusal, there.detail, there.retry_after) == (none.refusal, none.detail, none.retry_after)
@@ -327,7 +327,7 @@ def standing(live: Live, a: Alarm, root: bytes) -> Any:
 
 def forged(a: Alarm, root: bytes) -> Any:
     """The agent's answer by the guest's key."""
-    data, stream = encode(body.Ack(root, 17)), receipt_stream(a.channel)  # type: ignore[arg-type]
+    data, stream = encode(body.Ack(root, 17, None, bytes(16))), receipt_stream(a.channel)  # type: ignore[arg-type]
     return a.agent.hand_in([(seal(a.agent.context(Kind.ACK, stream), data, a.guest.device.key), data)], stream)
 
 
