@@ -248,10 +248,8 @@ async def w4(
         got, first, last, line = await drained(fleet, receiver, total, 10.0)
         draining.stop()
         await line.close()
-        assert len(got) == total
-        drained_in.append(
-            draining.row(total) | {"rate": total / last, "first_ms": 1000 * first, "last_ms": 1000 * last}
-        )
+        took = {"drained": len(got), "rate": len(got) / last, "first_ms": 1000 * first, "last_ms": 1000 * last}
+        drained_in.append(draining.row(max(1, len(got))) | took)
     return {
         "messages": total,
         "store_server_us": 1e6 * storing.server / total,
