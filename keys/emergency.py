@@ -12,6 +12,7 @@ same; only they are told.
 
 import hmac
 import unicodedata
+from collections.abc import Sequence
 from enum import IntEnum
 from hashlib import scrypt, sha256
 from itertools import pairwise
@@ -58,15 +59,16 @@ class Plan(Record, frozen=True, array_like=True):
 
     due: Annotated[list[Millis], Meta(max_length=LEGS)]
     grace: Annotated[int, Meta(ge=0, le=GRACE_MOST)]
-    salt: Id = bytes(16)
+    salt: Id
 
     @property
     def ends(self) -> bool:
         return not self.due
 
-    def next(self, at: int) -> int | None:
-        """What is due next once somebody has checked in at `at` (ms): a check-in counts up to a grace before its time."""
-        return next((due for due in self.due if due > at + self.grace * 1000), None)
+
+def due_after(at: int, due: Sequence[int], grace: int) -> int | None:
+    """What is due next once somebody has checked in at `at` (ms): a check-in counts up to a grace (s) before its time."""
+    return next((time for time in due if time > at + grace * 1000), None)
 
 
 class CaseKind(IntEnum):
@@ -83,10 +85,6 @@ class Case(Record, frozen=True, array_like=True):
     due: list[Millis]
     grace: Uint
     repeat: Positive  # s
-
-    @property
-    def plan(self) -> Plan:
-        return Plan(self.due, self.grace)
 
 
 read_stand_down = reader(StandDown, limit=256)

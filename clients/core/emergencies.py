@@ -17,7 +17,7 @@ from clients.core.ledger import View, at
 from clients.core.records import AlarmKind, Counter, Emergency, Identity, Move, Note, Page, Word
 from clients.core.turn import Moved, NewMessage, Turn
 from keys.credential import Certified
-from keys.emergency import Plan, Request, StandDown, is_answer, read_plan, read_stand_down
+from keys.emergency import Plan, Request, StandDown, due_after, is_answer, read_plan, read_stand_down
 from keys.envelope import Kind, Precedence
 from keys.errors import Malformed, NotPermitted
 from keys.policy import Policy, Verb
@@ -53,7 +53,7 @@ def awaited(move: Move) -> int:
         return 0
     if not move.said:
         return move.due[0]
-    return Plan(move.due, move.grace).next(move.said[-1][0]) or 0
+    return due_after(move.said[-1][0], move.due, move.grace) or 0
 
 
 def overdue(move: Move, now: int) -> bool:
@@ -209,7 +209,7 @@ def _checked_in(turn: Turn, w: Whence) -> None:
         if (move.device, move.channel) != (w.author.device, w.channel) or move.ended:
             continue
         at = w.placed if w.placed - w.sealed <= move.grace * 1000 else w.sealed
-        last = Plan(move.due, move.grace).next(at) is None
+        last = due_after(at, move.due, move.grace) is None
         said = [*move.said, (at, awaited(move))][-KEPT:]
         records.MOVES.put(turn.draft, root, replace(move, said=said, ended=w.placed if last else 0))
         turn.events.append(Moved(root))

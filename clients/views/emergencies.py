@@ -10,7 +10,7 @@ from clients.core.ledger import View
 from clients.core.records import Message, Move
 from clients.views.names import clock, name_of
 from clients.views.reach import receipts_of, targets_of
-from keys.emergency import Plan, read_stand_down
+from keys.emergency import due_after, read_stand_down
 from keys.envelope import Kind
 
 
@@ -143,7 +143,7 @@ def emergency_text(view: View, message: Message, channel: bytes, *, turn_now: in
         return "answered the challenge"
     at, due = next(((at, due) for at, due in last.said if at in (message.placed, message.time)), last.said[-1])
     late = at - due - last.grace * 1000
-    following = Plan(last.due, last.grace).next(at)
+    following = due_after(at, last.due, last.grace)
     then = f", next {clock(following)}" if following else ", the last one"
     return f"checked in{f' LATE, due {clock(due)}' if late > 0 else ''}{then}"
 

@@ -30,7 +30,7 @@ from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.body import Ack
 from keys.canonical import MAX_MILLIS, encode
-from keys.emergency import HORIZON, Case, CaseKind, Plan, StandDown, ladder, read_case, read_stand_down
+from keys.emergency import HORIZON, Case, CaseKind, Plan, StandDown, due_after, ladder, read_case, read_stand_down
 from keys.envelope import Kind, Precedence
 from keys.identity import PersonId
 from keys.policy import Policy, Verb
@@ -48,7 +48,7 @@ def sos(view: View, run: Run) -> tuple[Effect, ...]:
     verified, _ = run.one()
     if verified.context.precedence is not Precedence.FLASH or verified.context.expires:
         raise Refused(Refusal.SCHEMA, "an SOS is FLASH and has no end")
-    return _begin(view, run, verified.header_hash, CaseKind.SOS, Plan([], 0))
+    return _begin(view, run, verified.header_hash, CaseKind.SOS, due=[], grace=0)
 
 
 def _check_alerts(run: Run) -> None:
@@ -58,10 +58,10 @@ def _check_alerts(run: Run) -> None:
     check_verb(run, Verb.SEND)
 
 
-def _begin(view: View, run: Run, root: bytes, kind: CaseKind, plan: Plan) -> tuple[Effect, ...]:
+def _begin(view: View, run: Run, root: bytes, kind: CaseKind, *, due: list[int], grace: int) -> tuple[Effect, ...]:
     """The row, and when its first rung is due: at once, or when the first check-in is missed."""
     policy = run.charter.policy
-    case = Case(kind, run.stream.id, run.who.device, plan.due, plan.grace, policy.sos_repeat_seconds)
+    case = Case(kind, run.stream.id, run.who.device, due, grace, policy.sos_repeat_seconds)
     row = AlertRow(
         root=root,
         id=root[:16],
@@ -73,9 +73,9 @@ def _begin(view: View, run: Run, root: bytes, kind: CaseKind, plan: Plan) -> tup
         not_after=MAX_MILLIS,
         emergency=encode(case),
     )
-    due = plan.due[0] + plan.grace * 1000 if plan.due else run.now
+    first = due[0] + grace * 1000 if due else run.now
     people = concerned(view, policy, case, run.who.person)
-    at = Position(rung=0, waiting=Waiting.DUE, due=due, since=run.now)
+    at = Position(rung=0, waiting=Waiting.DUE, due=first, since=run.now)
     place = Placing(run.stream.id, run.stream.seq + 1)
     return PutAlert(row), PlaceAlert(root, place, people, max(1, run.now)), PutPosition(root, at)
 
@@ -150,7 +150,7 @@ def plan(view: View, run: Run, said: Plan) -> tuple[Effect, ...]:
     if said.ends:
         return ended
     root = verified.header_hash
-    begun = _begin(view, run, root, CaseKind.MOVE, said)
+    begun = _begin(view, run, root, CaseKind.MOVE, due=said.due, grace=said.grace)
     return (*ended, *begun, PutPlan(run.stream.id, run.who.device, root))
 
 
@@ -160,15 +160,15 @@ def check_in(view: View, run: Run) -> tuple[Effect, ...]:
     row = view.plan(run.stream.id, run.who.device)
     if row is None:
         return ()
-    said = read_case(row.emergency).plan
+    case = read_case(row.emergency)
     sealed = max(v.context.time for v in run.verified)
-    at = run.now if run.now - sealed <= said.grace * 1000 else sealed
-    due = said.next(at)
+    at = run.now if run.now - sealed <= case.grace * 1000 else sealed
+    due = due_after(at, case.due, case.grace)
     if due is None:
         return (EndAlert(row.root, Ending.DONE, run.now),)
-    if due + said.grace * 1000 <= run.now:
+    if due + case.grace * 1000 <= run.now:
         return ()  # said so long ago that the next is missed already
-    position = Position(waiting=Waiting.DUE, due=due + said.grace * 1000, since=run.now, firings=row.at.firings)
+    position = Position(waiting=Waiting.DUE, due=due + case.grace * 1000, since=run.now, firings=row.at.firings)
     return PutPosition(row.root, position), WithdrawNotices(row.root, run.now)
 
 

@@ -132,7 +132,9 @@ TARGETS: dict[str, Target] = {
     "ack": record(body.read_ack, "bodies"),
     "draft": record(reader(alert.Draft), "alerts"),
     "ladder": Target(ladder.read_ladder, (KeysError,), seeds.goldens("ladder"), back=encode),
-    "plan": Target(emergency.read_plan, (KeysError,), (encode(emergency.Plan([10**12, 2 * 10**12], 60)),), back=encode),
+    "plan": Target(
+        emergency.read_plan, (KeysError,), (encode(emergency.Plan([10**12, 2 * 10**12], 60, bytes(16))),), back=encode
+    ),
     "evidence": Target(evidence.read, (KeysError,), seeds.goldens(), back=evidence.write),
     "disclosure-request": record(disclosure.read_request, disclosure.Request),
     "package": record(disclosure.read_package, disclosure.Package),

@@ -7,7 +7,20 @@ from dataclasses import replace
 import pytest
 
 from keys.canonical import encode
-from keys.emergency import LEGS, MINUTE, REPEAT, ROADS, ROADS_AFTER, Plan, answer, digest, is_answer, ladder, read_case
+from keys.emergency import (
+    LEGS,
+    MINUTE,
+    REPEAT,
+    ROADS,
+    ROADS_AFTER,
+    Plan,
+    answer,
+    digest,
+    due_after,
+    is_answer,
+    ladder,
+    read_case,
+)
 from keys.errors import CharterRefused, Malformed
 from keys.ladder import APP, read_ladder
 from keys.policy import parse, render
@@ -60,12 +73,11 @@ def test_an_answer_is_good_once(digested: bytes, nonce: bytes, subject: bytes, r
     ],
 )
 def test_what_is_due_next(at: int, due: int | None) -> None:
-    plan = Plan([15 * MINUTE, 30 * MINUTE], 300)
-    assert plan.next(at * MINUTE) == (None if due is None else due * MINUTE)
+    assert due_after(at * MINUTE, [15 * MINUTE, 30 * MINUTE], 300) == (None if due is None else due * MINUTE)
 
 
 def test_a_plan_has_no_more_legs_than_that() -> None:
-    assert len(Plan([n * 1_000_000 for n in range(1, LEGS + 1)], 5).due) == LEGS
+    assert len(Plan([n * 1_000_000 for n in range(1, LEGS + 1)], 5, bytes(16)).due) == LEGS
 
 
 def test_an_sos_goes_by_every_road_one_after_the_other() -> None:

@@ -226,7 +226,7 @@ def test_attack_05_no_alert_ends_an_sos_and_nobody_jumps_on_it(a: Alarm) -> None
 
 def plan(a: Alarm, *minutes: int, grace: int = 300) -> bytes:
     """A plan of the agent's; gives its root."""
-    said = Plan([a.world.now + m * MINUTE for m in minutes], grace if minutes else 0)
+    said = Plan([a.world.now + m * MINUTE for m in minutes], grace if minutes else 0, bytes(16))
     accepted(a.agent.say(Kind.CHECK_IN_PLAN, a.channel, encode(said)))
     return sha256(a.world.committed[-1].header).digest()
 
@@ -310,7 +310,7 @@ def test_a_check_in_without_a_plan_is_taken(a: Alarm) -> None:
 
 def test_a_plan_is_due_from_now_on_and_within_two_days(a: Alarm) -> None:
     for attempt, minutes in enumerate(([0], [1, 60 * 48 + 1])):
-        said = Plan([a.world.now + m * MINUTE for m in minutes], 5)
+        said = Plan([a.world.now + m * MINUTE for m in minutes], 5, bytes(16))
         refused(a.agent.say(Kind.CHECK_IN_PLAN, a.channel, encode(said), attempt=attempt), Refusal.EXPIRED)
 
 
@@ -348,8 +348,8 @@ def test_a_gateway_that_crashes_anywhere_fires_once(a: Alarm) -> None:
     [
         pytest.param(read_stand_down, StandDown(b"r" * 32, None), id="a request"),
         pytest.param(read_stand_down, StandDown(b"r" * 32, Request(7, b"h" * 32)), id="a confirmation"),
-        pytest.param(read_plan, Plan([1_000_000, 2_000_000], 300), id="a plan"),
-        pytest.param(read_plan, Plan([], 0), id="the end of one"),
+        pytest.param(read_plan, Plan([1_000_000, 2_000_000], 300, bytes(16)), id="a plan"),
+        pytest.param(read_plan, Plan([], 0, bytes(16)), id="the end of one"),
     ],
 )
 def test_one_encoding(read_it: Callable[[bytes], object], value: object) -> None:
@@ -359,10 +359,10 @@ def test_one_encoding(read_it: Callable[[bytes], object], value: object) -> None
 @pytest.mark.parametrize(
     "plan",
     [
-        pytest.param(Plan([], 5), id="a grace for nothing"),
-        pytest.param(Plan([1], 0), id="no grace"),
-        pytest.param(Plan([1, 1 + 2 * 300_000], 300), id="closer than twice the grace"),
-        pytest.param(Plan([2, 1], 300), id="backwards"),
+        pytest.param(Plan([], 5, bytes(16)), id="a grace for nothing"),
+        pytest.param(Plan([1], 0, bytes(16)), id="no grace"),
+        pytest.param(Plan([1, 1 + 2 * 300_000], 300, bytes(16)), id="closer than twice the grace"),
+        pytest.param(Plan([2, 1], 300, bytes(16)), id="backwards"),
     ],
 )
 def test_no_plan(plan: Plan) -> None:
