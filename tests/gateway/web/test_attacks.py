@@ -312,13 +312,13 @@ def test_a_false_stand_down(live: Live, a: Alarm, make: Callable[[Alarm, Any], A
 
 
 def test_attack_64_attempts_leave_few_entries(live: Live, a: Alarm) -> None:
-    """Eight alerts that may not be, one after the other: each is answered, and at most three stand in the log (none, where others have
-    tried so often in this minute that the log tells of no more)."""
+    """Eight alerts that may not be, one after the other: each is answered, and at most three a minute stand in the log (none, where others
+    have tried so often in this minute that the log tells of no more). A slow machine may see two minutes."""
     control = live.charter.control_channel
     before = length(live, a.dara, control)
     for attempt in range(8):
         assert a.announce(a.draft(exercise=True), attempt=attempt).refusal is Refusal.TLP
-    assert length(live, a.dara, control) - before <= limits.ATTEMPTS_OF_ONE
+    assert length(live, a.dara, control) - before <= 2 * limits.ATTEMPTS_OF_ONE
 
 
 def standing(live: Live, a: Alarm, root: bytes) -> Any:
