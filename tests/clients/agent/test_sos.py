@@ -18,8 +18,10 @@ from clients.agent.sos import _position
 from clients.places import position_text
 
 WINDOW = """
+import signal
 from clients.agent.sos import _window
 from clients.shell import Declined
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background begin with it ignored
 try:
     _window()
 except Declined as declined:

@@ -25,11 +25,12 @@ def test_everybody_who_gave_a_sign_today_can_be_reached(post: Post) -> None:
 
 
 def test_reasons_are_named_for_each_person(post: Post) -> None:
-    told = {"reachable": 0}
-    while told["reachable"] != 1:  # who asks is here; the others may have been, less than a second ago
+    for _ in range(50):  # the others may have been here less than a second ago
         ran = post("Chen", "reach", "--silent", "1s", "--ending", "60d", "--json")
-        assert ran.code == 1
         told = dict(ran.object)
+        if told["reachable"] == 1:  # who asks is here
+            break
+    assert (ran.code, told["reachable"]) == (1, 1)
     assert told["roads"] == []
     found = lacks(told)
     assert found["Lena"] == [Lack.SILENT, Lack.ENDING, Lack.ONE_DEVICE, Lack.NO_SECOND_ROAD]
