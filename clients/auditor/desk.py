@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from clients.auditor.commands import charter_of, keys_of, source_of
+from clients.auditor.question import check_covered
 from clients.auditor.source import LogSource
 from clients.auditor.verify.claims import Findings
 from clients.auditor.verify.heads import check_checkpoint
@@ -92,8 +93,7 @@ def _entry(source: LogSource, charter: Charter, number: int) -> Entry:
         raise click.UsageError(
             "that log has no checkpoint signed by the charter's key: outrider audit verify tells why"
         )
-    if number >= checkpoint.size:
-        raise click.UsageError(f"the log has {checkpoint.size} entries: the last is {checkpoint.size - 1}")
+    check_covered(number, checkpoint.size)
     run = next(LogReader(source.fetch, checkpoint).entries(number))
     return read_entry(run.entries[number - run.first])
 

@@ -11,7 +11,7 @@ import click
 
 from clients.auditor.chronicle import Alert, Chronicle
 from clients.auditor.commands import EXITS
-from clients.auditor.question import Log, of_a_log, watching
+from clients.auditor.question import Log, check_covered, of_a_log, watching
 from clients.auditor.verify import Claim, Outcome, Verdict, Verified, open_checkpoint_of
 from clients.auditor.verify.export import entry_path
 from clients.moments import iso
@@ -154,8 +154,7 @@ def show(log: Log, index: int, proof: Path | None) -> None:
     if not log.asked.keys:
         raise click.UsageError("which log this is only its key tells: --key, or a charter that names it")
     checkpoint = open_checkpoint_of(log.source.fetch, log.asked.keys)
-    if index >= checkpoint.size:
-        raise click.UsageError(f"the log has no entry {index}: it has {checkpoint.size}")
+    check_covered(index, checkpoint.size)
     reader = LogReader(log.source.fetch, checkpoint, report=lambda _fault: None)
     leaf = _leaf(log, reader, checkpoint, index)
     if leaf is None:

@@ -152,6 +152,15 @@ def keys_of(given: str | None, charter: Charter | None) -> Sequence[NoteVerifier
         raise click.UsageError(f"not the key of a log: {error}") from None
 
 
+def check_covered(index: int, size: int) -> None:
+    """Raises UsageError for an entry that a checkpoint of this size doesn't cover."""
+    if index >= size:
+        raise click.UsageError(
+            f"entry {index} is not under that log's checkpoint, which covers {size}: "
+            "what has just been accepted is covered a moment later; ask again"
+        )
+
+
 def head_of(file: Path, keys: Sequence[NoteVerifier]) -> OutsideHead:
     """A head that was kept outside."""
     try:

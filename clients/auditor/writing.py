@@ -16,7 +16,7 @@ from clients.auditor.exporting import Chosen, Exporting
 from clients.auditor.findings import as_json, findings
 from clients.auditor.looking import chronicled
 from clients.auditor.page import page
-from clients.auditor.question import Log, of_a_log
+from clients.auditor.question import Log, check_covered, of_a_log
 from clients.auditor.signing import SIGNATURE, check_signed, signed, signer_of, statement
 from clients.auditor.stamp import LIMIT as STAMP_LIMIT
 from clients.auditor.stamp import StampRefused, check, query
@@ -55,8 +55,8 @@ def export(
     """
     checkpoint = _checkpoint(log)
     chosen = Chosen(frozenset(map(_channel, channels)), frozenset(entries), tuple(_opened(log, f) for f in openings))
-    if beyond := [index for index in entries if index >= checkpoint.size]:
-        raise click.UsageError(f"the log has no entry {beyond[0]}: it has {checkpoint.size}")
+    for index in entries:
+        check_covered(index, checkpoint.size)
     exporting = Exporting(log.source, checkpoint, chosen)
     passing = out.with_name(f".new-{out.name}")
     try:

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
 from clients.demo.company import GATEWAY, Company, Process, ended, free_port, prepare, stop
@@ -29,16 +31,19 @@ from keys.credential import Certified
 from keys.envelope import Marking
 from keys.policy import render
 from keys.request import read_request
+from keys.tlog.checkpoint import TreeHead
+from keys.tlog.note import Note
 
 DAY = 86_400_000
 PASSPHRASE = "correct horse battery staple"
+PATIENCE = 120.0  # seconds; spent only where something never comes
 
 
 def now() -> int:
     return int(time.time() * 1000)
 
 
-async def until(look: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+async def until(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Wait until `look` gives something true; fails naming what never came."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
@@ -137,13 +142,25 @@ class RealMission:
         assert self.process is not None
         await stop(self.process)
 
+    async def covered(self) -> None:
+        """Wait until the published checkpoint covers all that is accepted by now. Accepted is durable, with its index; the
+        log's folder has it a beat later, and that is what auditors read."""
+        database = apsw.Connection(str(self.gateway / "gateway.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        ((last,),) = database.execute("SELECT max(idx) FROM envelopes").fetchall()
+        database.close()
+        await until(lambda: self.published() > last, f"a checkpoint that covers entry {last}")
+
+    def published(self) -> int:
+        """How many entries the published checkpoint covers."""
+        return TreeHead.decode(Note.decode((self.log / "checkpoint").read_bytes()).text).size
+
     async def enrol(self, role: str, name: str, house: str = "Meridian", *, life_days: int = 30) -> Station:
         """A new person's station, enrolled and with its link up."""
         first, second = self.registrars[house]
         station = Station.create(self.folder / "profiles" / name, PASSPHRASE, cost=CHEAP, tap=self.tap)
         invite = first.invite(role, expires=now() + 600_000)
         await first.put_invite(invite)
-        joining = asyncio.create_task(station.enrol(invite.link(), timeout=30))
+        joining = asyncio.create_task(station.enrol(invite.link(), timeout=PATIENCE))
         while not any(p.invite == invite.id for p in await first.pending_enrolments()):  # noqa: ASYNC110  (asks the gateway)
             await asyncio.sleep(0.02)
         self.certified[name] = await first.grant(invite, name, name.upper(), life_days=life_days)
@@ -151,7 +168,7 @@ class RealMission:
         enrolled = await joining
         assert enrolled.done
         self.stations[name] = station
-        report = await station.sync(30)  # its KeyPackages lie at the gateway: it can be added
+        report = await station.sync(PATIENCE)  # its KeyPackages lie at the gateway: it can be added
         assert report.idle, report
         await self.online(name)
         return station
@@ -166,7 +183,7 @@ class RealMission:
             )
             invites[name] = self.registrars[house][0].invite(role, expires=now() + 600_000)
             await self.registrars[house][0].put_invite(invites[name])
-            asking[name] = asyncio.create_task(station.enrol(invites[name].link(), timeout=60))
+            asking[name] = asyncio.create_task(station.enrol(invites[name].link(), timeout=PATIENCE))
         for _, name, house in people:
             first, second = self.registrars[house]
             while not any(p.invite == invites[name].id for p in await first.pending_enrolments()):  # noqa: ASYNC110  (asks the gateway)
@@ -175,7 +192,7 @@ class RealMission:
             await second.approve(invites[name].id)
         assert all(enrolled.done for enrolled in await asyncio.gather(*asking.values()))
         reports = await asyncio.gather(
-            *(self.stations[name].sync(30) for name in asking)
+            *(self.stations[name].sync(PATIENCE) for name in asking)
         )  # their KeyPackages lie at the gateway
         assert all(report.idle for report in reports), reports
 

@@ -41,15 +41,18 @@ async def test_one_message_is_disclosed_and_nothing_else(tmp_path: Path) -> None
             await mission.offline(name)
         for name in list(mission.stations):
             mission.stations.pop(name).close()
-        await asyncio.to_thread(steps, mission, tmp_path, entry)
+        secret = tmp_path / "passphrase"
+        secret.write_text(PASSPHRASE + "\n")
+        parties = [Party(tmp_path / "profiles" / name, secret) for _, name in people]
+        await mission.covered()
+        await asyncio.to_thread(steps, mission, tmp_path, entry, *parties)
+        await mission.covered()
+        await asyncio.to_thread(audited, mission, *parties)
 
 
-def steps(mission: RealMission, folder: Path, entry: int) -> None:
-    secret = folder / "passphrase"
-    secret.write_text(PASSPHRASE + "\n")
-    chen, dara, ana, ben, gita = (
-        Party(folder / "profiles" / name, secret) for name in ("Chen", "Dara", "Ana", "Ben", "Gita")
-    )
+def steps(
+    mission: RealMission, folder: Path, entry: int, chen: Party, dara: Party, ana: Party, ben: Party, gita: Party
+) -> None:
     log = mission.log
     (asked,) = gita.do(
         "audit", "request", entry, "--log", log, "--case", "CMP-44", "--reason", "complaint of the embassy"
@@ -72,13 +75,17 @@ def steps(mission: RealMission, folder: Path, entry: int) -> None:
     alone(mission, folder, package, entry)
     proved(folder, ben, entry)
     destroyed(mission, chen, dara, ben)
-    verified = gita.do("audit", "verify", log, "--charter", folder / "charter-2.note")
+
+
+def audited(mission: RealMission, *parties: Party) -> None:
+    """What the auditor's verifier says of it all, and that nobody was alarmed."""
+    verified = parties[-1].do("audit", "verify", mission.log, "--charter", mission.folder / "charter-2.note")
     (claim,) = [c for c in verified if c.get("claim") == "disclosures"]
     assert claim["outcome"] == "PASS"
     assert "1 asked for, 1 given" in str(claim["rule"])
     (claim,) = [c for c in verified if c.get("claim") == "tombstones"]
     assert (claim["outcome"], "1 by order of two" in str(claim["rule"])) == ("PASS", True)
-    for party in (chen, dara, ana, ben, gita):
+    for party in parties:
         (status,) = party.do("status")
         assert not status["alarms"], status
 
