@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gateway.core.append import Gateway
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 from gateway.roads.contacts import Contacts
 from gateway.roads.post import Post
 from gateway.store.base import DiskFull, Store

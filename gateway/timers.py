@@ -13,7 +13,8 @@ from typing import Final
 
 from gateway.core import ladder
 from gateway.core.append import Gateway
-from gateway.core.view import Stored, View
+from gateway.core.rows import Stored
+from gateway.core.view import View
 from gateway.store.base import OURS, Damaged, DiskFull, Store, StoreError
 from keys.envelope import Kind
 from keys.identity import Random

@@ -22,19 +22,9 @@ from msgspec.structs import replace
 from keys.canonical import Hash, Id, Key, Positive, Record, Uint, encode, reader
 from keys.charter import Charter
 from keys.credential import Certified
-from keys.envelope import (
-    ENCRYPTED,
-    RUN_LIMIT,
-    Context,
-    Entry,
-    Envelope,
-    Kind,
-    franking_tag,
-    read,
-    read_entry,
-    verify_run,
-)
+from keys.envelope import ENCRYPTED, RUN_LIMIT, Context, Entry, Envelope, Kind, read, read_entry, verify_run
 from keys.errors import BadSignature, Malformed, NotPermitted, NotTrusted
+from keys.franking import franking_tag
 from keys.identity import PersonId, Random, SigningKey
 from keys.policy import Verb
 from keys.sealing import Sealed, open_for, seal_for

@@ -13,7 +13,6 @@ So a *run* of application, receipt or check-in envelopes needs one signature, on
 `Envelope`s into `Verified` ones all together or not at all, and only `Verified` goes further in.
 """
 
-import hmac
 from collections.abc import Sequence
 from enum import IntEnum
 from hashlib import sha256
@@ -30,7 +29,6 @@ from keys.identity import SigningKey, Verify, verify
 VERSION: Final = 1
 NOTHING: Final = bytes(32)  # `previous` of number 1, and the rolling hash of an empty channel
 RUN_LIMIT: Final = 64
-SALT_LENGTH: Final = 16
 CONTEXT_LIMIT: Final = 2_560  # an alert's fields take up to 2,000 bytes of it
 HEADER_LIMIT: Final = 2_688
 ENTRY_LIMIT: Final = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
@@ -390,33 +388,3 @@ class Entry(Record, frozen=True, array_like=True, gc=False):
 
 read_entry = reader(Entry, limit=ENTRY_LIMIT)
 """Read a log leaf; raises `Malformed`."""
-
-
-def franking_tag(salt: bytes, content: bytes) -> bytes:
-    """HMAC-SHA-256 over the content: commits to it without showing it.
-
-    Raises:
-        Malformed: the salt has not 16 bytes. HMAC pads its keys, so salts of free length could stand for one another.
-    """
-    if len(salt) != SALT_LENGTH:
-        raise Malformed("a franking salt has 16 bytes")
-    return hmac.digest(salt, content, "sha256")
-
-
-def application_data(salt: bytes, content: bytes) -> bytes:
-    """What MLS encrypts: salt[16] ‖ content. Raises Malformed for a salt of another length."""
-    if len(salt) != SALT_LENGTH:
-        raise Malformed("a franking salt has 16 bytes")
-    return salt + content
-
-
-def open_application_data(data: bytes, tag: bytes) -> bytes:
-    """The content, if it is the one that the franking tag commits to.
-
-    Raises:
-        BadSignature: it is not; the recipient hides it and complains.
-    """
-    salt, content = data[:SALT_LENGTH], data[SALT_LENGTH:]
-    if len(salt) != SALT_LENGTH or not hmac.compare_digest(franking_tag(salt, content), tag):
-        raise BadSignature("this content is not the one that the header commits to")
-    return content

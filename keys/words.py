@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from keys.canonical import Hash, Record
-from keys.envelope import SALT_LENGTH, franking_tag, open_application_data
 from keys.errors import Malformed
+from keys.franking import SALT_LENGTH, franking_tag, open_application_data
 from keys.identity import Random, SigningKey
 from keys.sealing import Sealed, open_for, seal_for
 

@@ -38,8 +38,9 @@ from keys.alert import (
 )
 from keys.approval import check_signed
 from keys.body import LadderOpening
-from keys.envelope import Marking, Precedence, franking_tag
+from keys.envelope import Marking, Precedence
 from keys.errors import BadSignature, KeysError
+from keys.franking import franking_tag
 from keys.ladder import APP, Ladder, read_ladder
 from keys.ladder import check as check_ladder
 from keys.policy import Verb

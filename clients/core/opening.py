@@ -60,8 +60,9 @@ from keys.authority import read_card
 from keys.body import Ack, Complaint, read_ack, read_commit_refused, read_complaint, read_resync_approval
 from keys.canonical import encode
 from keys.credential import Certified
-from keys.envelope import ENCRYPTED, Kind, Verified, check_body, open_application_data
+from keys.envelope import ENCRYPTED, Kind, Verified, check_body
 from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
+from keys.franking import open_application_data
 from keys.mls.errors import MLSError
 from keys.mls.received import ApplicationReceived, peek
 from keys.policy import DESK, Verb

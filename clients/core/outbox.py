@@ -27,20 +27,8 @@ from gateway import wire
 from gateway.wire import CHUNK, FRAME_LIMIT, Sealed
 from keys.alert import AlertFields
 from keys.body import read_approval
-from keys.envelope import (
-    CHAINED,
-    ENCRYPTED,
-    NOTHING,
-    RUN_LIMIT,
-    Context,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    application_data,
-    franking_tag,
-    seal,
-)
+from keys.envelope import CHAINED, ENCRYPTED, NOTHING, RUN_LIMIT, Context, Heard, Kind, Marking, Precedence, seal
+from keys.franking import application_data, franking_tag
 from keys.identity import ChannelId, SigningKey, receipt_stream
 
 RUN_BYTES: Final = FRAME_LIMIT - 4_096  # of headers, signatures and bodies in one Submit

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from gateway.core.append import Gateway, append
 from gateway.core.effects import Effect, Outcome, PutCharter
 from gateway.core.errors import Refused
-from gateway.core.view import Chain, Stream, StreamKind, View
+from gateway.core.rows import Chain, Stream, StreamKind
+from gateway.core.view import View
 from gateway.wire import Accepted, Refusal
 from gateway.wire import Refused as RefusedFrame
 from keys.body import Act, AuditorRead, GatewayAct

@@ -6,7 +6,7 @@ or nobody has had the time, or the signature does not hold, the decision checks 
 """
 
 from gateway import wire
-from gateway.core.view import Identity
+from gateway.core.rows import Identity
 from keys.envelope import Kind, peek
 from keys.errors import KeysError
 from keys.identity import verify

@@ -18,6 +18,7 @@ from gateway.core import emergencies, ladder, limits
 from gateway.core.broadcast import AlertRow, Ending
 from gateway.core.effects import Effect, SetReview
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import Stream, StreamKind
 from gateway.core.run import (
     HOUR,
     Run,
@@ -26,7 +27,7 @@ from gateway.core.run import (
     check_expiry,
     check_verb,
 )
-from gateway.core.view import Stream, StreamKind, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.alert import Addressed, AlertType, Draft, Signing, check_alert, check_audience, ladder_commitment
 from keys.approval import Approved, check_follows, check_rule, check_signed

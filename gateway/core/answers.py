@@ -10,8 +10,9 @@ from gateway import wire
 from gateway.core import limits
 from gateway.core.errors import Refused, denied
 from gateway.core.escalations import escalation
+from gateway.core.rows import CertificateRow, Identity, Stored
 from gateway.core.session import check_standing
-from gateway.core.view import CertificateRow, Identity, Stored, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.authority import renewal_id
 from keys.canonical import encode

@@ -6,7 +6,8 @@ from typing import Final
 
 from gateway import wire
 from gateway.core.effects import Append, Effect, GiveBlob, Outcome, PutStream
-from gateway.core.view import Stored, Stream, View
+from gateway.core.rows import Stored, Stream
+from gateway.core.view import View
 from keys.charter import Charter
 from keys.envelope import Kind, Verified, header_hashes, rolled
 from keys.identity import DeviceId, Random, SigningKey

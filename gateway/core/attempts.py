@@ -15,8 +15,9 @@ from gateway.core import acts, limits
 from gateway.core.append import Gateway
 from gateway.core.effects import Effect
 from gateway.core.errors import Refused
+from gateway.core.rows import Stream
 from gateway.core.run import Run, check_control
-from gateway.core.view import Stream, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.body import RefusedAttempt, read_refused_attempt, read_withheld
 from keys.canonical import encode

@@ -6,8 +6,9 @@ from dataclasses import replace
 from gateway.core import limits
 from gateway.core.effects import DropPackages, Effect, PutCertificate, PutInvitation, PutRevocations
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import CertificateRow, Identity, Invitation, Stream
 from gateway.core.run import Run, check_control, check_list_age, check_verb
-from gateway.core.view import CertificateRow, Identity, Invitation, Stream, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.authority import check_approval, check_newer, read_revocation_list, renewal_id
 from keys.charter import Charter

@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 from gateway.core import limits
 from gateway.core.effects import Effect, PutDisclosed, PutDisclosure, PutVote
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import CertificateRow, DisclosureRow, Stream
 from gateway.core.run import HOUR, Run, check_control, check_verb, read_named
-from gateway.core.view import CertificateRow, DisclosureRow, Stream, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.disclosure import Ballot, Disclosure, Request, Vote, read_disclosure, read_request, read_vote

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from gateway.core.broadcast import AlertRow, Ending, Firing, Notice, Placing, Position
-from gateway.core.view import CertificateRow, DestructionRow, DisclosureRow, Invitation, Member, Stored, Stream
+from gateway.core.rows import CertificateRow, DestructionRow, DisclosureRow, Invitation, Member, Stored, Stream
 from gateway.wire import NoticeState, Refusal
 from keys.authority import RevocationList
 from keys.identity import PersonId

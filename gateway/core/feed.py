@@ -21,8 +21,8 @@ from typing import Final
 from gateway.core.lane import LAST, Backlog, Lane
 from gateway.core.page import PLACING, Page, Turn
 from gateway.core.recipient import Recipient
+from gateway.core.rows import Stored
 from gateway.core.stretch import Stretch
-from gateway.core.view import Stored
 
 WINDOW: Final = 1_024
 

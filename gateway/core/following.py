@@ -23,7 +23,8 @@ from gateway.core import limits
 from gateway.core.errors import Refused, denied
 from gateway.core.feed import Feed
 from gateway.core.recipient import Audience, Recipient
-from gateway.core.view import Identity, Member, Stored, Stream, StreamKind, View
+from gateway.core.rows import Identity, Member, Stored, Stream, StreamKind
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.body import read_ack, read_receipt
 from keys.charter import Charter

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from gateway.core import alerts, attempts, control, disclosures, emergencies, limits, resync, retention, roster
 from gateway.core.effects import Effect, PutExpiry
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import Member, Stream, StreamKind
 from gateway.core.run import (
     Run,
     channel_class,
@@ -20,7 +21,7 @@ from gateway.core.run import (
     check_list_age,
     check_verb,
 )
-from gateway.core.view import Member, Stream, StreamKind, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.body import Range, read_ack, read_commit_refused, read_complaint, read_receipt
 from keys.emergency import read_plan, read_stand_down

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from gateway.core.page import Page, Turn
 from gateway.core.recipient import Recipient
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 from keys.envelope import Kind, Precedence
 
 PAGE: Final = 64  # envelopes read at once

@@ -24,9 +24,10 @@ from gateway.core.effects import (
     TakePackage,
 )
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import RENEWAL, Identity, Invitation, Package
 from gateway.core.session import check_standing
 from gateway.core.submit import decide_submit
-from gateway.core.view import RENEWAL, Identity, Invitation, Package, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.authority import CharterAuthentication, check_renewal, read_renewal, read_request, renewal_id
 from keys.body import TERMS_EXTENSION

@@ -12,8 +12,9 @@ from hashlib import sha256
 from gateway.core.effects import Effect, PutResync, PutTree
 from gateway.core.errors import Refused
 from gateway.core.roster import group_of
+from gateway.core.rows import Member, Stream
 from gateway.core.run import Run, check_channel, check_verb
-from gateway.core.view import Member, Stream, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.body import ResyncApproval, read_resync_approval
 from keys.errors import Malformed

@@ -13,8 +13,9 @@ from gateway.core import acts, limits
 from gateway.core.append import Gateway
 from gateway.core.effects import Destroy, Effect, Outcome, PutDestruction, PutSwept
 from gateway.core.errors import Refused
+from gateway.core.rows import Content, DestructionRow, Stream
 from gateway.core.run import Run, check_control, check_verb, read_named
-from gateway.core.view import Content, DestructionRow, Stream, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.canonical import encode
 from keys.envelope import Kind

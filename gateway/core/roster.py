@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from gateway.core import limits
 from gateway.core.effects import ChangeLeaf, Effect, EndMember, GiveBlob, PutGroup, PutMember, PutStream, PutTree
 from gateway.core.errors import Refused, denied
+from gateway.core.rows import CertificateRow, End, Member, Stream, StreamKind
 from gateway.core.run import Run, channel_class, check_channel, check_list_age, check_verb
-from gateway.core.view import CertificateRow, End, Member, Stream, StreamKind, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys import body
 from keys.authority import CharterAuthentication

@@ -6,7 +6,8 @@ from typing import Final, Protocol, TypeVar
 from msgspec import Struct
 
 from gateway.core.errors import Refused, denied
-from gateway.core.view import Identity, Member, Stream, StreamKind, View
+from gateway.core.rows import Identity, Member, Stream, StreamKind
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.envelope import ENCRYPTED, Kind, Marking, Verified

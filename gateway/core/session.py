@@ -15,7 +15,8 @@ from typing import Final
 
 from gateway import wire
 from gateway.core.errors import Refused, denied
-from gateway.core.view import Identity, View
+from gateway.core.rows import Identity
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.credential import Certified

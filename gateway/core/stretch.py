@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 from keys.envelope import CHAINED, ENCRYPTED
 
 _TOGETHER: Final = CHAINED & ENCRYPTED  # content: it goes to everybody in its channel

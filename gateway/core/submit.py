@@ -25,8 +25,9 @@ from gateway.core.append import Gateway, accepted, append
 from gateway.core.effects import DropUpload, Outcome, RememberRefusal
 from gateway.core.errors import Refused, denied
 from gateway.core.kinds import rule_for
+from gateway.core.rows import Chain, Identity, Member, RefusedAttempt, Stream, StreamKind
 from gateway.core.run import Run
-from gateway.core.view import Chain, Identity, Member, RefusedAttempt, Stream, StreamKind, View
+from gateway.core.view import View
 from gateway.wire import Refusal
 from keys.charter import Charter
 from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, verify_run

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol, TypeVar
 
 from gateway.core.effects import Outcome
-from gateway.core.view import Stored, View
+from gateway.core.rows import Stored
+from gateway.core.view import View
 
 T = TypeVar("T")
 Decision = Callable[[View], Outcome[T]]

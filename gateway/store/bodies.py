@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from gateway.core.view import Upload
+from gateway.core.rows import Upload
 from gateway.store.base import Damaged
 from gateway.store.table import Rows
 from keys.envelope import PUBLISHED

@@ -12,7 +12,7 @@ from typing import Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.core.view import Stream
+from gateway.core.rows import Stream
 
 SIZES: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; few sizes, so that each is compiled once
 

@@ -5,7 +5,7 @@ from typing import Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.core.view import DisclosureRow
+from gateway.core.rows import DisclosureRow
 from gateway.store.table import Rows
 from keys.identity import ChannelId, PersonId
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from gateway.core.page import Page
-from gateway.core.view import LogEnd, Stored
+from gateway.core.rows import LogEnd, Stored
 from gateway.store.base import Damaged
 from gateway.store.bodies import IN_PUBLISHED
 from gateway.store.table import Rows

@@ -9,7 +9,7 @@ import apsw
 
 from gateway.core import effects as e
 from gateway.core.retention import CONTENT
-from gateway.core.view import Content, DestructionRow, StreamKind
+from gateway.core.rows import Content, DestructionRow, StreamKind
 from gateway.store.table import Rows
 from keys.identity import ChannelId, PersonId
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import apsw
 
-from gateway.core.view import (
+from gateway.core.rows import (
     CertificateRow,
     Chain,
     End,

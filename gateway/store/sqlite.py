@@ -26,7 +26,8 @@ import apsw
 
 from gateway.core import limits
 from gateway.core.effects import Append, Outcome
-from gateway.core.view import Stored, View
+from gateway.core.rows import Stored
+from gateway.core.view import View
 from gateway.store.base import Broken, Conflict, Decision, DiskFull, Settle, T, Urgent, Watcher, WrongStore
 from gateway.store.database import SCHEMA_VERSION, connect, damaged, existing, hold, rotten, version_of, whole
 from gateway.store.helpers import Helpers

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from gateway.core import effects as e
 from gateway.core.broadcast import AlertRow, Asked
-from gateway.core.view import Chain, LogEnd, Member, Stream
+from gateway.core.rows import Chain, LogEnd, Member, Stream
 from gateway.store import bulk
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView

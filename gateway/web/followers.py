@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway import wire
 from gateway.core.feed import Feed
 from gateway.core.recipient import Audience, Recipient
-from gateway.core.view import Identity
+from gateway.core.rows import Identity
 
 
 class Peer(Protocol):

@@ -11,7 +11,7 @@ from gateway import wire
 from gateway.core.answers import placed
 from gateway.core.lane import page_of
 from gateway.core.page import Page
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 from keys.canonical import encode
 
 TOGETHER: Final = wire.FRAME_LIMIT - 16  # bytes of deliveries in one frame

@@ -19,8 +19,8 @@ from gateway import wire
 from gateway.audit.sequencer import SignedHead
 from gateway.core.feed import Feed, Going
 from gateway.core.following import follow_channel, joined_frame, recipient_of
+from gateway.core.rows import Member, Stored
 from gateway.core.stretch import Stretch, stretches
-from gateway.core.view import Member, Stored
 from gateway.web.followers import Followers, Peer
 from gateway.web.frames import deliver_frames, frames_of, server_frame
 from gateway.web.pages import Pages

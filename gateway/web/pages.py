@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from gateway.core.following import audience
 from gateway.core.page import Page
 from gateway.core.recipient import Audience, Recipient
-from gateway.core.view import Stored, StreamKind
+from gateway.core.rows import Stored, StreamKind
 from gateway.store.base import Store
 from gateway.web.sifted import Sifted
 from keys.envelope import Kind

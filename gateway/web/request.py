@@ -11,7 +11,8 @@ from gateway.core import requests
 from gateway.core.ahead import Ahead
 from gateway.core.append import Gateway
 from gateway.core.effects import Outcome
-from gateway.core.view import Identity, View
+from gateway.core.rows import Identity
+from gateway.core.view import View
 from gateway.store.base import Urgent
 from gateway.web.service import Service
 from keys.envelope import Kind

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.recipient import Audience, Recipient
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 
 
 @dataclass(slots=True)

@@ -24,8 +24,9 @@ from gateway.core.errors import Refused
 from gateway.core.feed import Feed
 from gateway.core.following import fetch, follow, recipient_of
 from gateway.core.lane import page_of
+from gateway.core.rows import Identity
 from gateway.core.session import Session, State
-from gateway.core.view import Identity, View
+from gateway.core.view import View
 from gateway.store.base import Broken
 from gateway.web.frames import deliver_frames, server_frame
 from gateway.web.guard import POLICY_VIOLATION, Fault

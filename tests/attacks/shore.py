@@ -23,7 +23,7 @@ from clients.core.records import AlarmKind
 from clients.station import Station
 from clients.vault import CHEAP, Vault
 from gateway import wire
-from gateway.core.view import Stored
+from gateway.core.rows import Stored
 from tests.attacks.rogue import Rogue
 from tests.clients.alarms import alone, desk
 from tests.clients.harbour import Certificate, Harbour, serve

@@ -26,19 +26,8 @@ from keys.alert import AlertFields, AlertType, Audience, Signing, sign_approval,
 from keys.body import Ack
 from keys.canonical import encode
 from keys.charter import sign
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    Verified,
-    franking_tag,
-    read,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, Verified, read, seal
+from keys.franking import franking_tag
 from keys.identity import ChannelId, receipt_stream
 from keys.policy import render
 from tests.clients.alarms import CAP, HOUR, by_two, desk, document, order

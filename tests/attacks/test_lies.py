@@ -19,21 +19,10 @@ from clients.core.records import AlarmKind
 from clients.station import Station
 from gateway import wire
 from keys.charter import sign
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    application_data,
-    franking_tag,
-    read,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read, seal
 from keys.evidence import check_fork
 from keys.evidence import read as read_evidence
+from keys.franking import application_data, franking_tag
 from keys.identity import ChannelId, receipt_stream
 from keys.policy import render
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint

@@ -13,18 +13,8 @@ from hashlib import sha256
 from gateway import wire
 from keys.body import TERMS_EXTENSION, Ack, ChannelCreated, ChannelTerms, Commit
 from keys.canonical import encode
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    application_data,
-    authenticated_data,
-    rolling,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, authenticated_data, rolling, seal
+from keys.franking import application_data
 from keys.identity import ChannelId
 from keys.mls import Add, Extension, Group, cipher_suite
 from keys.mls.leaves import new_capabilities

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from gateway import wire
 from gateway.store.changes import apply
-from keys.envelope import Envelope, Kind, application_data, franking_tag, seal
+from keys.envelope import Envelope, Kind, seal
+from keys.franking import application_data, franking_tag
 from keys.identity import SigningKey, verify
 from tests.gateway.core.world import Party, World
 

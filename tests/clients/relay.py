@@ -28,8 +28,8 @@ from gateway.core.errors import Refused
 from gateway.core.feed import Feed
 from gateway.core.following import audience, fetch, follow, follow_channel, joined_frame
 from gateway.core.page import Page
+from gateway.core.rows import Identity, Stored
 from gateway.core.session import registrar_identity
-from gateway.core.view import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView

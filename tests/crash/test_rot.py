@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core.effects import Outcome
-from gateway.core.view import Stored, View
+from gateway.core.rows import Stored
+from gateway.core.view import View
 from gateway.store.base import Damaged, StoreError
 from gateway.store.database import connect, create
 from gateway.store.sqlite import SqliteStore

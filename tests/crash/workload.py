@@ -17,7 +17,8 @@ from typing import Any, Final
 import apsw
 
 from gateway.core import effects as e
-from gateway.core.view import Invitation, Stored, Stream, StreamKind, View
+from gateway.core.rows import Invitation, Stored, Stream, StreamKind
+from gateway.core.view import View
 from gateway.store.base import Decision
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId

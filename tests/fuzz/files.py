@@ -24,7 +24,19 @@ from clients.authority import ceremony, house, keyfile
 from clients.core import alerts, cap, content, decoy, roster
 from clients.core.cap import CapRefused
 from clients.core.errors import Untrusted
-from keys import alert, authority, charter, envelope, ladder, receipts, request, retention, revocation, statement
+from keys import (
+    alert,
+    authority,
+    charter,
+    envelope,
+    franking,
+    ladder,
+    receipts,
+    request,
+    retention,
+    revocation,
+    statement,
+)
 from keys.canonical import encode
 from keys.errors import KeysError, Malformed
 from keys.tlog import policy as trust
@@ -267,7 +279,7 @@ FILES: dict[str, Target] = {
         Late(lambda: authority.seal_answer(sample(authority.Answer), INVITE, MISSION.random)),
     ),
     "application-data": Target(
-        lambda data: envelope.open_application_data(data, envelope.franking_tag(bytes(16), b"content")),
+        lambda data: franking.open_application_data(data, franking.franking_tag(bytes(16), b"content")),
         (KeysError,),
         (bytes(16) + b"content",),
     ),

@@ -28,8 +28,9 @@ from keys.disclosure import (
     read_vote,
     seal_package,
 )
-from keys.envelope import NOTHING, Context, Entry, Envelope, Heard, Kind, Marking, Precedence, franking_tag, seal
+from keys.envelope import NOTHING, Context, Entry, Envelope, Heard, Kind, Marking, Precedence, seal
 from keys.errors import KeysError, Malformed, NotPermitted, NotTrusted
+from keys.franking import franking_tag
 from keys.identity import PersonId, SigningKey
 from keys.sealing import Sealed
 from keys.tlog.checkpoint import TreeHead, open_checkpoint, sign_checkpoint

@@ -29,11 +29,8 @@ from keys.envelope import (
     Kind,
     Marking,
     Precedence,
-    application_data,
     authenticated_data,
     check_body,
-    franking_tag,
-    open_application_data,
     peek,
     read,
     read_entry,
@@ -42,6 +39,7 @@ from keys.envelope import (
     verify_run,
 )
 from keys.errors import BadSignature, Malformed
+from keys.franking import application_data, franking_tag, open_application_data
 from keys.identity import SigningKey
 from tests.keys.goldens import check_golden
 from tests.keys.shapes import all_refused, almost, sample, takes_one_encoding, values

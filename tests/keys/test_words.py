@@ -54,7 +54,7 @@ def test_two_officers_are_not_told_two_things() -> None:
 
 
 def test_what_is_no_text() -> None:
-    from keys.envelope import franking_tag
+    from keys.franking import franking_tag
 
     sealed = seal_for([CHEN.public], "words to an answer", ROOT + AYO, random(16) + b"\xff", random)
     with pytest.raises(Malformed):

@@ -21,9 +21,9 @@ from gateway.core.lane import page_of
 from gateway.core.notices import Result, Tried
 from gateway.core.page import Page
 from gateway.core.recipient import Recipient
+from gateway.core.rows import Identity, Stored, StreamKind
 from gateway.core.session import Session
 from gateway.core.stretch import Stretch, stretches
-from gateway.core.view import Identity, Stored, StreamKind
 from gateway.store.base import Broken, Damaged, DiskFull
 from gateway.timers import WAKES, Clock, Timers, floor
 from gateway.web.refusals import ANSWERED, refusal

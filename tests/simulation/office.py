@@ -25,8 +25,9 @@ from clients.renewing import take
 from gateway import wire
 from gateway.core import requests
 from gateway.core.append import Gateway
+from gateway.core.rows import Invitation, Stored
 from gateway.core.session import registrar_identity
-from gateway.core.view import Invitation, Stored, View
+from gateway.core.view import View
 from gateway.store.base import Damaged
 from keys.authority import issue_revocation_list, read_renewal, renewal_id, request_renewal
 from keys.credential import issue_device, read_certificate

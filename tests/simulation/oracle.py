@@ -31,7 +31,7 @@ from clients.core.turn import Outcome, Raised
 from gateway import wire
 from gateway.audit.sequencer import SignedHead
 from gateway.core.feed import WINDOW
-from gateway.core.view import Identity, Stored
+from gateway.core.rows import Identity, Stored
 from keys.envelope import ENCRYPTED, NOTHING, Context, Entry, Envelope, Kind, read, read_entry
 from keys.identity import receipt_stream
 from keys.tlog.merkle import leaf_hash

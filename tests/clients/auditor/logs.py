@@ -27,14 +27,13 @@ from keys.envelope import (
     Kind,
     Marking,
     Precedence,
-    application_data,
-    franking_tag,
     read,
     read_entry,
     rolling,
     seal,
 )
 from keys.errors import Malformed
+from keys.franking import application_data, franking_tag
 from keys.identity import ChannelId, DeviceId, PersonId, SigningKey, receipt_stream
 from keys.mls import Add, Credential, Extension, Group, KeyPackage, PendingCommit, Proposal, Remove, cipher_suite
 from keys.mls.keypackages import KeyPackageSecrets, new_key_package

@@ -12,7 +12,8 @@ from clients.auditor.verify import Cause, Topic, Verdict
 from keys.alert import AlertType, Audience, Opening, ladder_commitment
 from keys.body import Ack, LadderOpening
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, franking_tag
+from keys.envelope import Kind, Marking
+from keys.franking import franking_tag
 from keys.identity import ChannelId, receipt_stream
 from keys.ladder import RESEND, Escalated, Jump, Ladder, Rung, Stop, Why
 from tests.clients.auditor.logs import Party

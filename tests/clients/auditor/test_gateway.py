@@ -10,7 +10,8 @@ from gateway.audit.tiles import LogFolder
 from gateway.core import acts
 from keys import body
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, franking_tag
+from keys.envelope import Kind, Marking
+from keys.franking import franking_tag
 from keys.identity import receipt_stream
 from keys.mls import Remove
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint

@@ -25,20 +25,9 @@ from gateway.core import acts
 from keys import evidence
 from keys.body import Ack, Confirmed, Receipt, Seen, confirmation, read_receipt
 from keys.canonical import encode
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    application_data,
-    franking_tag,
-    read,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read, seal
 from keys.evidence import check_fork, check_refusal
+from keys.franking import application_data, franking_tag
 from keys.identity import receipt_stream
 from keys.statement import GatewayRefusal, sign_refusal
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint

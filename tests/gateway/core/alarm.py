@@ -7,7 +7,8 @@ from typing import Any
 
 from keys.body import Approval
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, Precedence, application_data, franking_tag, seal
+from keys.envelope import Kind, Marking, Precedence, seal
+from keys.franking import application_data, franking_tag
 from tests.gateway.core.checks import accepted
 from tests.gateway.core.world import Party, World
 from tests.keys.alerts import Made, made

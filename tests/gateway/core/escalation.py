@@ -19,7 +19,7 @@ from gateway.core.broadcast import AlertRow, Ending, Firing, Notice
 from gateway.core.effects import Append, Effect, Outcome, PutCertificate, PutMember, PutRoads, PutStream
 from gateway.core.errors import Refused
 from gateway.core.notices import Result, Tried
-from gateway.core.view import CertificateRow, Member, Stored, Stream, StreamKind
+from gateway.core.rows import CertificateRow, Member, Stored, Stream, StreamKind
 from gateway.store.changes import apply
 from gateway.store.rows import Parsed, SqliteView
 from gateway.timers import Clock, floor

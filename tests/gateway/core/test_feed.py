@@ -14,8 +14,8 @@ from gateway.core.feed import WINDOW, Feed, Going
 from gateway.core.lane import COMMITS_BEFORE_FLASH, PAGE, page_of, urgent
 from gateway.core.page import Page
 from gateway.core.recipient import Audience, Recipient
+from gateway.core.rows import Stored
 from gateway.core.stretch import Stretch, stretches
-from gateway.core.view import Stored
 from gateway.web.sifted import Sifted
 from gateway.wire import CHUNK, WINDOW_LEAST, WINDOW_MOST
 from keys.canonical import reader

@@ -11,7 +11,8 @@ from gateway.core import limits
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
-from keys.envelope import Kind, Marking, application_data, franking_tag, seal
+from keys.envelope import Kind, Marking, seal
+from keys.franking import application_data, franking_tag
 from keys.identity import receipt_stream
 from keys.mls import Remove
 from keys.policy import DEFAULT_CLASSES, Verb

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import wire
 from gateway.core import limits, retention
-from gateway.core.view import Content
+from gateway.core.rows import Content
 from gateway.wire import Refusal
 from keys.canonical import encode
 from keys.envelope import Kind

@@ -10,7 +10,7 @@ from gateway import wire
 from gateway.core import limits
 from gateway.core.effects import PutStream
 from gateway.core.errors import Refused
-from gateway.core.view import Stream, StreamKind
+from gateway.core.rows import Stream, StreamKind
 from gateway.store.changes import _put_stream
 from gateway.wire import Refusal
 from keys import body

@@ -15,17 +15,8 @@ from gateway.core.errors import Refused
 from gateway.wire import CHUNK, Refusal
 from keys import body
 from keys.canonical import encode
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Header,
-    Kind,
-    Precedence,
-    application_data,
-    franking_tag,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Envelope, Header, Kind, Precedence, seal
+from keys.franking import application_data, franking_tag
 from keys.identity import SigningKey
 from keys.statement import verify_promise, verify_refusal
 from keys.tlog.merkle import leaf_hash

@@ -17,7 +17,7 @@ from gateway.core import acts, answers, requests
 from gateway.core.append import Gateway
 from gateway.core.effects import Append, Outcome
 from gateway.core.errors import Refused
-from gateway.core.view import Identity, Stored
+from gateway.core.rows import Identity, Stored
 from gateway.store.changes import apply
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
@@ -26,18 +26,8 @@ from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode
 from keys.charter import sign
 from keys.credential import Certified, issue_device
-from keys.envelope import (
-    NOTHING,
-    Context,
-    Envelope,
-    Heard,
-    Kind,
-    Marking,
-    Precedence,
-    application_data,
-    franking_tag,
-    seal,
-)
+from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, seal
+from keys.franking import application_data, franking_tag
 from keys.identity import ChannelId, SigningKey
 from keys.mls import (
     LAST_RESORT,

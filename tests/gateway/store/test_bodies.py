@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from gateway.core.effects import Outcome, PutMember
-from gateway.core.view import Member
+from gateway.core.rows import Member
 from gateway.store.base import Damaged
 from gateway.store.database import connect, create
 from gateway.store.sqlite import SqliteStore

@@ -17,7 +17,8 @@ import pytest
 
 from gateway.core import limits
 from gateway.core.effects import Append, Outcome, PutStream
-from gateway.core.view import Stored, Stream, StreamKind, View
+from gateway.core.rows import Stored, Stream, StreamKind
+from gateway.core.view import View
 from gateway.store.base import Conflict, Decision, DiskFull, WrongStore
 from gateway.store.database import APPLICATION_ID, SCHEMA_VERSION, connect, create, migrate, reserve_checksums
 from gateway.store.sqlite import SqliteStore

@@ -13,7 +13,7 @@ from gateway import wire
 from gateway.core import ladder
 from gateway.core.broadcast import Ending
 from gateway.core.effects import Append, Effect, PutAnswer, PutCertificate, PutStream
-from gateway.core.view import Stream, StreamKind
+from gateway.core.rows import Stream, StreamKind
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
 from gateway.store.writer import AT_HAND, WriterView

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from gateway import wire
 from gateway.core.following import follow
-from gateway.core.view import Identity, View
+from gateway.core.rows import Identity
+from gateway.core.view import View
 from gateway.web.followers import Peer
 from gateway.web.hub import Hub
 from gateway.web.pages import Pages
