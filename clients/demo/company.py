@@ -171,9 +171,14 @@ async def stop(process: Process) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port on loopback where nobody listens, and that nobody else is given while this process runs: it stays bound here, which
+    keeps whoever asks for any port off it, and no gateway from listening there."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    held.detach()
+    return port
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import resource
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 import psutil
 from click.testing import CliRunner
 
+from clients.demo.company import free_port
 from gateway import config, wire
 from gateway.config import Address, Tls, render
 from gateway.main import main
@@ -43,13 +43,6 @@ IN_FLIGHT = 32  # requests of one session at once while the fleet is made
 
 class GatewayFailed(Exception):
     """The gateway's command ended badly; its output is the argument."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Fleet:

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
-from clients.demo.company import prepare
+from clients.demo.company import free_port, prepare
 from clients.main import run
 from tests.cheap import cheapen
 
@@ -40,13 +39,6 @@ class Ended:
     def object(self) -> dict[str, object]:
         (one,) = self.objects
         return one
-
-
-def free_port() -> int:
-    """A port on loopback that nobody holds now."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def command(module: str, *arguments: object) -> list[str]:

@@ -34,8 +34,8 @@ from keys.policy import render
 from keys.request import GatewayRequest, read_request
 from tests.gateway.core.world import Party
 from tests.keys.mission import House, Mission, Registrar
+from tests.waiting import PATIENCE, wait
 
-PATIENCE = 10.0
 COMMAND = [sys.executable, "-m", "gateway.main"]
 
 
@@ -58,7 +58,11 @@ def command(*arguments: str | Path) -> Done:
 def run_command(folder: Path) -> Done:
     """`run` where it is expected to end by itself."""
     done = subprocess.run(
-        [*COMMAND, "run", "--config", folder / "gateway.toml"], capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, "run", "--config", folder / "gateway.toml"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -241,8 +245,8 @@ class Process:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 20) -> int:
-        code = self.process.wait(timeout)
+    def wait(self) -> int:
+        code = self.process.wait(PATIENCE)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
@@ -254,10 +258,7 @@ class Process:
 
     def says(self, text: str) -> None:
         """Wait until it has said this on stderr."""
-        end = time.monotonic() + PATIENCE
-        while text not in self.errors:
-            assert time.monotonic() < end, self.errors
-            time.sleep(0.01)
+        wait(lambda: text in self.errors, f"{text!r} in its log")
 
     @property
     def errors(self) -> str:

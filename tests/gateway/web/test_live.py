@@ -22,11 +22,12 @@ from keys.canonical import encode
 from keys.envelope import NOTHING, Entry, Kind, Marking, Precedence
 from keys.identity import receipt_stream
 from keys.statement import verify_promise
-from keys.tlog.checkpoint import open_checkpoint
+from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.entry import decode_bundle
 from keys.tlog.merkle import check_consistency, check_inclusion, leaf_hash
 from tests.gateway.core.world import Party
 from tests.gateway.web.live import Closed, Link, Live, command, greet, running, ws_frame
+from tests.waiting import PATIENCE, wait
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_only_tls_1_3_is_spoken(live: Live) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", live.gateway.port), 5) as raw, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", live.gateway.port), PATIENCE) as raw, pytest.raises(ssl.SSLError):
         context.wrap_socket(raw)
 
 
@@ -214,11 +215,11 @@ def test_pings_within_the_budget_are_answered(live: Live) -> None:
 
 
 def test_nothing_said_ends_the_connection_after_a_while(live: Live) -> None:
-    silent, half = Link(live.gateway.port, timeout=60), Link(live.gateway.port, timeout=60)
-    headers = Link(live.gateway.port, upgrade=False, timeout=60)
+    silent, half = Link(live.gateway.port), Link(live.gateway.port)
+    headers = Link(live.gateway.port, upgrade=False)
     headers.send_raw(b"GET /v1/socket HTTP/1.1\r\nHost:")
     half.send_raw(ws_frame(2, b"x" * 100)[:30])
-    raw = socket.create_connection(("127.0.0.1", live.gateway.port), 60)  # no TLS handshake
+    raw = socket.create_connection(("127.0.0.1", live.gateway.port), PATIENCE)  # no TLS handshake
     begun = time.monotonic()
     assert silent.closed() == 1008
     assert half.closed() in (1008, None)
@@ -291,6 +292,8 @@ def test_the_window_stops_delivery_and_a_cursor_opens_it(
     link = live.link(agent)
     link.ask(wire.Follow(90, [wire.Position(channel, 2)], wire.CHUNK))
     got: list[wire.Placed] = []
+    while sum(len(encode(placed)) for placed in got) < wire.CHUNK:
+        got.append(link.until(wire.Deliver).placed)
     link.socket.settimeout(0.5)
     with suppress(TimeoutError):
         while True:
@@ -299,7 +302,7 @@ def test_the_window_stops_delivery_and_a_cursor_opens_it(
     assert seqs == list(range(3, len(seqs) + 3))
     under_way, last = sum(len(encode(p)) for p in got), len(encode(got[-1]))
     assert under_way - last < wire.CHUNK <= under_way, "as much as was asked for, and no more than one over it"
-    link.socket.settimeout(10)
+    link.socket.settimeout(PATIENCE)
     for at in (seqs[-1], seqs[-1] + 20):
         link.send(wire.Cursor(wire.Position(channel, at)))
     rest = deliveries(link, channel, count - len(seqs))
@@ -372,33 +375,40 @@ def test_many_requests_may_be_on_their_way(live: Live, officer: Party, channel: 
 
 
 def test_a_slow_reader_costs_others_nothing(live: Live, officer: Party, agent: Party, channel: bytes) -> None:
-    slow = live.connect(agent, receive_buffer=4_096)
-    slow.send(wire.Follow(1, [wire.Position(channel, 2)]))
+    """All is accepted while it still sits there: had anybody waited for it, they would have waited until it was dropped."""
     text = b"x" * 20_000
-    for _ in range(80):
-        assert isinstance(officer.send(channel, text), wire.Accepted)
-    begun = time.monotonic()
-    assert isinstance(officer.send(channel), wire.Accepted)
-    assert time.monotonic() - begun < 1
-    slow.close()
+    for _ in range(5):  # a machine that stands still for long drops it meanwhile, and has told nothing
+        slow, before = live.connect(agent, receive_buffer=4_096), dropped(live)
+        slow.send(wire.Follow(1, [wire.Position(channel, 2)]))
+        for _ in range(80):
+            assert isinstance(officer.send(channel, text), wire.Accepted)
+        after = dropped(live)
+        slow.close()
+        if after == before:
+            return
+    pytest.fail("whenever 80 messages were accepted, the slow reader had been dropped")
 
 
 def test_a_reader_that_never_reads_is_dropped(live: Live, officer: Party, agent: Party, channel: bytes) -> None:
     slow = live.connect(agent, receive_buffer=4_096)
     slow.send(wire.Follow(1, [wire.Position(channel, 2)]))
+    before = dropped(live)
     for _ in range(80):
         officer.send(channel, b"x" * 40_000)
-    deadline = time.monotonic() + 40
-    while 'reason="slow"' not in page(live, "/metrics") and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert 'reason="slow"' in page(live, "/metrics")
+    wait(lambda: dropped(live) > before, "it is dropped")
     slow.close()
     again = follow(live, agent, wire.Position(channel, 2))  # its mail is still there
     assert deliveries(again, channel, 1)[0].place.seq == 3
 
 
+def dropped(live: Live) -> float:
+    """How many slow readers have been dropped."""
+    lines = (line for line in page(live, "/metrics").splitlines() if 'reason="slow"' in line)
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
 def page(live: Live, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", live.gateway.metrics, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", live.gateway.metrics, timeout=PATIENCE)
     connection.request("GET", path)
     text = connection.getresponse().read().decode()
     connection.close()
@@ -425,20 +435,30 @@ def notices(link: Link) -> list[wire.Alarm]:
 def test_a_revoked_device_is_cut_off(live: Live) -> None:
     lost = live.enrolled("agent")
     link = follow(live, lost)
-    begun = time.monotonic()
     live.publish_list("Meridian", [lost.device.certified.serial], number=2)  # type: ignore[union-attr]
     assert notices(link) == [wire.Alarm.LOW_KEY_PACKAGES, wire.Alarm.CUT_OFF]
-    assert time.monotonic() - begun < 5
     assert greet(Link(live.gateway.port), lost, live.charter).refusal is Refusal.REVOKED
 
 
 def test_an_expired_device_is_cut_off(live: Live) -> None:
-    now = live.now // 1000 * 1000
-    brief = live.enrolled("agent", life=(now - 60_000, now + 4_000))
-    link = follow(live, brief)
+    brief, link, ends = briefly(live, 2_000)
     assert notices(link) == [wire.Alarm.LOW_KEY_PACKAGES, wire.Alarm.CUT_OFF]
-    assert live.now - now < 9_000
+    assert live.now >= ends
     assert greet(Link(live.gateway.port), brief, live.charter).refusal is Refusal.EXPIRED
+
+
+def briefly(live: Live, life: int) -> tuple[Party, Link, int]:
+    """A device in session whose certificate ends some ms from now: it is given longer where it did not come in before."""
+    now = live.now // 1000 * 1000
+    party = live.enrolled("agent", life=(now - 60_000, now + life))
+    link = Link(live.gateway.port)
+    if not isinstance(greet(link, party, live.charter), wire.Ready):
+        return briefly(live, life * 3)
+    try:
+        link.ask(wire.Follow(90, []))
+    except Closed:
+        return briefly(live, life * 3)
+    return party, link, now + life
 
 
 # ---------------------------------------------------------------------- proofs
@@ -450,15 +470,15 @@ def test_what_was_accepted_is_proved(live: Live, officer: Party, channel: bytes)
     place = accepted.places[0]
     link = live.link(officer)
     proven = link.ask(wire.Prove(9, 0, [place.index, 0]))
-    checkpoint = open_checkpoint(proven.checkpoint, [live.charter.log_verifier()], live.charter.policy.log_origin)
+    held = checkpoint(live, proven.checkpoint)
     assert len(proven.checkpoint) < 300
     leaf = encode(Entry(1, place.time, place.nonce, channel, place.seq, envelope.header, envelope.signature))
-    check_inclusion(leaf_hash(leaf), place.index, checkpoint.size, proven.paths[0].hashes, checkpoint.root)
+    check_inclusion(leaf_hash(leaf), place.index, held.size, proven.paths[0].hashes, held.root)
     officer.send(channel)
-    again = link.ask(wire.Prove(10, checkpoint.size, [checkpoint.size]))
-    newer = open_checkpoint(again.checkpoint, [live.charter.log_verifier()], live.charter.policy.log_origin)
-    check_consistency(checkpoint.size, checkpoint.root, newer.size, newer.root, again.consistency)
-    assert newer.size > checkpoint.size
+    again = link.ask(wire.Prove(10, held.size, [held.size]))
+    newer = checkpoint(live, again.checkpoint)
+    check_consistency(held.size, held.root, newer.size, newer.root, again.consistency)
+    assert newer.size > held.size
     assert link.ask(wire.Prove(11, 0, [10**6])).refusal is Refusal.DENIED
     assert link.ask(wire.Prove(12, 10**6, [])).refusal is Refusal.DENIED
 
@@ -478,12 +498,9 @@ def test_logged_comes_to_who_waits_for_it(live: Live, officer: Party, agent: Par
     link = follow(live, agent)
     accepted = officer.send(channel)
     deliveries(link, channel, 1)
-    deadline = time.monotonic() + 3
     size = 0
-    while size <= accepted.places[0].index and time.monotonic() < deadline:
-        note = link.until(wire.Logged).checkpoint
-        size = open_checkpoint(note, [live.charter.log_verifier()], live.charter.policy.log_origin).size
-    assert size > accepted.places[0].index
+    while size <= accepted.places[0].index:
+        size = checkpoint(live, link.until(wire.Logged).checkpoint).size
 
 
 # ---------------------------------------------------------------------- the log's read path
@@ -502,7 +519,7 @@ def tokens(live: Live) -> dict[str, str]:
 def get(live: Live, path: str, token: str = "", method: str = "GET") -> tuple[int, bytes, http.client.HTTPMessage]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", live.gateway.port, timeout=5, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", live.gateway.port, timeout=PATIENCE, context=context)
     connection.putrequest(method, path, skip_accept_encoding=True)
     if token:
         connection.putheader("Authorization", f"Bearer {token}")
@@ -513,27 +530,30 @@ def get(live: Live, path: str, token: str = "", method: str = "GET") -> tuple[in
     return answer.status, data, answer.headers
 
 
+def checkpoint(live: Live, note: bytes) -> Checkpoint:
+    return open_checkpoint(note, [live.charter.log_verifier()], live.charter.policy.log_origin)
+
+
 def outside(live: Live, token: str) -> bytes:
     """What a witness is shown: from the moment on that there is one to show it to."""
-    deadline = time.monotonic() + 10
-    while (found := get(live, "/log/checkpoint", token))[0] == 404 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert found[0] == 200
-    return found[1]
+    shown: bytes = wait(lambda: get(live, "/log/checkpoint", token)[1], "a checkpoint that is shown outside")
+    return shown
 
 
 def test_a_witness_is_shown_padded_sizes_and_nothing_between(
     live: Live, tokens: dict[str, str], officer: Party, channel: bytes
 ) -> None:
-    key, origin = [live.charter.log_verifier()], live.charter.policy.log_origin
-    shown = open_checkpoint(outside(live, tokens["w1"]), key, origin)
-    assert shown.size % 8 == 0
-    assert open_checkpoint(get(live, "/log/witnessed", tokens["gita"])[1], key, origin).size >= shown.size
-    assert get(live, "/log/witnessed", tokens["w1"])[0] == 404
-    place = officer.send(channel).places[0]
-    live.link(officer).ask(wire.Prove(1, 0, [place.index]))
-    newest = open_checkpoint(get(live, "/log/checkpoint", tokens["gita"])[1], key, origin)
-    assert newest.size > shown.size
+    while True:
+        shown = checkpoint(live, outside(live, tokens["w1"]))
+        assert shown.size % 8 == 0
+        assert checkpoint(live, get(live, "/log/witnessed", tokens["gita"])[1]).size >= shown.size
+        assert get(live, "/log/witnessed", tokens["w1"])[0] == 404
+        place = officer.send(channel).places[0]
+        live.link(officer).ask(wire.Prove(1, 0, [place.index]))
+        newest = checkpoint(live, get(live, "/log/checkpoint", tokens["gita"])[1])
+        assert newest.size > shown.size
+        if newest.size % 256 and newest.size // 256 == shown.size // 256:  # else full tiles have replaced partial ones
+            break
     for size in (shown.size, newest.size):
         number, width = divmod(size, 256)
         tile = f"/log/tile/0/{number:03d}.p/{width}" if width else f"/log/tile/0/{number - 1:03d}"
@@ -548,24 +568,16 @@ def test_a_checkpoint_is_read_with_a_token(live: Live, tokens: dict[str, str]) -
     for name in ("gita", "w1"):
         status, note, headers = get(live, "/log/checkpoint", tokens[name])
         assert status == 200
-        checkpoint = open_checkpoint(note, [live.charter.log_verifier()], live.charter.policy.log_origin)
-        assert checkpoint.size > 0
+        assert checkpoint(live, note).size > 0
         assert headers["Content-Type"] == "text/plain; charset=utf-8"
         assert headers["Access-Control-Allow-Origin"] == "*"
         assert "immutable" not in headers["Cache-Control"]
 
 
-def test_tiles_and_entries(live: Live, tokens: dict[str, str]) -> None:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        checkpoint = open_checkpoint(
-            get(live, "/log/checkpoint", tokens["gita"])[1],
-            [live.charter.log_verifier()],
-            live.charter.policy.log_origin,
-        )
-        if checkpoint.size % 256:
-            break
-    number, width = divmod(checkpoint.size, 256)
+def test_tiles_and_entries(live: Live, tokens: dict[str, str], officer: Party) -> None:
+    while not (size := checkpoint(live, get(live, "/log/checkpoint", tokens["gita"])[1]).size) % 256:
+        officer.create_channel()  # a multiple of 256 has no partial tile
+    number, width = divmod(size, 256)
     tile = f"/log/tile/0/{number:03d}.p/{width}"
     status, data, headers = get(live, tile, tokens["gita"])
     assert (status, len(data)) == (200, 32 * width)
@@ -585,12 +597,8 @@ def test_receipts_are_for_auditors(live: Live, tokens: dict[str, str], officer: 
     accepted = agent.say(Kind.RECEIPT, receipt_stream(channel), receipt)  # type: ignore[arg-type]
     assert isinstance(accepted, wire.Accepted)
     number, place = divmod(accepted.places[0].index, 256)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        note = get(live, "/log/checkpoint", tokens["gita"])[1]
-        size = open_checkpoint(note, [live.charter.log_verifier()], live.charter.policy.log_origin).size
-        if size > accepted.places[0].index:
-            break
+    live.link(agent).ask(wire.Prove(1, 0, [accepted.places[0].index]))  # answered once a checkpoint covers it
+    size = checkpoint(live, get(live, "/log/checkpoint", tokens["gita"])[1]).size
     width = min(256, size - 256 * number)
     path = f"/log/receipts/{number:03d}" + ("" if width == 256 else f".p/{width}")
     status, data, _ = get(live, path, tokens["gita"])
