@@ -40,12 +40,12 @@ from gateway.store.sqlite import SqliteStore
 from gateway.web.app import App
 from gateway.web.door import Door
 from gateway.web.hub import Hub
+from gateway.web.line import GOING_AWAY
 from gateway.web.listener import listen
 from gateway.web.log import LogReadPath, Tokens
 from gateway.web.pages import Pages
 from gateway.web.server import Server
 from gateway.web.service import Service
-from gateway.web.socket import GOING_AWAY
 from gateway.web.tls import server_context
 from gateway.witnessing import Witnessing, hear_witnesses
 from keys.body import Act

@@ -16,7 +16,7 @@ import pytest
 
 from gateway import wire
 from gateway.web.guard import CONTROL_FRAMES, FRAGMENTS
-from gateway.web.socket import CUT_OFF, REPLACED
+from gateway.web.line import CUT_OFF, REPLACED
 from gateway.wire import FRAME_LIMIT, Refusal
 from keys.canonical import encode
 from keys.envelope import NOTHING, Entry, Kind, Marking, Precedence
