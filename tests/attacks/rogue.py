@@ -22,7 +22,7 @@ from gateway.core.effects import Outcome as Decided
 from gateway.core.errors import Refused
 from gateway.store.rows import Parsed, SqliteView
 from keys.credential import issue_device
-from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, Verified, read, seal
+from keys.envelope import Context, Envelope, Kind, Precedence, Verified, bare, read, seal
 from keys.identity import DeviceId, PersonId, SigningKey
 from tests.clients.relay import Line, Relay
 from tests.keys.mission import DAY
@@ -188,23 +188,7 @@ class Rogue(Relay):
         channel = self.gateway.charter.control_channel
         chain, stream = self.view.chain(channel, device), self.view.stream(channel)
         assert stream is not None
-        context = Context(
-            version=1,
-            kind=kind,
-            device=device,
-            channel=channel,
-            epoch=0,
-            number=chain.number + 1,
-            attempt=0,
-            previous=chain.link,
-            heard=Heard(0, NOTHING),
-            time=self.now,
-            precedence=Precedence.ROUTINE,
-            marking=Marking.CLEAR,
-            expires=0,
-            franking=b"",
-            alert=None,
-        )
+        context = bare(kind, device, channel, chain.number + 1, chain.link, self.now, Precedence.ROUTINE)
         claimed = read(seal(context, body, self.mission.gateway))
         run = [Verified(claimed.envelope, claimed.header, claimed.context)]
         self._decide(lambda: append(self.view, 1, run, [body], stream, (), self.gateway, self.now, self.random))

@@ -26,7 +26,7 @@ from keys.alert import AlertFields, AlertType, Audience, Signing, sign_approval,
 from keys.body import Ack
 from keys.canonical import encode
 from keys.charter import sign
-from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, Verified, read, seal
+from keys.envelope import NOTHING, Envelope, Kind, Marking, Precedence, Verified, bare, read, seal
 from keys.franking import franking_tag
 from keys.identity import ChannelId, receipt_stream
 from keys.policy import render
@@ -488,22 +488,15 @@ def ack_of(s: Scene, who: Party, root: bytes, option: int, **changes: Any) -> No
     chain = None if beside else records.CHAINS.get(s.chen.ledger, s.channel + who.id)
     stream = receipt_stream(ChannelId(s.channel)) if beside else s.channel
     body = encode(Ack(root, option, None, bytes(16)))
-    context = Context(
-        version=1,
-        kind=Kind.ACK,
-        device=who.id,
-        channel=stream,
+    context = bare(
+        Kind.ACK,
+        who.id,
+        stream,
+        chain.number + 1 if chain else 1,
+        chain.link if chain else NOTHING,
+        s.world.now,
+        Precedence.IMMEDIATE,
         epoch=0 if beside else state.epoch,
-        number=chain.number + 1 if chain else 1,
-        attempt=0,
-        previous=chain.link if chain else NOTHING,
-        heard=Heard(0, NOTHING),
-        time=s.world.now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
     )
     envelope = seal(replace(context, **changes), body, key)
     place = wire.Place(999 if beside else state.seq + 1, 9_999, s.world.now, bytes(16))

@@ -34,7 +34,7 @@ from gateway.store.changes import apply
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
 from keys.canonical import encode, reader
-from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
+from keys.envelope import Kind, Marking, Precedence, bare, seal
 from keys.identity import SigningKey, receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
 from keys.tlog.edge import Edge
@@ -277,22 +277,8 @@ class Relay:
 
         who = self.identity(device, sha256(certificate).digest())
         chain = self.view.chain(charter.control_channel, device)
-        context = Context(
-            version=1,
-            kind=kind,
-            device=device,
-            channel=charter.control_channel,
-            epoch=0,
-            number=chain.number + 1,
-            attempt=0,
-            previous=chain.link,
-            heard=Heard(0, NOTHING),
-            time=self.now,
-            precedence=Precedence.ROUTINE,
-            marking=Marking.CLEAR,
-            expires=0,
-            franking=b"",
-            alert=None,
+        context = bare(
+            kind, device, charter.control_channel, chain.number + 1, chain.link, self.now, Precedence.ROUTINE
         )
         envelope = seal(context, body, author.key)
         frame = wire.Submit(1, [wire.Sealed(envelope.header, envelope.signature, body)])

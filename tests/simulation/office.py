@@ -31,7 +31,7 @@ from gateway.core.view import View
 from gateway.store.base import Damaged
 from keys.authority import issue_revocation_list, read_renewal, renewal_id, request_renewal
 from keys.credential import issue_device, read_certificate
-from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
+from keys.envelope import Kind, Precedence, bare, seal
 from keys.errors import KeysError
 from keys.identity import SigningKey
 from tests.keys.mission import DAY, House, Registrar
@@ -155,22 +155,8 @@ class Office:
     def _envelope(self, view: View, author: Registrar, kind: Kind, body: bytes) -> wire.Submit:
         stream = self.world.mission.charter.control_channel
         chain = view.chain(stream, author.device)
-        context = Context(
-            version=1,
-            kind=kind,
-            device=author.device,
-            channel=stream,
-            epoch=0,
-            number=chain.number + 1,
-            attempt=0,
-            previous=chain.link,
-            heard=Heard(0, NOTHING),
-            time=self.world.sim.now,
-            precedence=Precedence.ROUTINE,
-            marking=Marking.CLEAR,
-            expires=0,
-            franking=b"",
-            alert=None,
+        context = bare(
+            kind, author.device, stream, chain.number + 1, chain.link, self.world.sim.now, Precedence.ROUTINE
         )
         envelope = seal(context, body, author.key)
         return wire.Submit(1, [wire.Sealed(envelope.header, envelope.signature, body)])

@@ -16,7 +16,7 @@ from clients.core.records import AlarmKind, Message
 from gateway.core.append import append
 from keys.canonical import encode
 from keys.disclosure import Disclosure, Opened, Vote, Why, check_package, read_request
-from keys.envelope import NOTHING, Context, Entry, Heard, Kind, Marking, Precedence, read, seal, verify_run
+from keys.envelope import Entry, Kind, Precedence, bare, read, seal, verify_run
 from keys.sealing import Sealed
 from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.proof import prove
@@ -208,23 +208,7 @@ def forged(s: Scene, by: Party, kind: Kind, body: bytes) -> None:
     """Put into the control channel by a gateway that asks nobody."""
     relay, stream = s.world.relay, s.world.relay.gateway.charter.control_channel
     chain = relay.view.chain(stream, by.id)
-    context = Context(
-        version=1,
-        kind=kind,
-        device=by.id,
-        channel=stream,
-        epoch=0,
-        number=chain.number + 1,
-        attempt=0,
-        previous=chain.link,
-        heard=Heard(0, NOTHING),
-        time=relay.now,
-        precedence=Precedence.ROUTINE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
-    )
+    context = bare(kind, by.id, stream, chain.number + 1, chain.link, relay.now, Precedence.ROUTINE)
     run = verify_run([read(seal(context, body, by.enrolled.key))], by.enrolled.key.public)
     held = relay.view.stream(stream)
     assert held is not None

@@ -19,7 +19,7 @@ from clients.core.packages import capabilities
 from clients.core.records import AlarmKind, Intent
 from keys import body
 from keys.canonical import encode
-from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, seal
+from keys.envelope import NOTHING, Context, Kind, Precedence, bare, seal
 from keys.mls import Credential, ExternalPsk, PreSharedKey, PreSharedKeyID
 from keys.mls.group import Group
 from tests.clients.core.test_hostile_gateway import Scene, _a_while, _context, _inject, opened
@@ -256,22 +256,15 @@ def offer(s: Stranding, by: Party, *, signer: Party | None = None, **changes: An
     assert group is not None
     fields = {"device": s.ben.id, "epoch": group.epoch, "group_info": group.group_info(external=True), **changes}
     data = encode(body.ResyncApproval(**fields))
-    context = Context(
-        version=1,
-        kind=Kind.RESYNC_APPROVAL,
-        device=(signer or by).id,
-        channel=s.channel,
+    context = bare(
+        Kind.RESYNC_APPROVAL,
+        (signer or by).id,
+        s.channel,
+        1,
+        NOTHING,
+        s.world.now,
+        Precedence.IMMEDIATE,
         epoch=group.epoch,
-        number=1,
-        attempt=0,
-        previous=NOTHING,
-        heard=Heard(0, NOTHING),
-        time=s.world.now,
-        precedence=Precedence.IMMEDIATE,
-        marking=Marking.CLEAR,
-        expires=0,
-        franking=b"",
-        alert=None,
     )
     envelope = seal(context, data, (signer or by).enrolled.key)
     return records.Offer(1, envelope.header, envelope.signature, data, bytes(32), 1), group.tree_bytes()

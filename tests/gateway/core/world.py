@@ -26,7 +26,7 @@ from keys.authority import CharterAuthentication, issue_revocation_list
 from keys.canonical import encode
 from keys.charter import sign
 from keys.credential import Certified, issue_device
-from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, seal
+from keys.envelope import NOTHING, Context, Envelope, Kind, Marking, Precedence, bare, seal
 from keys.franking import application_data, franking_tag
 from keys.identity import ChannelId, SigningKey
 from keys.mls import (
@@ -83,23 +83,7 @@ class Party:
 
     def context(self, kind: Kind, channel: bytes, **changes: Any) -> Context:
         number, link = self.numbers.get(channel, (0, NOTHING))
-        context = Context(
-            version=1,
-            kind=kind,
-            device=self.id,
-            channel=channel,
-            epoch=0,
-            number=number + 1,
-            attempt=0,
-            previous=link,
-            heard=Heard(0, NOTHING),
-            time=self.world.now,
-            precedence=Precedence.ROUTINE,
-            marking=Marking.CLEAR,
-            expires=0,
-            franking=b"",
-            alert=None,
-        )
+        context = bare(kind, self.id, channel, number + 1, link, self.world.now, Precedence.ROUTINE)
         return Context(**{**{f: getattr(context, f) for f in context.__struct_fields__}, **changes})
 
     def say(self, kind: Kind, channel: bytes, data: bytes, **changes: Any) -> Any:
