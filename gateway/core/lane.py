@@ -143,8 +143,10 @@ class Lane:
             self.loaded = page.seqs[-1] if page else self.head
         else:
             found, self.loaded = backlog.concerning(self.channel, self.loaded, PAGE, recipient)
-            page = page_of(self.channel, found)
             self.head = max(self.head, self.loaded)  # a page may hold what the hub has not heard of yet
+            if not found:  # as most of them, to most people
+                return
+            page = page_of(self.channel, found)
         self._put(page.to(recipient))
 
     def _put(self, page: Page) -> None:
