@@ -21,7 +21,8 @@ import apsw
 from gateway.store.base import Damaged
 
 _HEAD: Final = struct.Struct(">8I")  # magic, version, page size, number, salt, salt, checksum, checksum
-_FRAME: Final = struct.Struct(">6I")  # page, the database's size after a commit or 0, the head's salts, checksum, checksum
+# A frame's head: page, the database's size after a commit or else 0, the WAL's salts, checksum, checksum.
+_FRAME: Final = struct.Struct(">6I")
 _SUMS: Final = struct.Struct(">2I")
 SECTOR: Final = 512  # bytes that a disk writes whole or not at all
 _BIG_ENDIAN: Final = 1  # in the magic: the byte order of the words that are summed
