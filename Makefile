@@ -14,14 +14,18 @@ MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.
 
 .PHONY: sim sim-pythons sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
 
+# What is never imported need not be compiled.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e
+
 $(VENV)/core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	$(INSTALL) .
 	touch $@
 
-$(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
-	touch $@
+$(VENV)/test: pyproject.toml   # core and more, in one go
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) '.[test]'
+	touch $(VENV)/core $@
 
 demo: $(VENV)/core          ## the guided demo: a real gateway, real clients, an auditor
 	$(BIN)/outrider demo
@@ -60,7 +64,7 @@ interop: $(VENV)/core tests/interop/node_modules/.package-lock.json   ## with ot
 	$(BIN)/python -m tests.interop
 
 fuzz: $(VENV)/test          ## libFuzzer over every decoder, SECONDS=60 each, by hand; TARGETS= for some; finds go to tests/fuzz/found
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(INSTALL) '.[fuzz]'
 	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),60)
 
 night: $(VENV)/test         ## what the suite tries some times is tried often: 1,000 examples a property, 400 cuts, 2 kbit/s; by hand, some hours
