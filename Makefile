@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NPROC  ?= 4
+NPROC  ?= 2
 BASE   ?= HEAD~1
 
 # What is run below is some hundreds of processes: they read what the first of them has compiled, whatever the environment says.
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-pythons sim-mutants demo test check format lint types contracts coverage mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
+.PHONY: sim sim-pythons sim-mutants demo test check format lint types contracts collected coverage others mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
 
 # What is never imported need not be compiled.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e
@@ -34,7 +34,10 @@ test: $(VENV)/test          ## the whole fast suite
 	$(BIN)/pytest -q --collect-only | tail -n 1
 	$(BIN)/pytest -q -n $(NPROC) --dist loadfile
 
-check: format lint types contracts coverage mutate-mls demo   ## what CI runs
+check: $(VENV)/test          ## what CI runs: two at a time, what each says is shown at its end
+	$(MAKE) --no-print-directory -j 2 --output-sync types collected format lint contracts
+	$(MAKE) --no-print-directory -j 2 --output-sync coverage others
+	$(MAKE) --no-print-directory -j 2 --output-sync mutate-mls demo
 
 format: $(VENV)/test
 	$(BIN)/ruff format --check .
@@ -48,12 +51,16 @@ types: $(VENV)/test
 contracts: $(VENV)/test     ## who may import whom
 	$(BIN)/lint-imports
 
-coverage: $(VENV)/test      ## the fast suite, and as a gate the branches of keys and the cores
+collected: $(VENV)/test     ## how many tests there are; compiles the tests once; else each process does it for itself, at the same time
+	$(BIN)/pytest -q --collect-only | tail -n 1
+
+coverage: $(VENV)/test      ## as a gate, the branches of keys and the cores
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q --collect-only | tail -n 1   # compiles the tests once; else each process does it for itself, at the same time
 	$(BIN)/coverage run -m pytest -q -n $(NPROC) --dist loadfile $(MEASURED)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=95
+
+others: $(VENV)/test        ## all tests that the gate doesn't need
 	$(BIN)/pytest -q -n $(NPROC) --dist loadfile tests $(MEASURED:%=--ignore=%)
 
 tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
