@@ -7,7 +7,7 @@ from clients.connected import now_ms
 from clients.core import records
 from clients.core.commits import Work
 from clients.core.ledger import Draft
-from clients.core.records import Enrolling, Intent
+from clients.core.records import Enrolling
 from clients.disclosing import Discloser
 from clients.enrolments import settle_identity
 from gateway import wire
@@ -20,17 +20,14 @@ RENEWAL_POLL: Final = 5.0  # s between two looks whether a renewal was granted
 
 
 def take(work: Work, certified: Certified, seed: bytes, card: bytes) -> None:
-    """From here on this device has that certificate; it is to go into its leaf in every channel."""
+    """From here on this device has that certificate; it goes into its leaf in every channel once it is proved here
+    (`clients.core.membership.renew_leaf`)."""
     draft = work.turn.draft
     settle_identity(draft, certified, seed, card)
     renewed = records.IDENTITY.get(draft)
     assert renewed is not None
-    work.turn.me = renewed  # or what follows in this very turn would find nothing to put into any leaf
+    work.turn.me = renewed  # or what follows in this very turn would still be done under the old one
     records.ENROLLING.delete(draft, b"renewal")
-    for channel, state in list(records.CHANNELS.scan(draft)):
-        if not state.left and not state.halted:
-            intent = Intent(channel, [], [], renew=True, rekey=False, automatic=False)
-            records.INTENTS.put(draft, work.turn.next_id(), intent)
 
 
 class Renewer(Discloser):

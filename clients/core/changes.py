@@ -25,6 +25,7 @@ from clients.core.ledger import at
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.packages import capabilities, lifetime
 from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending
+from clients.core.roster import author_in
 from clients.core.trust import certificate_of
 from gateway.wire import Place, Placed
 from keys import body as bodies
@@ -248,10 +249,10 @@ def _own_emergency(work: Work, channel: bytes, item: Item, place: Place) -> None
     me, header_hash = work.turn.me, sha256(item.header).digest()
     if item.kind in (Kind.SOS, Kind.CHECK_IN_PLAN):
         _own_message(work, channel, item, place)
-    author = work.trust.certified(me.certificate_hash)
+    context = read(Envelope(item.header, item.signature)).context
+    author = author_in(work.turn, work.trust, channel, context.epoch, me.device)
     if author is not None:
-        sealed = read(Envelope(item.header, item.signature)).context.time
-        whence = emergencies.Whence(author, channel, place.seq, place.time, sealed, header_hash)
+        whence = emergencies.Whence(author, channel, place.seq, place.time, context.time, header_hash)
         with suppress(NotPermitted):  # it was sent by another program of this device, and counts nowhere
             emergencies.take(work.turn, item.kind, item.content, whence)
 
@@ -323,9 +324,10 @@ def introduce(work: Work, channel: bytes) -> None:
 def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
     """What this device said stands in its own history too, and needs no showing."""
     context = read(Envelope(item.header, item.signature)).context
+    seat = grouped.seat_of(work.turn.draft, channel, context.epoch, work.turn.me.device)
     message = Message(
         work.turn.me.device,
-        work.turn.me.certificate_hash,
+        seat.certificate if seat else work.turn.me.certificate_hash,
         item.kind,
         context.epoch,
         context.time,

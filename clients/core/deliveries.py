@@ -296,11 +296,18 @@ def _take_receipt(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> b
     known, channel = claim(placed), s.beside[placed.channel]
     if known is not None and known.context.device == turn.me.device:
         _own_control(s, turn, placed)
-    elif receipts.too_soon(turn, channel, placed):
-        return False
-    else:
-        receipts.take_envelope(turn, s.trust, channel, placed, body)
-    return True
+        return True
+    place = (placed.channel, placed.place.seq)
+    if receipts.take_envelope(turn, s.trust, channel, placed, body):
+        s.doubted.pop(place, None)
+        return True
+    since = s.doubted.setdefault(place, turn.now)
+    patience = max(since + WITHHELD_AFTER, s.came_at + NARROW_PATIENCE if s.narrow else 0)
+    if s.listed and turn.reached(patience):
+        what = "its author has read more of the channel than comes here, and may have another key since"
+        device = known.context.device if known else b""
+        turn.alarm(AlarmKind.WITHHELD, what, channel=placed.channel, seq=placed.place.seq, device=device)
+    return False
 
 
 def _take_unlock(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> bool:

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from clients.core import deliveries, evidence, gossip, outbox, packages, receipts, records, roster, settling
 from clients.core import trust as trusted
 from clients.core.errands import Errand
+from clients.core.groups import seat_of
 from clients.core.outbox import stream_of_receipts
+from clients.core.receive import epoch_at
 from clients.core.records import AlarmKind, Channel, Item
 from clients.core.session import Session
 from clients.core.turn import Turn
@@ -122,7 +124,7 @@ def _seal(
     """Give numbers to the next run of a stream, if it may be sealed now."""
     if s.narrow and s.errands.full(1):
         return []
-    if state is not None and not turn.reached(s.quiet.get(settling.at_epoch(stream, state.epoch), 0)):
+    if not turn.reached(s.quiet.get(settling.at_epoch(stream, state.epoch if state else 0), 0)):
         return []
     items = _timely(turn, state, items)
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
@@ -154,8 +156,10 @@ def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item
 def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, item: Item) -> bool:
     if item.kind is Kind.COMMIT:
         return False  # made and sealed in one
-    if state is None:
-        return item.stream == turn.charter.control_channel
+    if state is None:  # the next session proves another certificate, by whose key it is to be signed
+        return item.stream == turn.charter.control_channel and not s.reconnect
+    if item.stream != channel and not _leaf_is_heard(turn, channel, state):
+        return False
     if state.left:
         return item.kind is Kind.RECEIPT  # what came before the removal has come: the others may know
     if state.halted:
@@ -173,6 +177,17 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
     if item.alert is not None and outbox.announcing(turn.draft, turn.charter.control_channel, item.alert.root):
         return False
     return item.kind in NEVER_HELD or not _list_too_old(turn)
+
+
+def _leaf_is_heard(turn: Turn, channel: bytes, state: Channel) -> bool:
+    """Whether the key of this device's leaf is known by what it says that it has heard. What stands beside a channel comes by another
+    way than the commit that changed the leaf: who is behind waits for that, up to what the author has heard."""
+    began = records.EPOCHS.get(turn.draft, channel + state.epoch.to_bytes(8, "big"))
+    if began is None or began.seq <= state.seq:
+        return True
+    heard, _ = epoch_at(turn, channel, state.seq + 1)
+    before, now = (seat_of(turn.draft, channel, epoch, turn.me.device) for epoch in (heard, state.epoch))
+    return now is None or (before is not None and before.certificate == now.certificate)
 
 
 def _list_too_old(turn: Turn) -> bool:

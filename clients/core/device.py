@@ -159,6 +159,7 @@ class Device:
         if session.listed:
             each(membership.remove_the_unfit, channels)
             each(beside.keep_in_step, channels)
+            each(membership.renew_leaf, channels)
             look(membership.pursue_intents)
             look(membership.rejoin_channels)
             each(departures.give_receipts, channels)

@@ -175,10 +175,11 @@ def _put(turn: Turn, case: Case, asked: Asked) -> None:
 
 def own(work: Work, kind: Kind, header: bytes, body: bytes, place: Place) -> None:
     """What this device said has its place: it counts here as it does for everybody."""
-    me = work.trust.certified(work.turn.me.certificate_hash)
+    said = _READ[kind](body)
+    me = work.trust.certified(said.certificate)  # under which it was said; the newest may not be proved yet
     if me is not None:
         placed = Placed(work.turn.charter.control_channel, place, header, b"", None)
-        _keep(work, _READ[kind](body), me, placed, sha256(header).digest())
+        _keep(work, said, me, placed, sha256(header).digest())
 
 
 # --- what people do ---

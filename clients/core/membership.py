@@ -7,7 +7,20 @@ on by whoever was waiting for it.
 from collections.abc import Sequence
 from typing import Final
 
-from clients.core import changes, commits, deliveries, evidence, groups, joining, outbox, proof, records, resync, roster
+from clients.core import (
+    changes,
+    commits,
+    deliveries,
+    evidence,
+    groups,
+    joining,
+    outbox,
+    proof,
+    records,
+    resync,
+    roster,
+    settling,
+)
 from clients.core.commits import CommitBroken, Wanting, Work
 from clients.core.errands import Errand
 from clients.core.records import Channel, Intent
@@ -58,7 +71,7 @@ def rejoin_channels(s: Session, turn: Turn) -> None:
         if state is None or state.left or not state.halted:
             records.OFFERS.delete(turn.draft, channel)
             continue
-        if not _may_commit(turn, channel, state):
+        if not _may_commit(s, turn, channel, state):
             continue
         if not offer.tree:
             s.send(Errand("tree", channel), lambda i, c=channel, o=offer: wire.GetTree(i, c, o.seq))  # type: ignore[misc]
@@ -121,7 +134,7 @@ def remove_the_unfit(s: Session, turn: Turn, channel: bytes) -> None:
     if not bad:
         s.remove_at.pop(channel, None)
         return
-    if any(i.channel == channel and i.automatic for _, i in records.INTENTS.scan(turn.draft)):
+    if any(i.channel == channel and i.automatic and not i.renew for _, i in records.INTENTS.scan(turn.draft)):
         return
     due = s.remove_at.setdefault(channel, turn.now + _turn_to_remove(turn, channel, state))
     urgent = bool(outbox.queued(turn.draft, channel))
@@ -137,6 +150,20 @@ def _turn_to_remove(turn: Turn, channel: bytes, state: Channel) -> int:
     return REMOVE_STEP * order.index(turn.me.device) if turn.me.device in order else 0
 
 
+def renew_leaf(s: Session, turn: Turn, channel: bytes) -> None:
+    """The newest certificate of this device goes into its leaf, however it came in with another: it was renewed since, or added by a
+    KeyPackage of before."""
+    state, mine = records.CHANNELS.get(turn.draft, channel), turn.me.certificate_hash
+    if state is None or state.halted or state.left or channel in s.unrenewed or s.trust.certified(mine) is None:
+        return  # who comes in again does so by the newest
+    seat = groups.seat_of(turn.draft, channel, state.epoch, turn.me.device)
+    if seat is None or seat.certificate == mine:
+        return
+    if not any(i.channel == channel and i.renew for _, i in records.INTENTS.scan(turn.draft)):
+        intent = Intent(channel, [], [], renew=True, rekey=False, automatic=True)
+        records.INTENTS.put(turn.draft, turn.next_id(), intent)
+
+
 def pursue_intents(s: Session, turn: Turn) -> None:
     if evidence.forked(turn.draft, turn.charter):
         return
@@ -147,14 +174,17 @@ def pursue_intents(s: Session, turn: Turn) -> None:
         if state is None or state.halted or state.left or channel in busy:
             continue
         busy.add(channel)
-        if not _may_commit(turn, channel, state):
+        if not _may_commit(s, turn, channel, state):
             continue
         _advance(s, turn, key, intent, state)
 
 
-def _may_commit(turn: Turn, channel: bytes, state: Channel) -> bool:
-    """Caught up, nothing of this device under way there, and the channel known to the gateway."""
+def _may_commit(s: Session, turn: Turn, channel: bytes, state: Channel) -> bool:
+    """Caught up, nothing of this device under way there, and the channel known to the gateway. Who was told that this epoch is over
+    waits for the commit that has ended it: another of his own would be refused again, and nothing urgent could go before it."""
     if state.seq < state.head or records.PENDING.get(turn.draft, channel) is not None:
+        return False
+    if not turn.reached(s.quiet.get(settling.at_epoch(channel, state.epoch), 0)):
         return False
     queue = outbox.queued(turn.draft, channel)
     return not any(i.number for _, i in queue) and not any(i.kind is Kind.CHANNEL_CREATED for _, i in queue)
@@ -166,10 +196,6 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
     if plan.empty:
         commits.finish(work, key, "")
         return
-    mine = turn.me.certificate_hash
-    if plan.renew and mine not in s.given_up and s.trust.missing([mine]):
-        s.wanted.update([mine])  # it is logged, and this device has not read so yet
-        return
     try:
         admitted = _admit(s, work, intent.channel, state, plan.add)
         if admitted is None:
@@ -179,6 +205,8 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
             del s.claims[state.suite, device]  # one KeyPackage, one group; a race that is lost claims another
     except (CommitBroken, MLSError) as error:
         commits.finish(work, key, str(error))
+        if plan.renew:
+            s.unrenewed.add(intent.channel)  # or it would be tried again in every turn
 
 
 def _admit(s: Session, work: Work, channel: bytes, state: Channel, devices: Sequence[bytes]) -> list[KeyPackage] | None:

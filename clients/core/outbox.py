@@ -141,23 +141,26 @@ def next_run(turn: Turn, items: Sequence[tuple[bytes, Item]], most: int) -> list
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Where a stream stands when a run is sealed: its epoch, what was heard, and the key that counts there."""
+    """Where a stream stands when a run is sealed: the epoch that its headers name (0 outside of a channel) and that of the channel
+    which it is or stands beside, what was heard, and the key that counts there."""
 
     epoch: int
+    within: int
     heard: Heard
     key: SigningKey
 
 
 def stand(turn: Turn, stream: bytes, channel: bytes, state: Channel | None) -> Stand:
-    """Of a channel, of the receipt stream beside it, or (no channel) of the control channel."""
+    """Of a channel, of the receipt stream beside it, or (no channel) of the control channel.
+
+    In a channel and beside it the key of this device's leaf counts, elsewhere that of the session's certificate.
+    """
     session_key = turn.key_of(turn.me.certificate_hash)
     if state is None:
-        return Stand(0, Heard(0, NOTHING), session_key)
-    heard = Heard(state.seq, state.rolling)
-    if stream != channel:
-        return Stand(0, heard, session_key)
+        return Stand(0, 0, Heard(0, NOTHING), session_key)
     seat = seat_of(turn.draft, channel, state.epoch, turn.me.device)
-    return Stand(state.epoch, heard, turn.key_of(seat.certificate) if seat else session_key)
+    key = turn.key_of(seat.certificate) if seat else session_key
+    return Stand(state.epoch if stream == channel else 0, state.epoch, Heard(state.seq, state.rolling), key)
 
 
 def seal_run(turn: Turn, groups: Groups, run: Sequence[tuple[bytes, Item]], place: Stand) -> list[tuple[bytes, Item]]:
@@ -193,7 +196,7 @@ def seal_run(turn: Turn, groups: Groups, run: Sequence[tuple[bytes, Item]], plac
         own = Chain(number, envelope.link)
         after = replace(
             item,
-            epoch=place.epoch,
+            epoch=place.within,
             run=run_id,
             number=number,
             attempt=context.attempt,

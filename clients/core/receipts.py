@@ -11,7 +11,7 @@ for the `heard` in every envelope.
 """
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from keys.body import RANGE_LIMIT, Confirmed, Range, Receipt, Seen, read_ack, re
 from keys.canonical import encode
 from keys.credential import Certified
 from keys.envelope import Claimed, Heard, Kind, Verified, check_body, verify_run
-from keys.errors import BadSignature, KeysError, Malformed, NotPermitted
+from keys.errors import BadSignature, KeysError, Malformed
 
 SPAN: Final = 10_000  # seqs that one receipt covers at most
 
@@ -214,26 +214,29 @@ def _compare_epoch(turn: Turn, channel: bytes, said: Confirmed, device: bytes) -
         gossip.suspicion(turn, channel, device, said.epoch, f"is in another epoch {said.epoch} than this device")
 
 
-def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body: bytes) -> None:
+def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body: bytes) -> bool:
     """An envelope of the stream beside a channel: a receipt, or an answer to an alert. Only signed ones count; the stream is
-    sparse, so no chain is checked."""
+    sparse, so no chain is checked. False where the channel has to be read further first: its author has, and may have come in or
+    have another key since."""
     claimed = claim(placed)
     if claimed is None:
         turn.alarm(AlarmKind.GATEWAY, "no envelope", channel=placed.channel, seq=placed.place.seq)
-        return
-    context = claimed.context
+        return True
+    context, state = claimed.context, records.CHANNELS.get(turn.draft, channel)
+    if not claimed.signed or context.kind not in (Kind.RECEIPT, Kind.ACK):
+        return True
     try:
-        if not claimed.signed or context.kind not in (Kind.RECEIPT, Kind.ACK):
-            return
         if stream_of_receipts(channel) != placed.channel or context.channel != placed.channel:
             raise Malformed("in another channel's stream")
-        if not _was_member(turn, channel, context.device):
-            raise NotPermitted("its author was never in that channel")
-        certificates = known.of_device(context.device)
-        if context.kind is Kind.ACK:  # a stolen device says no more that its person is safe
-            certificates = [c for c in certificates if _alive(turn, c, placed)]
-        keys = {c.public_key for c in certificates}
-        check_body(_by_any(claimed, keys), body)
+        verified = _verify(turn, known, channel, placed, claimed)
+        if verified is None and state is not None:
+            if context.heard.seq < state.since:
+                return True  # from before this device came in, when other devices and other keys were there
+            if context.heard.seq > state.seq and not (state.left or state.halted):
+                return False
+        if verified is None:
+            raise BadSignature("no key of a device of that channel signed it")
+        check_body(verified, body)
         if context.kind is Kind.ACK:
             ack = read_ack(body)
             alerts.answered(turn, ack, context.device, channel, placed.place.seq, placed.place.time)
@@ -251,36 +254,31 @@ def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body
             seq=placed.place.seq,
             device=context.device,
         )
-        return
+        return True
     state = records.CHANNELS.get(turn.draft, channel)
     if state is not None and context.heard.seq:
         compare(turn, channel, state, context.heard, context.device, context.heard.seq)
+    return True
 
 
-def _alive(turn: Turn, certified: Certified, placed: Placed) -> bool:
+def _verify(turn: Turn, known: Trust, channel: bytes, placed: Placed, claimed: Claimed) -> Verified | None:
+    """By a certificate of its author that counts and stands at this place of the log: around a renewal there are two, and a stolen
+    key says no more when it was revoked. None where there is no such key, or its author is not known in the channel."""
+    if not _was_member(turn, channel, claimed.context.device):
+        return None
+    for certified in known.of_device(claimed.context.device):
+        with suppress(BadSignature):
+            if _stands(turn, certified, placed):
+                return verify_run([claimed], certified.public_key)[0]
+    return None
+
+
+def _stands(turn: Turn, certified: Certified, placed: Placed) -> bool:
     """Neither ended nor revoked at this place of the log."""
     return placed.place.time <= certified.not_after and not revoked(turn.draft, certified, placed.place.index)
-
-
-def too_soon(turn: Turn, channel: bytes, placed: Placed) -> bool:
-    """Whether its author, whom this device does not know in the channel, has heard more of it: he may have come in since."""
-    state, claimed = records.CHANNELS.get(turn.draft, channel), claim(placed)
-    if state is None or claimed is None or state.left or state.halted:
-        return False
-    return claimed.context.heard.seq > state.seq and not _was_member(turn, channel, claimed.context.device)
 
 
 def _was_member(turn: Turn, channel: bytes, device: bytes) -> bool:
     """Whether a device is in the channel now, or was while this one was."""
     rosters = (roster for _, roster in records.ROSTERS.scan(turn.draft, channel))
     return any(seat.device == device for roster in rosters for seat in roster.seats)
-
-
-def _by_any(claimed: Claimed, keys: AbstractSet[bytes]) -> Verified:
-    """Verified by one of the device's keys: between two certificates either may have signed."""
-    for key in keys:
-        try:
-            return verify_run([claimed], key)[0]
-        except BadSignature:
-            continue
-    raise BadSignature("no key of this device signed it")

@@ -183,12 +183,14 @@ def _bury(turn: Turn, stone: Tombstone, seq: int) -> None:
 
 def own(work: Work, kind: Kind, header: bytes, body: bytes, place: Place) -> None:
     """What this device said has its place."""
-    me = work.trust.certified(work.turn.me.certificate_hash)
     if kind is Kind.TOMBSTONE:
         _bury(work.turn, read_tombstone(body), place.seq)
-    elif me is not None:
+        return
+    order = read_destruction(body)
+    me = work.trust.certified(order.certificate)  # under which it was said; the newest may not be proved yet
+    if me is not None:
         placed = Placed(work.turn.charter.control_channel, place, header, b"", None)
-        _keep_order(work.turn, read_destruction(body), me, placed)
+        _keep_order(work.turn, order, me, placed)
 
 
 # --- by two people ---

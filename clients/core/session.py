@@ -63,6 +63,7 @@ class Session:
     proofs_asked: Table[int, int] = field(init=False)  # ms when this session first asked about a log index
     wanted: Marks[bytes] = field(init=False)  # certificates to fetch
     given_up: Marks[bytes] = field(init=False)  # certificates and bodies that are not to be had
+    unrenewed: Marks[bytes] = field(init=False)  # channels whose leaf did not take this device's newest certificate
     doubted: Table[tuple[bytes, int], int] = field(init=False)  # commits that wait for a list (ms)
     claims: Table[tuple[int, bytes], bytes | None] = field(init=False)  # KeyPackages by suite and device
     quiet: Table[bytes, int] = field(init=False)  # streams not to be tried before (ms)
@@ -79,6 +80,7 @@ class Session:
         self.errands, self.inboxes = Errands(watch), Inboxes(watch)
         self.proofs_asked, self.doubted = Table(watch, "proofs asked"), Table(watch, "doubted")
         self.wanted, self.given_up = Marks(watch, "wanted"), Marks(watch, "given up")
+        self.unrenewed = Marks(watch, "unrenewed")
         self.claims, self.quiet, self.held = Table(watch, "claims"), Table(watch, "quiet"), Table(watch, "held")
         self.receipt_at, self.cursors = Table(watch, "receipt at"), Table(watch, "cursors")
         self.step_at, self.remove_at = Table(watch, "step at"), Table(watch, "remove at")
@@ -111,7 +113,7 @@ class Session:
         self.prove_after, self.prove_most, self.gossip_at, self.looked = 0, ASKED_AT_ONCE, 0, False
         self.errands = Errands(self.watch)
         self.inboxes.clear()
-        for marks in (self.wanted, self.given_up, self.unsubmitted):
+        for marks in (self.wanted, self.given_up, self.unrenewed, self.unsubmitted):
             marks.clear()
         for table in (self.proofs_asked, self.doubted, self.claims, self.quiet, self.held, self.cursors):
             table.clear()

@@ -87,7 +87,8 @@ def channel_created(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     row = _row_of(view, leaf)
     if len(group.members) != 1 or row.device != run.who.device or group.group_id != run.stream.id or group.epoch:
         raise Refused(Refusal.SCHEMA, "a channel begins at epoch 0 with its creator alone")
-    _check_alive(row, run.now)
+    if row.public_key != run.key:  # which stands: `gateway.core.author`
+        raise Refused(Refusal.SCHEMA, "the beginning of a channel is signed by the key of the leaf that it founds")
     if verified.context.marking > terms.ceiling:
         raise Refused(Refusal.TLP, "the beginning of a channel is marked above its ceiling")
     stream = replace(

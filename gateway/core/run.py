@@ -26,6 +26,8 @@ class Run(Struct, frozen=True, gc=False):
     member: Member | None
     """The author in the channel, or in the channel whose receipts these are (then perhaps in it no longer)."""
     who: Identity
+    key: bytes
+    """The key that has signed it: of the device, and the one that counts there (`gateway.core.author`)."""
     charter: Charter
     now: int  # ms
 

@@ -2,7 +2,7 @@
 
     read         canonical, one device, one channel
     again        the same run once more, or a number already used
-    author       in the channel, and by which key; DENIED to everybody else, be there such a channel or not
+    author       in the channel, and by which key (`gateway.core.author`); DENIED to everybody else, be there such a channel or not
     place        chain, number and attempt
     verify       the run's one signature, and the bodies as the headers name them
     rules        one function a kind (`gateway.core.kinds`): roles, marking, epoch, roster
@@ -17,23 +17,20 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from msgspec import Struct
-
 from gateway import wire
 from gateway.core import attempts, limits
 from gateway.core.append import Gateway, accepted, append
+from gateway.core.author import author_of, verified
 from gateway.core.effects import DropUpload, Outcome, RememberRefusal
 from gateway.core.errors import Refused, denied
 from gateway.core.kinds import rule_for
-from gateway.core.rows import Chain, Identity, Member, RefusedAttempt, Stream, StreamKind
+from gateway.core.rows import Chain, Identity, RefusedAttempt
 from gateway.core.run import Run
 from gateway.core.view import View
 from gateway.wire import Refusal
-from keys.charter import Charter
-from keys.envelope import NOTHING, Claimed, Context, Envelope, Kind, Verified, check_body, read, verify_run
+from keys.envelope import Claimed, Envelope, Kind, check_body, read
 from keys.errors import BadSignature, Malformed, NotCanonical
-from keys.identity import ChannelId, Random, Verify, verify
-from keys.policy import Verb
+from keys.identity import Random, Verify, verify
 from keys.statement import GatewayRefusal, sign_refusal
 
 SEALED_AGAIN: Final = frozenset({Refusal.EPOCH_STALE, Refusal.EPOCH_CONFLICT, Refusal.LEAF})
@@ -107,20 +104,23 @@ def _decide(
     chain = view.chain(first.channel, who.device)
     if first.number <= chain.number:
         return Outcome(_again(view, frame.id, claimed, gateway))
-    author = _author(view, who, first, gateway.charter)
+    author = author_of(view, who, first, gateway.charter)
     told = _check_place(view, claimed, chain)
     if told is not None:
         return Outcome(_told_again(frame.id, told))
+    closed, key = verified(view, claimed, author, now, check)
     run = Run(
-        verified=_verify(claimed, author.key, check),
+        verified=closed,
         bodies=_bodies(view, claimed, frame.run),
         stream=author.stream,
         member=author.member,
         who=who,
+        key=key,
         charter=gateway.charter,
         now=now,
     )
     try:
+        author.check(run.kind, key, now)
         _check_clock(run)
         after, effects = rule_for(run.kind)(view, run)
     except Refused as refusal:
@@ -180,62 +180,6 @@ def _body(view: View, claimed: Claimed, inline: bytes | None) -> bytes:
     return inline
 
 
-class _Author(Struct, frozen=True, gc=False):
-    """Where an envelope is to go, whose it is there, and the key that counts for it."""
-
-    stream: Stream
-    member: Member | None
-    key: bytes
-
-
-def _author(view: View, who: Identity, context: Context, charter: Charter) -> _Author:
-    """In a channel the key of the device's leaf counts, elsewhere that of the session's certificate.
-
-    Whether it is in comes before whether there is such a channel, so who is not in is refused by the same steps either way.
-    Whoever may create channels learns that an id is taken; whoever may not is told so before it is looked for.
-    """
-    if context.kind is Kind.CHANNEL_CREATED:
-        if not charter.policy.permits(who.roles, Verb.CREATE_CHANNEL):
-            raise Refused(Refusal.ROLE, f"the charter does not allow {Verb.CREATE_CHANNEL.value} to this device")
-        if view.stream(context.channel) is None:
-            fresh = Stream(ChannelId(context.channel), StreamKind.CHANNEL, 0, NOTHING)
-            return _Author(fresh, None, who.public_key)
-    if context.channel in charter.control_streams:
-        return _Author(_control(view, context, charter), None, who.public_key)
-    member = _membership(view, who, context)
-    if member is None:
-        raise denied()
-    stream = view.stream(context.channel)
-    if stream is None:  # nobody has said anything beside this channel yet
-        raise denied()
-    if stream.kind is StreamKind.RECEIPTS:
-        return _Author(stream, member, who.public_key)
-    if member.left:
-        raise denied()
-    if member.certificate == who.certificate:
-        return _Author(stream, member, who.public_key)
-    leaf = view.certificate(member.certificate)
-    assert leaf is not None  # a member's certificate counts
-    return _Author(stream, member, leaf.public_key)
-
-
-def _control(view: View, context: Context, charter: Charter) -> Stream:
-    """A stream that the charter names; that of unlocks begins with the first of them."""
-    stream = view.stream(context.channel)
-    if stream is None and context.kind is Kind.UNLOCK and context.channel == charter.unlock_stream:
-        return Stream(charter.unlock_stream, StreamKind.CONTROL, 0, NOTHING)
-    if stream is None:
-        raise denied()
-    return stream
-
-
-def _membership(view: View, who: Identity, context: Context) -> Member | None:
-    """The author in the channel, or in the one that this stream stands beside: there go receipts, and answers without an epoch."""
-    beside = context.kind is Kind.RECEIPT or (context.kind is Kind.ACK and not context.epoch)
-    found = view.member_beside(context.channel, who.device) if beside else None
-    return found or view.member(context.channel, who.device)
-
-
 def _again(view: View, request: int, claimed: Sequence[Claimed], gateway: Gateway) -> wire.Accepted:
     """The same run once more gets the same answer; the same number with other content is evidence against its device."""
     stored = [view.envelope_at(c.context.channel, c.context.device, c.context.number) for c in claimed]
@@ -275,15 +219,6 @@ def _told_again(request: int, told: RefusedAttempt) -> wire.Refused:
     """Whoever did not hear the refusal hears it now: what was refused once is never taken."""
     detail = "refused before: seal it again with the next attempt"
     return wire.Refused(request, told.refusal, detail, 0, told.statement)
-
-
-def _verify(claimed: Sequence[Claimed], key: bytes, check: Verify) -> tuple[Verified, ...]:
-    try:
-        return verify_run(claimed, key, check)
-    except Malformed as error:
-        raise Refused(Refusal.SCHEMA, str(error)) from None
-    except BadSignature:
-        raise denied() from None
 
 
 def _check_clock(run: Run) -> None:

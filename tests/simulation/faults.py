@@ -192,9 +192,8 @@ EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = Mappi
 """Each with the seconds between two of its kind, on average."""
 
 WEATHER: Final = ("loss", "narrow", "double", "mix")
-OFFICE: Final = ("revoked",)
-"""No fault, but what a run may have or not (`tests.simulation.office`). `renewal` is for runs by hand: what its receipts do is on the
-scorecard."""
+OFFICE: Final = ("revoked", "renewal")
+"""No fault, but what a run may have or not (`tests.simulation.office`)."""
 LIES: Final = ("liar", "insider")
 HONEST: Final = (*EVENTS, *WEATHER)
 ALL: Final = (*HONEST, *OFFICE, *LIES)

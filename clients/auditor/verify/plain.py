@@ -120,11 +120,10 @@ class Plain:
 
     def receipt(self, placed: Placed, stream: Stream, channel: Stream, parent: Roster) -> None:
         """A receipt beside a channel."""
-        device = placed.context.device
-        if placed.context.kind is not Kind.RECEIPT or device not in parent.ever or self._registry.lost is not None:
+        leaf = self._registry.certificates.get(parent.ever.get(placed.context.device, b""))
+        if placed.context.kind is not Kind.RECEIPT or leaf is None or self._registry.revoked(leaf):
             return
-        keys = self._registry.keys_of(device)
-        self._give(placed, stream, channel, self._registry.alive_between(device), keys)
+        self._give(placed, stream, channel, (leaf.not_before, leaf.not_after), (leaf.public_key,))
 
     def filler(self, placed: Placed, stream: Stream, gateway_key: bytes) -> None:
         """One of the gateway's own, so that size tells no tempo."""

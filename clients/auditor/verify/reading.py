@@ -241,8 +241,9 @@ class Reading:
 
     def _receipt(self, placed: Placed, stream: Stream) -> None:
         assert stream.parent is not None
-        self.chains.take(placed, self._keys_of(placed))
         parent = self._roster(stream.parent)
+        leaf = None if parent is None else self.registry.certificates.get(parent.ever.get(placed.context.device, b""))
+        self.chains.take(placed, self._keys_of(placed) if leaf is None else (leaf.public_key,))
         if parent is None:
             self._unjudged = placed.index if self._unjudged is None else self._unjudged
         else:

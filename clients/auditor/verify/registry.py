@@ -103,10 +103,6 @@ class Registry:
             self._alive_until[device] = time, max(c.not_after for c in alive)
         return bool(alive) or self.lost is not None
 
-    def alive_between(self, device: bytes) -> tuple[int, int]:
-        """From when until when (ms) `device_alive` has found it alive, as things stand; nothing where it has not."""
-        return self._alive_until.get(device, (0, -1))
-
     def _forget(self) -> None:
         self._keys.clear()
         self._alive_until.clear()

@@ -49,7 +49,9 @@ class Roster:
     group: PublicGroup
     terms: ChannelTerms
     seats: dict[bytes, Seat] = field(default_factory=dict)  # by device
-    ever: set[bytes] = field(default_factory=set)  # devices that are or were in
+    ever: dict[bytes, bytes] = field(
+        default_factory=dict
+    )  # devices that are or were in, each with the certificate of its last leaf
     approved: set[bytes] = field(default_factory=set)  # devices that may come in again in this epoch
     grace_until: int = 0  # ms; until when messages of the epoch before are taken
     expires: int = 0  # ms; when the first member's certificate ends
@@ -283,7 +285,7 @@ class Rosters:
         """The roster with its members' seats, as certificates, lists and charter are now."""
         members = [(m, self._registry.certified(m.credential)) for m in roster.group.members]
         roster.seats = {c.device: self._seat(m, c, roster.terms) for m, c in members}
-        roster.ever |= set(roster.seats)
+        roster.ever |= {device: seat.certified.hash for device, seat in roster.seats.items()}
         roster.expires = min((c.not_after for _, c in members), default=0)
         roster.channel_class = self._class_of(roster.terms)
         roster.blocked = any(self._registry.revoked(c) for _, c in members)

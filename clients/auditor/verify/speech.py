@@ -6,7 +6,8 @@
     alerts     their signatures (`clients.auditor.verify.alerts`)
     removals   no content while a member is revoked or expired by log order: somebody has to remove it first
 
-Receipts and answers to alerts stand beside the channel: a receipt's author is or was in it, an answer's is.
+Receipts and answers to alerts stand beside the channel: a receipt's author is or was in it, an answer's is. Whatever stands there
+is signed by the key of its author's leaf, as it was at that place of the log, like what stands in the channel.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from clients.auditor.verify.entries import Placed
 from clients.auditor.verify.escalations import Escalations
 from clients.auditor.verify.registry import Registry
 from clients.auditor.verify.rosters import Roster, Seat
+from keys.credential import Certified
 from keys.envelope import ENCRYPTED, Context, Kind
 from keys.policy import ChannelClass, Verb
 
@@ -40,6 +42,7 @@ IN_ALERT_CHANNELS: Final = frozenset(
         Kind.FRANKING_COMPLAINT,
     }
 )
+RENEWING: Final = frozenset({Kind.COMMIT, Kind.PROPOSAL})
 EMERGENCIES: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.STAND_DOWN, Kind.CHECK_IN_PLAN, Kind.CHECK_IN})
 """What stands in alert channels alone."""
 OF_CHANNELS: Final = frozenset(Kind) - {
@@ -87,7 +90,7 @@ class Speech:
             self._stranger(placed, roster)
             return
         if not seat.certified.not_before <= time <= seat.certified.not_after or roster.blocked:
-            self._check_alive(placed, seat)
+            self._check_alive(placed, seat.certified)
         if context.marking > roster.terms.ceiling:
             rule = f"{context.marking.label} in a channel up to {roster.terms.ceiling.label}"
             self._role(placed, rule)
@@ -128,10 +131,15 @@ class Speech:
             if approved is not None:
                 self.escalations.sent(placed, approved, roster, self._rooms.get(roster.terms.beside or b""))
 
-    def _check_alive(self, placed: Placed, seat: Seat) -> None:
-        """A device with a renewed certificate may still speak with its leaf's old key, to renew the leaf."""
-        device = seat.certified.device
-        if not self._registry.device_alive(device, placed.entry.time):
+    def _check_alive(self, placed: Placed, leaf: Certified | None) -> None:
+        """The certificate in the author's leaf stands. Only a handshake may be signed by one that does not, as long as the device has
+        another: so the leaf takes that."""
+        device, time = placed.context.device, placed.entry.time
+        if leaf is None or placed.context.kind in RENEWING:
+            alive = self._registry.device_alive(device, time)
+        else:
+            alive = self._registry.alive(leaf, time) or self._registry.lost is not None
+        if not alive:
             self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
 
     def _stranger(self, placed: Placed, roster: Roster) -> None:
@@ -150,8 +158,8 @@ class Speech:
         elif device not in parent.ever:
             rule = f"device {device.hex()[:8]} was never in the channel whose receipt this is"
             self._findings.fail(Topic.RECEIPTS, Cause.INJECTED, rule, placed.index)
-        elif not self._registry.device_alive(device, placed.entry.time):
-            self._member(placed, f"device {device.hex()[:8]} was revoked or had expired")
+        else:
+            self._check_alive(placed, self._registry.certificates.get(parent.ever[device]))
 
     def _answer(self, placed: Placed, parent: Roster) -> None:
         """An answer to an alert: its author is in the channel, and the channel carries alerts."""
@@ -160,7 +168,7 @@ class Speech:
         if seat is None:
             self._stranger(placed, parent)
         elif not seat.certified.not_before <= placed.entry.time <= seat.certified.not_after or parent.blocked:
-            self._check_alive(placed, seat)
+            self._check_alive(placed, seat.certified)
         if parent.channel_class is not None and not parent.channel_class.alerts:
             self._role(placed, "an answer to an alert beside a channel that carries none")
 

@@ -23,7 +23,7 @@ from keys.revocation import RevocationList, read_revocation_list
 from keys.tlog.errors import TlogError
 from keys.tlog.merkle import Frontier
 
-VERSION: Final = 2
+VERSION: Final = 3
 LIMIT: Final = 1 << 30
 
 
@@ -50,11 +50,11 @@ class ChainState(Record, frozen=True, array_like=True):
 
 
 class RosterState(Record, frozen=True, array_like=True):
-    """A channel's public group, who ever was in it, and who may come in again in this epoch."""
+    """A channel's public group, who ever was in it and by which certificate last, and who may come in again in this epoch."""
 
     channel: Id
     group: bytes
-    ever: list[Id]
+    ever: list[tuple[Id, Hash]]
     approved: list[Id]
     grace_until: Millis
 
@@ -109,7 +109,7 @@ def state_of(reading: Reading, origin: str, tree: Frontier) -> bytes:
                 for (device, channel), c in reading.chains.all.items()
             ],
             rosters=[
-                RosterState(channel, r.group.encode(), sorted(r.ever), sorted(r.approved), r.grace_until)
+                RosterState(channel, r.group.encode(), sorted(r.ever.items()), sorted(r.approved), r.grace_until)
                 for channel, r in reading.rosters.open.items()
             ],
             matters=matters_of(reading),
@@ -133,7 +133,7 @@ def restore(state: State, reading: Reading) -> None:
         _restore_registry(state, reading)
         for one in state.rosters:
             group = PublicGroup.decode(one.group, reading.registry)
-            roster = Roster(group, terms_of(group.context.extensions), ever=set(one.ever), approved=set(one.approved))
+            roster = Roster(group, terms_of(group.context.extensions), ever=dict(one.ever), approved=set(one.approved))
             roster.grace_until = one.grace_until
             reading.rosters.restore(one.channel, roster)
         remember(state.matters, reading, reading.charters.all)

@@ -9,6 +9,8 @@ from clients.auditor.verify import Cause, Outcome, Topic, Verdict, Verified
 from clients.auditor.verify.claims import LISTED, Findings
 from clients.auditor.verify.entries import CLOCK_AHEAD
 from clients.auditor.verify.signatures import BATCH, WAITING, Signatures, Signed
+from keys.body import Complaint
+from keys.canonical import encode
 from keys.charter import found, sign, succeed
 from keys.envelope import Kind, Marking, read
 from keys.mls import Credential
@@ -16,6 +18,7 @@ from keys.policy import render
 from keys.tlog.note import Ed25519Signer
 from tests.clients.auditor.logs import Book, honest, removal
 from tests.clients.auditor.test_content import Scene, against, check
+from tests.keys.mission import Device
 from tests.keys.tlog.logs import flip
 
 
@@ -161,6 +164,60 @@ def test_a_renewed_device_commits_its_new_leaf_with_the_old_key_and_then_speaks_
     index = scene.ayo.message(scene.channel)
     failed = [(c.claim, c.index, c.cause) for c in against(check(scene.book, every_signature=True))]
     assert failed == ([] if new else [(Topic.SIGNATURES, index, Cause.BAD_SIGNATURE)])
+
+
+@pytest.mark.parametrize("every", [True, False], ids=["every signature", "the newest of each chain"])
+@pytest.mark.parametrize("committed", [True, False], ids=["after the commit", "before the commit"])
+@pytest.mark.parametrize("new", [True, False], ids=["the new key", "the old key"])
+def test_a_receipt_is_signed_by_the_key_of_the_leaf_at_its_place_of_the_log(
+    new: bool, committed: bool, every: bool
+) -> None:
+    scene = Scene()
+    scene.ayo.receipt(scene.channel)
+    scene.ayo.receipt(scene.channel)
+    device = scene.book.renewed(scene.ayo)
+    if committed:
+        identity = (Credential.x509([device.certified.der]), device.key.seed)
+        scene.ayo.commit(scene.channel, new_credential_and_signature_key=identity)
+    scene.ayo.device = device if new else scene.ayo.device
+    index = scene.ayo.receipt(scene.channel)
+    failed = [(c.claim, c.index, c.cause) for c in against(check(scene.book, every_signature=every))]
+    assert failed == ([] if new is committed else [(Topic.SIGNATURES, index, Cause.BAD_SIGNATURE)])
+
+
+def test_who_was_taken_out_gives_receipts_by_the_key_of_the_last_leaf() -> None:
+    scene = Scene()
+    scene.bea.commit(scene.channel, [removal(scene.bea, scene.channel, scene.ayo)])
+    device = scene.book.renewed(scene.ayo)
+    scene.ayo.receipt(scene.channel)
+    assert check(scene.book).verdict is Verdict.CONSISTENT
+    scene.ayo.device = device
+    index = scene.ayo.receipt(scene.channel)
+    failed = [(c.claim, c.index, c.cause) for c in against(check(scene.book))]
+    assert failed == [(Topic.SIGNATURES, index, Cause.BAD_SIGNATURE)]
+
+
+@pytest.mark.parametrize("kind", [Kind.RECEIPT, Kind.FRANKING_COMPLAINT], ids=lambda k: k.name.lower())
+@pytest.mark.parametrize("gone", ["revoked", "ended"])
+def test_the_certificate_of_before_signs_nothing_but_the_renewal_once_it_does_not_stand(gone: str, kind: Kind) -> None:
+    scene = Scene()
+    old, device = scene.ayo.device, scene.book.renewed(scene.ayo)
+    assert isinstance(old, Device)
+    if gone == "revoked":
+        scene.book.publish_list("Meridian", [old.certified.serial], number=2)
+    else:
+        scene.book.now = old.certified.not_after + 1000
+        scene.book.publish_list("Meridian", [], number=2)
+    if kind is Kind.RECEIPT:
+        index = scene.ayo.receipt(scene.channel)
+    else:
+        index = scene.ayo.say(kind, scene.channel, encode(Complaint(1, bytes(32))), epoch=1)
+    identity = (Credential.x509([device.certified.der]), device.key.seed)
+    scene.ayo.commit(scene.channel, new_credential_and_signature_key=identity)
+    scene.ayo.device = device
+    scene.ayo.receipt(scene.channel)
+    failed = [(c.claim, c.index, c.cause) for c in against(check(scene.book)) if c.index >= index]
+    assert failed == [(Topic.MEMBERS, index, Cause.INJECTED)]
 
 
 def proposed() -> tuple[Scene, int]:

@@ -228,10 +228,24 @@ def test_channels_begin_under_a_fresh_revocation_list_only(world: World) -> None
 def test_a_leaf_with_a_certificate_that_was_revoked_begins_nothing(world: World) -> None:
     officer = world.enrolled("officer")
     old_key = officer.device.key
-    old, _ = officer.renewed()
-    accepted(world.publish_list("Meridian", [old.serial], number=2))
+    old, key = officer.renewed()
     group = founding(officer, b"c" * 16, der=old.der, signer=old_key)
-    refused(world, Refusal.REVOKED, lambda: begin(officer, group, b"c" * 16))
+    refused(world, Refusal.SCHEMA, lambda: begin(officer, group, b"c" * 16))  # signed by another key than the leaf's
+    accepted(world.publish_list("Meridian", [old.serial], number=2))
+    refused(world, Refusal.SCHEMA, lambda: begin(officer, group, b"c" * 16))
+    officer.device.key = old_key
+    refused(world, Refusal.DENIED, lambda: begin(officer, group, b"c" * 16))
+    officer.device.key = key
+
+
+def test_a_channel_that_was_founded_before_a_renewal_begins_after_it(world: World) -> None:
+    officer = world.enrolled("officer")
+    old_key = officer.device.key
+    old, key = officer.renewed()
+    group = founding(officer, b"c" * 16, der=old.der, signer=old_key)
+    officer.device.key = old_key
+    accepted(begin(officer, group, b"c" * 16))
+    officer.device.key = key
 
 
 def test_a_device_is_in_a_bounded_number_of_channels(s: Scene) -> None:
@@ -606,9 +620,10 @@ def test_a_leaf_takes_its_devices_renewed_certificate_and_signs_with_its_key_fro
     credential = Credential.x509([s.agent.der])
     s.agent.device.key = old_key
     accepted(s.agent.commit(s.channel, new_credential_and_signature_key=(credential, key.seed)))
-    refused(s.world, Refusal.DENIED, lambda: s.agent.send(s.channel))
+    late = s.agent.message(s.channel)
+    sealed_again(s.world, Refusal.LEAF, late[0], lambda: s.agent.hand_in([late], s.channel))
     s.agent.device.key = key
-    accepted(s.agent.send(s.channel))
+    accepted(s.agent.send(s.channel, attempt=1))
     member = s.world.view.member(s.channel, s.agent.id)
     assert member is not None
     assert member.certificate == s.agent.identity.certificate
