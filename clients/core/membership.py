@@ -184,7 +184,7 @@ def _may_commit(s: Session, turn: Turn, channel: bytes, state: Channel) -> bool:
     waits for the commit that has ended it: another of his own would be refused again, and nothing urgent could go before it."""
     if state.seq < state.head or records.PENDING.get(turn.draft, channel) is not None:
         return False
-    if not turn.reached(s.quiet.get(settling.at_epoch(channel, state.epoch), 0)):
+    if not turn.reached(s.over.get(settling.at_epoch(channel, state.epoch), 0)):
         return False
     queue = outbox.queued(turn.draft, channel)
     return not any(i.number for _, i in queue) and not any(i.kind is Kind.CHANNEL_CREATED for _, i in queue)

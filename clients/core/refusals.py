@@ -34,6 +34,8 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
             frame.refusal in settling.AGAIN
         ):  # or it would be sealed and refused without end until the next commit has come
             s.quiet[settling.at_epoch(errand.key, run[0][1].epoch)] = turn.now + RETRY
+        if frame.refusal in settling.OVER:
+            s.over[settling.at_epoch(errand.key, run[0][1].epoch)] = turn.now + RETRY
         return
     if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
         s.held.clear()  # a long body is not there after all: it is put again

@@ -67,6 +67,9 @@ class Session:
     doubted: Table[tuple[bytes, int], int] = field(init=False)  # commits that wait for a list (ms)
     claims: Table[tuple[int, bytes], bytes | None] = field(init=False)  # KeyPackages by suite and device
     quiet: Table[bytes, int] = field(init=False)  # streams not to be tried before (ms)
+    over: Table[bytes, int] = field(
+        init=False
+    )  # epochs that are over, whose end has not come yet: no commit there before (ms)
     receipt_at: Table[bytes, int] = field(init=False)
     held: Table[bytes, int] = field(init=False)  # how much of a body to put the gateway has
     cursors: Table[bytes, int] = field(init=False)  # what the gateway was told last, in Follow or since
@@ -83,6 +86,7 @@ class Session:
         self.unrenewed = Marks(watch, "unrenewed")
         self.claims, self.quiet, self.held = Table(watch, "claims"), Table(watch, "quiet"), Table(watch, "held")
         self.receipt_at, self.cursors = Table(watch, "receipt at"), Table(watch, "cursors")
+        self.over = Table(watch, "over")
         self.step_at, self.remove_at = Table(watch, "step at"), Table(watch, "remove at")
         self.restock, self.unsubmitted = Marks(watch, "restock"), Marks(watch, "unsubmitted")
 
@@ -115,7 +119,7 @@ class Session:
         self.inboxes.clear()
         for marks in (self.wanted, self.given_up, self.unrenewed, self.unsubmitted):
             marks.clear()
-        for table in (self.proofs_asked, self.doubted, self.claims, self.quiet, self.held, self.cursors):
+        for table in (self.proofs_asked, self.doubted, self.claims, self.quiet, self.over, self.held, self.cursors):
             table.clear()
         self.remove_at.clear()
         self.step_at.clear()

@@ -22,6 +22,9 @@ from keys.statement import verify_promise, verify_refusal
 AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT, wire.Refusal.LEAF})
 """Signed refusals after which the same thing is sealed again; after any other it is given up."""
 
+OVER: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT})
+"""Of these, which say that the epoch is over. After the third (a leaf that has to go, or has to be renewed) a commit is the way on."""
+
 
 def at_epoch(stream: bytes, epoch: int) -> bytes:
     """By which what is not to be tried again for a while in one epoch is known: in the next it goes at once."""
