@@ -16,7 +16,9 @@ PATIENCE: Final = 180.0  # s
 _LOOK: Final = 0.02  # s between two looks
 
 
-async def until(look: Callable[[], Any | Awaitable[Any]], what: str, seconds: float = PATIENCE) -> Any:
+async def until(
+    look: Callable[[], Any | Awaitable[Any]], what: str = "it comes about", seconds: float = PATIENCE
+) -> Any:
     """Wait until `look` (a coroutine function, perhaps) gives something true, and give that; fails naming what never came."""
     end = time.monotonic() + seconds
     while True:
@@ -29,7 +31,7 @@ async def until(look: Callable[[], Any | Awaitable[Any]], what: str, seconds: fl
         await asyncio.sleep(_LOOK)
 
 
-def wait(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+def wait(look: Callable[[], Any], what: str = "it comes about", seconds: float = PATIENCE) -> Any:
     """The same where no loop runs."""
     end = time.monotonic() + seconds
     while not (seen := look()):

@@ -14,6 +14,7 @@ from gateway.timers import Clock, Timers, floor
 from keys.ladder import APP, Ladder, Rung, Stop
 from tests.checksummed import place
 from tests.gateway.core.escalation import Scene
+from tests.waiting import until
 
 A, B = b"a" * 32, b"b" * 32
 SHORT = Ladder([Rung(10, APP, []), Rung(10, APP, [])], Stop.ALL, 0, None)
@@ -47,12 +48,11 @@ class Running:
         self.fired += 1
 
     async def until(self, root: bytes, rungs: list[int]) -> None:
-        async with asyncio.timeout(20):
-            while True:
-                with self.store.snapshot() as view:
-                    if [f.rung for f in view.firings(root)] == rungs:
-                        return
-                await asyncio.sleep(0.02)
+        def fired() -> bool:
+            with self.store.snapshot() as view:
+                return [f.rung for f in view.firings(root)] == rungs
+
+        await until(fired)
 
     async def end(self) -> None:
         self.task.cancel()
@@ -117,9 +117,7 @@ async def test_a_page_that_has_rotted_is_said_and_does_not_end_it(tmp_path: Path
     path.write_bytes(data)
     store = SqliteStore(path)
     running = Running(scene, store)
-    async with asyncio.timeout(20):
-        while not running.faults:  # noqa: ASYNC110  (which it appends to)
-            await asyncio.sleep(0.02)
+    await until(lambda: running.faults)
     assert isinstance(running.faults[0], Damaged)
     assert not running.task.done()
     await running.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.gateway.core.world import Party
 from tests.gateway.web.live import Live, Process, command, run_command, terminate
 from tests.gateway.web.test_live import page
 from tests.keys.mission import Mission
+from tests.waiting import wait
 
 
 def founded(folder: Path, witness: str) -> Live:
@@ -90,13 +91,6 @@ class Scene:
         return found if found is not None and found.size > size else None
 
 
-def until(look: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Scene]:
     witness = tmp_path / "witness"
@@ -120,14 +114,14 @@ def test_a_witness_from_the_first_cosignature_to_the_rollback_it_remembers(scene
     for name in live.registrars:
         live.publish_list(name)
     officer = live.enrolled("officer")
-    until(lambda: scene.cosigned_since(0))
+    wait(lambda: scene.cosigned_since(0), "a first cosignature")
     first = scene.cosigned()
     assert first is not None
     assert first.size % 4 == 0
 
     # A device asks what witnesses have seen.
     link = live.link(officer)
-    proven = link.ask(wire.Prove(1, 0, []))
+    proven = link.prove([])
     held = open_checkpoint(proven.checkpoint, [live.charter.log_verifier()], live.charter.policy.log_origin)
     told = judge(live.charter, held, link.ask(wire.GetWitnessed(2, held.size)))
     assert (told.names, told.reached, told.wrong) == (("hostpol",), True, "")
@@ -145,9 +139,11 @@ def test_a_witness_from_the_first_cosignature_to_the_rollback_it_remembers(scene
     scene.running.close()
     channel = officer.create_channel()
     accepted = officer.send(channel)
-    assert live.link(officer).ask(wire.Prove(4, 0, [accepted.places[0].index])).paths
-    until(lambda: "witnesses: no quorum has cosigned" in live.gateway.errors)  # which the officers are sent, too
-    until(lambda: "no quorum of witnesses" in page(live, "/readyz"))  # it may have been late before, and come again
+    assert live.link(officer).prove([accepted.places[0].index]).paths
+    live.gateway.says("witnesses: no quorum has cosigned")  # which the officers are sent, too
+    wait(
+        lambda: "no quorum of witnesses" in page(live, "/readyz"), "a remark"
+    )  # it may have been late before, and come again
     assert page(live, "/readyz").startswith("ok\n")
     assert "\noutrider_witnesses_late 1.0" in page(live, "/metrics")
     assert officer.send(channel).places
@@ -160,7 +156,7 @@ def test_a_witness_from_the_first_cosignature_to_the_rollback_it_remembers(scene
     scene.begin_witness()
     scene.begin_witness(backup / "gateway.toml")
     scene.begin_gateway()
-    until(lambda: scene.cosigned_since(before.size))
+    wait(lambda: scene.cosigned_since(before.size), "more is cosigned")
     terminate(live.gateway)
     assert "fault" not in live.gateway.errors
     assert "Traceback" not in live.gateway.errors

@@ -33,6 +33,7 @@ from keys.tlog.witness import (
 )
 from tests.clients.witness.logs import FORK, LOG, NAME, VKEYS, judging, made
 from tests.keys.tlog.logs import LOG_KEY, LOG_KEYS, ORIGIN, TIME, flip, only_own_errors
+from tests.waiting import PATIENCE
 
 STRANGER = Ed25519Signer.from_seed(ORIGIN, b"s" * 32)
 OTHER_LOG = Ed25519Signer.from_seed("other.example/log", b"o" * 32)
@@ -204,15 +205,15 @@ async def test_what_can_t_be_stored_is_not_said(tmp_path: Path, fails: type[apsw
     server = WitnessServer(Judge(full, (keys.ed25519,), lambda: TIME))
     said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(server.run("127.0.0.1", 0, None, said.set_result))
-    url = await asyncio.wait_for(said, 20)
+    url = await asyncio.wait_for(said, PATIENCE)
     ask = HttpAsk()
-    status, body = await ask("POST", f"{url}/add-checkpoint", LOG.request(0, 5).encode(), 10)
+    status, body = await ask("POST", f"{url}/add-checkpoint", LOG.request(0, 5).encode(), PATIENCE)
     assert (status, body) == (500, b"")
     if ends:  # what the disk holds may not be what was written
         with pytest.raises(apsw.IOError):
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, PATIENCE)
     else:
-        assert (await ask("GET", f"{url}/{monitoring_path(ORIGIN)}", None, 10))[0] == 404
+        assert (await ask("GET", f"{url}/{monitoring_path(ORIGIN)}", None, PATIENCE))[0] == 404
     await ask.close()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

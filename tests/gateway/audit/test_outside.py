@@ -23,6 +23,7 @@ from keys.tlog.reader import LogReader
 from keys.tlog.tile import bundles, tiles
 from tests.gateway.audit.test_sequencer import KEYS, NOW, ORIGIN, VERIFIERS, Died, Fault, Place, _faulty
 from tests.gateway.core.world import World
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -99,12 +100,9 @@ async def test_the_beat_marks_and_a_full_disk_delays_it(place: Place) -> None:
     sequencer.retry = 0.01
     beat = asyncio.create_task(sequencer.run())
     sequencer.mark()
-    for _ in range(500):
-        if shown:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: shown)
     sequencer.finish()
-    await asyncio.wait_for(beat, 5)
+    await asyncio.wait_for(beat, PATIENCE)
     assert shown == [16]
 
 
@@ -122,12 +120,9 @@ async def test_a_mark_that_comes_while_one_is_made_is_not_lost(place: Place) -> 
     sequencer.pad = pad
     beat = asyncio.create_task(sequencer.run())
     sequencer.mark()
-    for _ in range(500):
-        if len(shown) == 2:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(shown) == 2)
     sequencer.finish()
-    await asyncio.wait_for(beat, 5)
+    await asyncio.wait_for(beat, PATIENCE)
     assert shown == [8, 16]
 
 
@@ -237,9 +232,11 @@ async def test_the_first_beat_is_at_once_and_when_somebody_comes(place: Place) -
         look=0.01,
     )
     task = asyncio.create_task(outside.run())
+    await until(lambda: marks)
     await asyncio.sleep(0.1)
     assert len(marks) == 1
     watched[0] = True
+    await until(lambda: len(marks) > 1)
     await asyncio.sleep(0.1)
     assert len(marks) == 2
     task.cancel()

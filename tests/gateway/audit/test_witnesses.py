@@ -26,6 +26,7 @@ from keys.tlog.note import MAX_NOTE
 from keys.tlog.policy import Group, TrustPolicy, Witness
 from keys.tlog.witness import encode_size, monitoring_path
 from tests.gateway.audit.test_sequencer import KEYS, NOW, ORIGIN, VERIFIERS, Database, Place, now
+from tests.waiting import PATIENCE, until
 
 Answering = Callable[[str, str, bytes | None], tuple[int, bytes]]
 
@@ -121,14 +122,6 @@ async def scene(tmp_path: Path) -> Scene:
         witnesses.append(Witness(name, key, f"https://{name}/"))
     group = Group("two", 2, tuple(w.name for w in witnesses))
     return Scene(place, post, TrustPolicy((), tuple(witnesses), (group,), "two"))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(1_000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it does not come about")
 
 
 OURS = Ed25519Cosigner.from_seed("ours.example", random.Random(0).randbytes(32))
@@ -383,9 +376,9 @@ async def test_answers_over_sockets(pieces: list[bytes], status: int | None, len
     try:
         if status is None:
             with pytest.raises(NotCosigned):
-                await ask("POST", url, b"old 0\n", 5)
+                await ask("POST", url, b"old 0\n", PATIENCE)
         else:
-            found, body = await ask("POST", url, b"old 0\n", 5)
+            found, body = await ask("POST", url, b"old 0\n", PATIENCE)
             assert found == status
             assert len(body) == length or (length < 0 and MAX_NOTE < len(body) < 2 * MAX_NOTE)
     finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.web.tls import make_certificate
+from tests.waiting import until
 
 HOST = "127.0.0.1"
 
@@ -128,13 +129,9 @@ class Hook:
         finally:
             await runner.cleanup()
 
-    async def until(self, asked: int, seconds: float = 20.0) -> None:
+    async def until(self, asked: int) -> None:
         """Until it was asked so often."""
-        for _ in range(int(seconds / 0.05)):
-            if self.asked >= asked:
-                return
-            await asyncio.sleep(0.05)
-        raise TimeoutError(f"asked {self.asked} times, not {asked}")
+        await until(lambda: self.asked >= asked, f"{asked} questions")
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked += 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.demo.company import free_port
 from gateway.core.notices import Result, Tried
 from gateway.roads.base import Message, RoadRefused, brevity
 from gateway.roads.notify import AppriseRoad
@@ -137,26 +138,21 @@ async def test_what_a_webhook_says(status: int, tried: Tried, tmp_path: Path) ->
 async def test_a_mail_server_that_hangs(verb: str) -> None:
     async with MailServer(hangs=verb).serving() as server:
         road = mail(server.port, timeout=1)
-        began = time.monotonic()
         result = await road.send(MESSAGE)
         await road.close()
     assert result.tried is Tried.LATER
-    assert time.monotonic() - began < 5
 
 
 async def test_a_webhook_that_hangs(tmp_path: Path) -> None:
     async with Hook(hangs=True).serving() as server:
         road = pager(server.url, tmp_path, timeout=1)
-        began = time.monotonic()
         result = await road.send(MESSAGE)
         await road.close()
     assert result == Result(Tried.LATER, "the webhook can't be reached: TimeoutError")
-    assert time.monotonic() - began < 5
 
 
 async def test_nobody_there(tmp_path: Path) -> None:
-    async with Hook().serving() as server:
-        port = server.port
+    port = free_port()
     for road in (mail(port), pager(f"http://{HOST}:{port}/in", tmp_path)):
         result = await road.send(MESSAGE)
         assert result.tried is Tried.LATER

@@ -24,6 +24,7 @@ from gateway.store.database import APPLICATION_ID, SCHEMA_VERSION, connect, crea
 from gateway.store.sqlite import SqliteStore
 from keys.envelope import NOTHING, Kind
 from keys.identity import ChannelId, DeviceId
+from tests.waiting import PATIENCE, until
 
 CHANNEL = ChannelId(b"c" * 16)
 DEVICE = DeviceId(b"d" * 16)
@@ -78,6 +79,11 @@ async def test_decisions_see_what_earlier_ones_of_the_same_batch_did(store: Sqli
 async def test_the_patient_let_others_go_first_and_are_all_done(store: SqliteStore) -> None:
     """A thousand that came sooner: who comes after them waits for a few of them, not for all; among themselves they keep order."""
     order: list[str] = []
+    asked = threading.Event()
+
+    def held(_: View) -> Outcome[None]:
+        assert asked.wait(PATIENCE)  # nothing is made until all have come
+        return Outcome(None)
 
     def named(name: str) -> Decision[int]:
         def decision(view: View) -> Outcome[int]:
@@ -86,10 +92,13 @@ async def test_the_patient_let_others_go_first_and_are_all_done(store: SqliteSto
 
         return decision
 
+    first = asyncio.create_task(store.decide(held))
     patient = [asyncio.create_task(store.decide(named(f"patient {n}"), patient=True)) for n in range(1_000)]
     await asyncio.sleep(0)
-    await asyncio.gather(*(store.decide(named("urgent")) for _ in range(10)))
-    await asyncio.gather(*patient)
+    urgent = [asyncio.create_task(store.decide(named("urgent"))) for _ in range(10)]
+    await asyncio.sleep(0)
+    asked.set()
+    await asyncio.gather(first, *patient, *urgent)
     places = [n for n, name in enumerate(order) if name == "urgent"]
     assert len(order) == 1_010
     assert max(places) <= 10 + 2 * limits.PATIENT  # the batch that was being made, and their own
@@ -110,7 +119,7 @@ async def test_what_needs_no_view_is_done_ahead_where_many_wait(store: SqliteSto
     answers: list[object] = []
 
     def slow(_: View) -> Outcome[str]:
-        assert helped.wait(30)  # meanwhile the others wait, and a helper has begun with the last of them
+        assert helped.wait(PATIENCE)  # meanwhile the others wait, and a helper has begun with the last of them
         return Outcome("slow")
 
     def settle(answer: object, error: BaseException | None) -> None:
@@ -287,9 +296,7 @@ async def test_at_leisure_all_is_written_back(tmp_path: Path) -> None:
     written = sha256((tmp_path / "gateway.db").read_bytes())
     store.leisure = 0.01
     assert await store.decide(append) == 1
-    async with asyncio.timeout(20):
-        while sha256((tmp_path / "gateway.db").read_bytes()).digest() == written.digest():  # noqa: ASYNC110  (a file rings no bell)
-            await asyncio.sleep(0.01)
+    await until(lambda: sha256((tmp_path / "gateway.db").read_bytes()).digest() != written.digest())
     assert await store.decide(append) == 2
     await store.close()
 

@@ -193,6 +193,12 @@ class Link:
                 return answer
             self.frames.append(answer)
 
+    def prove(self, indices: list[int], held: int = 0) -> wire.Proven:
+        """The proof of these entries, asked for until a checkpoint covers them: the gateway waits for one some seconds only."""
+        while not isinstance(answer := self.ask(wire.Prove(1, held, indices)), wire.Proven):
+            assert answer.refusal is wire.Refusal.BUSY, answer
+        return answer
+
     def until(self, kind: type) -> Any:
         """The next frame of this kind, kept ones first; others are kept."""
         for frame in self.frames:

@@ -11,6 +11,7 @@ from gateway.web.door import HANDSHAKE_BURST, HANDSHAKES_PER_SECOND, STRANGERS, 
 from gateway.web.listener import listen
 from gateway.web.server import Server
 from tests.clients.harbour import Certificate
+from tests.waiting import until
 
 
 def addresses() -> Iterator[str]:
@@ -116,9 +117,7 @@ async def test_attack_75_there_is_a_bound_on_all_of_them() -> None:
 
 async def empty(server: Server) -> None:
     """Until nobody is connected any more; TLS says its goodbye in its own time."""
-    async with asyncio.timeout(20):
-        while server.open:  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.01)
+    await until(lambda: not server.open)
 
 
 def anybody() -> ssl.SSLContext:

@@ -469,13 +469,13 @@ def test_what_was_accepted_is_proved(live: Live, officer: Party, channel: bytes)
     accepted = officer.hand_in([(envelope, data)], channel)
     place = accepted.places[0]
     link = live.link(officer)
-    proven = link.ask(wire.Prove(9, 0, [place.index, 0]))
+    proven = link.prove([place.index, 0])
     held = checkpoint(live, proven.checkpoint)
     assert len(proven.checkpoint) < 300
     leaf = encode(Entry(1, place.time, place.nonce, channel, place.seq, envelope.header, envelope.signature))
     check_inclusion(leaf_hash(leaf), place.index, held.size, proven.paths[0].hashes, held.root)
     officer.send(channel)
-    again = link.ask(wire.Prove(10, held.size, [held.size]))
+    again = link.prove([held.size], held.size)
     newer = checkpoint(live, again.checkpoint)
     check_consistency(held.size, held.root, newer.size, newer.root, again.consistency)
     assert newer.size > held.size
@@ -487,7 +487,7 @@ def test_a_promise_names_the_entry(live: Live, officer: Party) -> None:
     channel = live.random(16)
     accepted = officer.found(channel, "narrow", Marking.AMBER)
     assert accepted.promise is not None
-    proven = live.link(officer).ask(wire.Prove(1, 0, [accepted.places[0].index]))
+    proven = live.link(officer).prove([accepted.places[0].index])
     assert proven.paths
     officer.numbers[channel] = (1, NOTHING)
     with pytest.raises(Exception, match="another entry"):
@@ -549,7 +549,7 @@ def test_a_witness_is_shown_padded_sizes_and_nothing_between(
         assert checkpoint(live, get(live, "/log/witnessed", tokens["gita"])[1]).size >= shown.size
         assert get(live, "/log/witnessed", tokens["w1"])[0] == 404
         place = officer.send(channel).places[0]
-        live.link(officer).ask(wire.Prove(1, 0, [place.index]))
+        live.link(officer).prove([place.index])
         newest = checkpoint(live, get(live, "/log/checkpoint", tokens["gita"])[1])
         assert newest.size > shown.size
         if newest.size % 256 and newest.size // 256 == shown.size // 256:  # else full tiles have replaced partial ones
@@ -597,7 +597,7 @@ def test_receipts_are_for_auditors(live: Live, tokens: dict[str, str], officer: 
     accepted = agent.say(Kind.RECEIPT, receipt_stream(channel), receipt)  # type: ignore[arg-type]
     assert isinstance(accepted, wire.Accepted)
     number, place = divmod(accepted.places[0].index, 256)
-    live.link(agent).ask(wire.Prove(1, 0, [accepted.places[0].index]))  # answered once a checkpoint covers it
+    live.link(agent).prove([accepted.places[0].index])  # answered once a checkpoint covers it
     size = checkpoint(live, get(live, "/log/checkpoint", tokens["gita"])[1]).size
     width = min(256, size - 256 * number)
     path = f"/log/receipts/{number:03d}" + ("" if width == 256 else f".p/{width}")
