@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MEASURED := tests/keys tests/attacks tests/gateway/core tests/gateway/test_wire.py tests/clients/core tests/clients/agent \
 	tests/clients/auditor tests/clients/officer $(sort $(wildcard tests/clients/test_*.py))
 
-.PHONY: sim sim-pythons sim-mutants demo test check format lint types contracts collected coverage others mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
+.PHONY: sim sim-hours sim-pythons sim-mutants demo test check format lint types contracts collected coverage others mutate-mls interop interop-log rogue probes chaos crash kills rot bench bench-mls bench-audit flips fuzz night clean
 
 # What is never imported need not be compiled.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e
@@ -94,6 +94,9 @@ probes: $(VENV)/test        ## what refusals, screens and the log's entries give
 
 sim: $(VENV)/test           ## simulated runs under faults, by hand: SEEDS=200 or 1-1000 or =17 for one, MINUTES=10 each, FAULTS='kill rot' in place of drawn ones
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --minutes $(or $(MINUTES),10) $(if $(FAULTS),--faults '$(FAULTS)')
+
+sim-hours: $(VENV)/test     ## simulated hours of all tempos, by hand: HOURS=1000 in all, PROCESSES=2; goes on where it was broken off (build/sim-hours.jsonl)
+	$(BIN)/python -m tests.simulation.hours $(or $(HOURS),1000) $(if $(PROCESSES),--processes $(PROCESSES))
 
 sim-pythons: $(VENV)/test   ## the same seeds under other Pythons that have the project installed, by hand: PYTHONS="…/bin/python …"
 	$(BIN)/python -m tests.simulation.versions $(PYTHONS)

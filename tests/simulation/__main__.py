@@ -10,6 +10,7 @@ from tests.simulation import schedule
 from tests.simulation.oracle import Violated
 from tests.simulation.reporting import made_small
 from tests.simulation.story import commit, parse
+from tests.simulation.tempo import TEMPOS
 from tests.simulation.world import Failed, World
 
 
@@ -23,6 +24,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--keys", choices=("drawn", "keyed", "real"), default="drawn")
     parser.add_argument("--only", default=None, help="what happens of all that would, as `kill:2,5-7 people:1`")
+    parser.add_argument("--tempo", choices=TEMPOS, default="frantic", help="how busy the mission is")
     parser.add_argument("--pace", type=int, default=0, help="ms between two things that somebody does; 0: as drawn")
     parser.add_argument("--often", type=int, default=1, help="how many times more often faults strike")
     parser.add_argument(
@@ -43,6 +45,7 @@ def world_of(seed: int, chosen: argparse.Namespace) -> World:
         often=chosen.often,
         only=None if chosen.only is None else parse(chosen.only),
         knobs=None if chosen.knobs is None else chosen.knobs.split(),
+        tempo=chosen.tempo,
     )
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from clients.core.records import AlarmKind
+from gateway.store.base import Damaged
 from tests.simulation.phone import Ledger
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def backup(world: World, chance: Random) -> None:
         return
     machine.process_ended()
     if machine.backups and machine.process is None:
-        old = chance.choice(machine.backups)
-        if old != machine.files:
+        old, size = chance.choice(machine.backups)
+        if size < machine.floor.floor.size:  # of one that is as long nobody can tell that it is old
             machine.restore(old)
 
 
@@ -168,7 +169,12 @@ def take_backup(world: World) -> None:
     world.old_vaults.append(world.phones[RESTORED].ledger.copy())
     process = world.machine.process
     if process is not None and len(world.machine.backups) < 4:
-        world.machine.backups.append(process.disk.image())
+        try:
+            with process.store.snapshot() as view:
+                size = view.log_size()
+        except Damaged:
+            return
+        world.machine.backups.append((process.disk.image(), size))
 
 
 EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = MappingProxyType(

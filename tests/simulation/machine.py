@@ -29,7 +29,7 @@ class Machine:
         self.process: Process | None = None
         self.held_down = False
         self.step_of_death = -1
-        self.backups: list[dict[str, bytes]] = []
+        self.backups: list[tuple[dict[str, bytes], int]] = []  # each with how long the log in it is
         self.refusals: list[str] = []
         self.down_since = world.sim.now
         self.downtime: list[tuple[int, int]] = []

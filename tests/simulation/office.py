@@ -91,7 +91,7 @@ class Office:
     # --- at the desk ---
 
     def _look(self) -> None:
-        self.world.sim.after(LOOK, self._look)
+        self.world.sim.after(LOOK * self.world.tempo.calm, self._look)
         for name in self.renewing:
             self._pursue(self.world.phones[name])
         process = self.world.machine.process
@@ -117,7 +117,7 @@ class Office:
         now, registrar = self.world.sim.now, self._house(lost).registrars[0]
         serials, number = [read_certificate(row.der).serial for row in rows], listed.number + 1 if listed else 1
         der = issue_revocation_list(registrar.der, registrar.key, number, serials, now, now + DAY)
-        self._say(process, registrar, Kind.REVOCATION_LIST, der)
+        self.say(process, registrar, Kind.REVOCATION_LIST, der)
 
     def _grant(self, process: Process, phone: Phone) -> None:
         with process.store.snapshot() as view:
@@ -126,7 +126,7 @@ class Office:
             return
         first, second = self._house(phone).registrars
         if held.certificate:
-            self._say(process, second, Kind.CERTIFICATE, held.certificate)
+            self.say(process, second, Kind.CERTIFICATE, held.certificate)
         else:
             self._make(process, phone, first, held)
 
@@ -148,7 +148,7 @@ class Office:
         )
         self._decide(process, registrar, lambda _: wire.Grant(1, held.id, der, b""))
 
-    def _say(self, process: Process, author: Registrar, kind: Kind, body: bytes) -> None:
+    def say(self, process: Process, author: Registrar, kind: Kind, body: bytes) -> None:
         """An envelope in the control channel."""
         self._decide(process, author, lambda view: self._envelope(view, author, kind, body))
 

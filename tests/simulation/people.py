@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
 
-HOUR = 3_600_000
-AWAY = 25_000  # ms that somebody is out of reach
+SOON = 60_000  # ms: who would be out of reach for longer after the healing is back at once
 MANY = 70  # more than the gateway reads of a channel at once
 PRECEDENCES = (Precedence.ROUTINE,) * 5 + (Precedence.PRIORITY, Precedence.IMMEDIATE, Precedence.FLASH)
 
@@ -39,9 +38,11 @@ class People:
         self.world = world
         self.chance = world.sim.random("people")
         self.pace = pace
+        self.tempo = world.tempo
         self.count = 0
         self.busy = True
         self._roots: dict[bytes, None] = {}
+        self._away: dict[str, int] = {}  # when who is out of reach comes back
         self._pacing = world.sim.random("pacing")
         self.acts: Pack[Callable[[], None]] = Pack(
             self._pacing,
@@ -64,6 +65,13 @@ class People:
         self._next()
         for n, phone in enumerate(self.world.phones.values()):
             self.world.sim.after(1_000 + 700 * n, self._look, phone)
+
+    def rest(self) -> None:
+        """Nothing new is begun, and everybody comes home."""
+        self.busy = False
+        for name, back in list(self._away.items()):
+            if back > self.world.sim.now + SOON:
+                self._back(self.world.phones[name])
 
     def _next(self) -> None:
         if self.busy:
@@ -109,7 +117,7 @@ class People:
 
     def _look(self, phone: Phone) -> None:
         """Now and then somebody takes the device out and reads what is there."""
-        self.world.sim.after(2_000 + self.chance.randrange(12_000 if self.busy else 3_000), self._look, phone)
+        self.world.sim.after(2_000 + self.chance.randrange(self.tempo.look if self.busy else 3_000), self._look, phone)
         if phone.alive:
             phone._now(phone.life, self._read, (phone,))
 
@@ -162,9 +170,12 @@ class People:
         phone.wants = False
         phone.disconnect()
         self.world.sim.after(1_000, meanwhile, phone)
-        self.world.sim.after(AWAY, self._back, phone)
+        self._away[phone.name] = self.world.sim.now + self.tempo.away
+        self.world.sim.after(self.tempo.away, self._back, phone)
 
     def _back(self, phone: Phone) -> None:
+        if self._away.pop(phone.name, None) is None:
+            return
         phone.wants = True
         phone.do(0, phone.connect)
 
@@ -225,7 +236,7 @@ class People:
     def _order(self, now: int) -> Order:
         self.count += 1
         ladder = Ladder(
-            [Rung(self.chance.randrange(10, 40), APP, []) for _ in range(2)],
+            [Rung(self.chance.randrange(*self.tempo.rungs), APP, []) for _ in range(2)],
             self.chance.choice(list(Stop)[:2]),
             0,
             None,
@@ -234,7 +245,7 @@ class People:
             document(f"MM-{self.count}"),
             (self.world.alerts,),
             Marking.GREEN,
-            now + HOUR,
+            now + self.tempo.lasts,
             reason="gunfire",
             ladder=encode(ladder),
         )
@@ -272,9 +283,9 @@ class People:
 
     def _all_well(self, agent: Phone) -> None:
         agent.wish(lambda work: calling.ask_end(work, "rosebud"))
-        self.world.sim.after(15_000, self._confirm)
+        self.world.sim.after(15_000, self.confirm)
 
-    def _confirm(self) -> None:
+    def confirm(self) -> None:
         officer = self._one(OFFICERS)
         roots = [r for r, e in records.EMERGENCIES.scan(officer.ledger) if not e.ended and e.requests]
         if roots:

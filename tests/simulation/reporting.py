@@ -19,6 +19,7 @@ def world_of(story: Story) -> World:
         often=story.often,
         only=story.only,
         knobs=story.knobs,
+        tempo=story.tempo,
     )
 
 

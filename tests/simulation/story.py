@@ -28,6 +28,7 @@ class Story:
     only: frozenset[Happening] | None = None
     pace: int = 0
     often: int = 1
+    tempo: str = "frantic"
 
     def command(self) -> str:
         """What tells it again."""
@@ -35,6 +36,7 @@ class Story:
         words.append(f"--faults {quoted(self.kinds)}")
         words.append(f"--knobs {quoted(self.knobs)}")
         words.append("--keys keyed" if self.keyed else "--keys real")
+        words += [f"--tempo {self.tempo}"] * (self.tempo != "frantic")
         words += [f"--pace {self.pace}"] * bool(self.pace) + [f"--often {self.often}"] * (self.often != 1)
         if self.only is not None:
             words.append(f"--only {quoted(write(self.only).split())}")

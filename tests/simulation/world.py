@@ -31,9 +31,11 @@ from tests.simulation.office import EXPECTED, Office
 from tests.simulation.oracle import Oracle, Violated
 from tests.simulation.people import People
 from tests.simulation.phone import Phone
+from tests.simulation.routine import Routine
 from tests.simulation.schedule import Schedule
 from tests.simulation.store import DATABASE
 from tests.simulation.story import Failure, Happening, Story, commit
+from tests.simulation.tempo import TEMPOS
 from tests.simulation.violated import need
 
 MINUTE = 60_000
@@ -68,8 +70,8 @@ class Figures:
 
 
 class World:
-    """`kinds` are the faults that are on; None: as the seed draws them. `pace`: ms between two things that people do; 0: as drawn.
-    `often`: how many times more often faults strike. `only`: what happens of all that would; None: everything.
+    """`kinds` are the faults that are on; None: as the seed draws them. `tempo`: how busy the mission is (`tests.simulation.tempo`).
+    `pace`: ms between two things that people do; 0: as drawn. `often`: how many times more often faults strike. `only`: what happens of all that would; None: everything.
     `knobs` are what is set otherwise than usual; None: as the seed draws them, where it draws the kinds too."""
 
     def __init__(
@@ -83,8 +85,10 @@ class World:
         often: int = 1,
         only: Collection[Happening] | None = None,
         knobs: Sequence[str] | None = None,
+        tempo: str = "frantic",
     ) -> None:
         self.seed = seed
+        self.tempo = TEMPOS[tempo]
         self.keyed = seed % REAL != 0 if keyed is None else keyed
         self.sim = Schedule(seed, only)
         self.kinds = faults.draw(self.sim.random("swarm")) if kinds is None else tuple(kinds)
@@ -143,16 +147,18 @@ class World:
         if "insider" in self.kinds:
             self.phones[INSIDER].spoiled = "insider"
         self.office = Office(self)
-        self.people = People(self, self.pace or sim.random("pace").choice((12_000, 30_000, 60_000)))
+        self.people = People(self, self.pace or sim.random("pace").choice(self.tempo.paces))
+        self.routine = Routine(self)
 
     def _weather(self) -> Weather:
         chance, weather = self.sim.random("weather"), Weather()
+        dense = self.often / self.tempo.calm
         if "loss" in self.kinds:
-            weather.loss = chance.choice((0.002, 0.01, 0.03))
+            weather.loss = chance.choice((0.002, 0.01, 0.03)) / self.tempo.calm
         if "double" in self.kinds:
-            weather.double = self.often * chance.choice((0.01, 0.05))
+            weather.double = dense * chance.choice((0.01, 0.05))
         if "mix" in self.kinds:
-            weather.mix = self.often * chance.choice((0.01, 0.05))
+            weather.mix = dense * chance.choice((0.01, 0.05))
         if "narrow" in self.kinds:
             weather.delay, weather.jitter, weather.bytes_per_ms = 300, 200, 8.0
         return weather
@@ -171,6 +177,7 @@ class World:
         for n, phone in enumerate(self.phones.values()):
             phone.do(50 * n, phone.connect)
         self.people.begin()
+        self.routine.begin()
         for kind in self.kinds:
             if kind in EVENTS:
                 self._plan(kind, sim.random(f"times of {kind}"))
@@ -187,7 +194,8 @@ class World:
             self.oracle.harmless()
             return self._ended()
         need(not (why := self.office.unsettled()), f"not at rest after the healing: {why}")
-        self.oracle.end(frozenset().union(*(CAUSES.get(kind, frozenset()) for kind in self.kinds)))
+        causes = (CAUSES.get(kind, frozenset()) for kind in self.kinds)
+        self.oracle.end(self.routine.expected.union(*causes))
         self.office.end()
         return self._ended()
 
@@ -215,11 +223,13 @@ class World:
     def _backups(self) -> None:
         if self.hurt and {"backup", "restored"} & set(self.kinds):
             faults.take_backup(self)
-            self.sim.after(2 * MINUTE, self._backups)
+            self.sim.after(2 * MINUTE * self.tempo.calm, self._backups)
 
     def _plan(self, kind: str, times: Random) -> None:
         _, seconds = EVENTS[kind]
-        self.sim.after(int(times.expovariate(self.often / seconds) * 1_000), self._strike, kind, times)
+        self.sim.after(
+            int(times.expovariate(self.often / seconds / self.tempo.calm) * 1_000), self._strike, kind, times
+        )
 
     def _strike(self, kind: str, times: Random) -> None:
         if not self.hurt:
@@ -236,7 +246,8 @@ class World:
     def _heal(self) -> None:
         """Everything is as it should be from here on."""
         self.sim.note("healing")
-        self.hurt = self.people.busy = False
+        self.hurt = False
+        self.people.rest()
         self.healed_at = self.sim.now
         self.weather.loss = self.weather.double = self.weather.mix = 0.0
         self.unreachable.clear()
@@ -285,7 +296,9 @@ class World:
     @property
     def story(self) -> Story:
         only = None if self.sim.only is None else frozenset(self.sim.only)
-        return Story(self.seed, self.minutes, self.kinds, self.keyed, self.turned, only, self.pace, self.often)
+        return Story(
+            self.seed, self.minutes, self.kinds, self.keyed, self.turned, only, self.pace, self.often, self.tempo.name
+        )
 
     def _failure(self, error: Exception) -> Failure:
         what = str(error) if isinstance(error, Violated) else f"{type(error).__name__}: {error}"
