@@ -234,6 +234,8 @@ class Connected:
             yield
             return
         link = await self._greet()
+        mine = asyncio.current_task()
+        asked = mine.cancelling() if mine is not None else 0
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work(link)) for work in (self._hear, self._speak, self._tick)]
@@ -242,13 +244,16 @@ class Connected:
                 for task in tasks:
                     task.cancel()
         except BaseExceptionGroup as many:
+            if mine is not None and mine.cancelling() > asked:
+                raise asyncio.CancelledError from None  # which a group whose tasks fail meanwhile does not pass on
             raise _first(many) from None
         finally:
             self._link = None
             if self._device is not None:
                 self._device.end()
             for question in self._questions.values():
-                question.cancel()
+                if not question.done():
+                    question.set_exception(NotReached("the connection broke"))
             self._news.set()
             await link.close()
 
@@ -317,7 +322,7 @@ class Connected:
             await asyncio.sleep(TICK_SECONDS)
             if not self.online:
                 raise _Again  # somebody's turn failed and the machine was made anew: it knows nothing of this session
-            if self.device_core.waiting() or self.device_core.session.receipt_at:
+            if self.device_core.due(now_ms()):
                 self._turn(self.device_core.tick)
 
     async def _beside(self) -> None:

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clients.core import records
-from clients.core.errors import NotAllowed, NotEnrolled, NotNow, Unknown
+from clients.core.errors import NotAllowed, NotEnrolled, NotNow, NotReached, Unknown
+from clients.link import Link
 from clients.registrar import Registrar
 from clients.station import Station
 from clients.vault import CHEAP, Vault
 from keys.envelope import Marking, Precedence
 from tests.clients.harbour import Harbour
+from tests.waiting import PATIENCE, until
 
 WORDS = "correct horse battery staple"
 
 
 def now() -> int:
     return int(time.time() * 1000)
-
-
-async def until(look: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not look():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        await asyncio.sleep(0.01)
 
 
 class Town:
@@ -54,10 +49,12 @@ class Town:
         first, second = self.seats
         invite = first.invite(role, expires=now() + 600_000)
         await first.put_invite(invite)
-        undone = await station.enrol(invite.link(), timeout=0.1)
+        pending: list[Any] = []
+        while not pending:
+            undone = await station.enrol(invite.link(), timeout=0.1)
+            pending = [p for p in await first.pending_enrolments() if p.invite == invite.id]
         assert not undone.done
         assert undone.words == station.enrolment_words()
-        pending = [p for p in await first.pending_enrolments() if p.invite == invite.id]
         assert [p.words for p in pending] == [undone.words]
         with pytest.raises(NotNow):
             await second.approve(invite.id)
@@ -65,7 +62,7 @@ class Town:
         with pytest.raises(NotAllowed):
             first.invite("guest", expires=now())
         await second.approve(invite.id)
-        enrolled = await station.enrol(invite.link(), timeout=10)
+        enrolled = await station.enrol(invite.link(), timeout=PATIENCE)
         assert (enrolled.done, enrolled.name, enrolled.roles) == (True, name, [role])
         return station
 
@@ -92,28 +89,28 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
 async def test_a_day_of_two_stations(town: Town) -> None:
     chen, ana = await town.enrol("officer", "Chen"), await town.enrol("agent", "Ana")
     for station in (ana, chen):
-        report = await station.sync(10)
+        report = await station.sync(PATIENCE)
         assert (report.connected, report.idle) == (True, True), report
     channel = chen.create_channel("narrow", Marking.AMBER, "east gate")
     intent = chen.add(channel, [ana.device])
     assert chen.outcome(intent) is None
-    assert (await chen.sync(10)).idle
+    assert (await chen.sync(PATIENCE)).idle
     assert chen.outcome(intent) == ""
-    assert (await ana.sync(10)).idle
+    assert (await ana.sync(PATIENCE)).idle
     assert [(c.purpose, c.members) for c in ana.channels()] == [("east gate", 2)]
     item = ana.send(channel, "vehicle clear", precedence=Precedence.PRIORITY, ask_ack=True)
     assert ana.delivery(item).state == "kept"
     ana = town.reopen(ana)
-    assert (await ana.sync(10)).idle
+    assert (await ana.sync(PATIENCE)).idle
     assert ana.delivery(item).state == "accepted"
-    assert (await chen.sync(10)).idle
+    assert (await chen.sync(PATIENCE)).idle
     (shown,) = [s async for s in chen.read(channel)]
     assert (shown.name, shown.text, shown.ask_ack, shown.warnings) == ("Ana", "vehicle clear", True, [])
     chen = town.reopen(chen)
     assert [s async for s in chen.read()] == []
     chen.ack(shown.id)
-    assert (await chen.sync(10)).idle
-    assert (await ana.sync(10)).idle
+    assert (await chen.sync(PATIENCE)).idle
+    assert (await ana.sync(PATIENCE)).idle
     assert ana.delivery(item).state == "acknowledged"
     assert ana.answers(shown.id).answered[0].name == "Chen"
     assert {p.name for p in ana.members(channel)} == {"Ana", "Chen"}
@@ -137,7 +134,7 @@ async def test_connections_that_break_while_running(town: Town) -> None:
     await until(lambda: len(chen.history(channel)) == 12, "all twelve are here")
     assert sorted(int(s.text) for s in chen.history(channel)) == list(range(12))
     read = asyncio.create_task(_first(chen, 12))
-    assert len(await asyncio.wait_for(read, 10)) == 12
+    assert len(await asyncio.wait_for(read, PATIENCE)) == 12
     for run in runs:
         run.cancel()
     await asyncio.gather(*runs, return_exceptions=True)
@@ -155,20 +152,46 @@ async def _first(station: Station, count: int) -> list[str]:
     return found
 
 
+class Breaking(Station):
+    """Its connection breaks when it is told to."""
+
+    breaks: asyncio.Event
+
+    async def _hear(self, link: Link) -> None:
+        await self.breaks.wait()
+        raise NotReached("the connection broke")
+
+
+async def test_who_stops_it_as_the_connection_breaks_is_heard(town: Town) -> None:
+    """Ctrl-C is a cancelled task: it must not come back as a session that is to be opened again."""
+    chen = await town.enrol("officer", "Chen")
+    chen.close()
+    for first_broken in (True, False):
+        with Breaking.open(town.folder / "Chen", WORDS) as breaking:
+            assert isinstance(breaking, Breaking)
+            breaking.breaks = asyncio.Event()
+            run = asyncio.create_task(breaking.run())
+            await until(lambda s=breaking: s.online, "it is connected")
+            for act in (breaking.breaks.set, run.cancel)[:: 1 if first_broken else -1]:
+                act()
+            await asyncio.wait([run], timeout=PATIENCE)
+            assert run.cancelled()
+
+
 async def test_renewal_reaches_every_channel(town: Town) -> None:
     chen, ana = await town.enrol("officer", "Chen"), await town.enrol("agent", "Ana")
-    await ana.sync(10)
-    await chen.sync(10)
+    await ana.sync(PATIENCE)
+    await chen.sync(PATIENCE)
     channel = chen.create_channel("narrow", Marking.AMBER, "gate")
     chen.add(channel, [ana.device])
-    await chen.sync(10)
-    await ana.sync(10)
+    await chen.sync(PATIENCE)
+    await ana.sync(PATIENCE)
     before = ana.identity.certificate_hash
     ana.renew()
     runs = [asyncio.create_task(s.run()) for s in (chen, ana)]
     first, second = town.seats
     pending = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not pending:
             pending = [p for p in await first.pending_enrolments() if p.role == "renewal"]
     await first.grant_renewal(pending[0].invite)
@@ -188,14 +211,14 @@ async def test_renewal_reaches_every_channel(town: Town) -> None:
 
 async def test_not_reached_keeps_everything(town: Town) -> None:
     chen = await town.enrol("officer", "Chen")
-    assert (await chen.sync(10)).idle
+    assert (await chen.sync(PATIENCE)).idle
     town.harbour.accepting = False
     channel = chen.create_channel("narrow", Marking.GREEN, "gate")
     report = await chen.sync(2)
     assert not report.idle
     assert report.error
     town.harbour.accepting = True
-    assert (await chen.sync(10)).idle
+    assert (await chen.sync(PATIENCE)).idle
     assert [(c.id, c.seq) for c in chen.channels()] == [(channel, 1)]
     chen.close()
 
@@ -213,4 +236,4 @@ async def test_what_can_be_asked_before_enrolment(tmp_path: Path, town: Town) ->
             await station.enrol("outrider-invite:nonsense")
         invite = town.seats[0].invite("agent", expires=now() + 60_000)
         with pytest.raises(Unknown):
-            await station.enrol(invite.link(), timeout=5)  # the gateway was never told of it
+            await station.enrol(invite.link(), timeout=PATIENCE)  # the gateway was never told of it
