@@ -170,6 +170,11 @@ class Device:
 
     # --- whether anything is left to do ---
 
+    def due(self, now: int) -> bool:
+        """Whether a tick may bring something on: something is under way, or a moment has come that a step rests until. What was refused
+        for now is under way for nobody, and still goes again."""
+        return bool(self.session.receipt_at or self.waiting() or self.watch.first <= now)
+
     def waiting(self) -> list[str]:
         """What is still under way in this session, in words; empty when all is quiet."""
         session, view = self.session, self.view

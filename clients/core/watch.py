@@ -55,6 +55,11 @@ class Watch:
             self._wake(step)
         self._first = min((until for _, until in self._resting.values()), default=NEVER)
 
+    @property
+    def first(self) -> int:
+        """When one of those that rest may find something by the clock alone (ms); NEVER where none waits for a moment."""
+        return self._first
+
     def look(self, session: Any, turn: Any, action: Callable[..., None], *about: bytes) -> None:
         """Take this step, unless it rests."""
         step: Step = (action, *about)

@@ -17,6 +17,7 @@ from clients.core.errors import ClientError, Untrusted
 from clients.core.greeting import Greeting
 from clients.core.ledger import Change
 from clients.core.turn import Answered, Outcome
+from clients.core.watch import NEVER
 from gateway import wire
 from keys.identity import SigningKey
 from tests.simulation.network import DOWN, UP, Line
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_TICK = 6_000  # ms
 GREETING = 15_000
+SOON = 10  # ms until a device looks at what has come, and as much more as its hands take
 FIRST, MOST = 200, 30_000  # ms before connecting again
 
 
@@ -122,6 +124,7 @@ class Phone:
         self.answered: Callable[[wire.FromGateway], None] | None = None
         self._tick = self.knobs.tick
         self._ticking = False
+        self._until = NEVER
         self._inbound: list[wire.FromGateway] = []
         self._greeting: Greeting | None = None
         self._challenge: wire.Challenge | None = None
@@ -157,6 +160,7 @@ class Phone:
         """Without a word; somebody starts it again."""
         self.life += 1
         self.alive = self._ticking = False
+        self._until = NEVER
         self.boundaries = -1
         if self.line is not None:
             line, self.line = self.line, None
@@ -247,7 +251,7 @@ class Phone:
             self._soon(session)
 
     def _soon(self, session: int) -> None:
-        self.do(10 + self.chance.randrange(self.knobs.hands), self._take, session)
+        self.do(SOON + self.chance.randrange(self.knobs.hands), self._take, session)
 
     def _take(self, session: int) -> None:
         """What has come since the process had its turn, in one transaction."""
@@ -345,10 +349,18 @@ class Phone:
         core = self.core
         if self.line is None or not core.session.ready:
             return
-        if core.session.receipt_at or core.waiting():
+        if core.due(self.now()):
             outcome = core.tick(self.now())
             busy = bool(outcome.changes or outcome.frames)
             self._do(outcome)
             self._tick = self.knobs.tick if busy else min(LONGEST_TICK, self._tick * 2)
             self._ticking = True
             self.do(self._tick, self._ticked)
+        elif core.watch.first not in (NEVER, self._until):  # at rest until then, by its own clock
+            self._until = core.watch.first
+            self.do(self._until - self.now(), self._waked, self._until)
+
+    def _waked(self, until: int) -> None:
+        if until == self._until:
+            self._until = NEVER
+            self._wake()

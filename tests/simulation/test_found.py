@@ -5,14 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clients.core import outbox, receipts, records
-from clients.renewing import take
+from clients.core.refusals import RETRY
 from gateway import wire
-from keys.credential import issue_device
 from keys.envelope import Kind, Precedence
-from keys.identity import ChannelId, SigningKey, receipt_stream
+from keys.identity import ChannelId, receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
-from tests.keys.mission import DAY, Device, Mission
+from tests.keys.mission import Mission
 
 
 class EchoFirst(Relay):
@@ -254,29 +253,97 @@ def test_a_renewed_certificate_goes_into_every_leaf() -> None:
     world = World()
     mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
     channels = [world.channel(mso, ben), world.channel(mso, ben)]
-    house, old, key = world.mission.home, ben.enrolled.certified, SigningKey.generate(world.random)
-    life = (world.now, world.now + 30 * DAY)
-    der = issue_device(
-        house.registrars[0].der,
-        house.registrars[0].key,
-        key.public,
-        old.person,
-        old.device,
-        old.roles,
-        life,
-        world.random,
-    )
-    world.relay.control(house.registrars[1], Kind.CERTIFICATE, der)
-    renewed = world.mission.charter.verify_certificate(der)
-    ben.act(lambda work: take(work, renewed, key.seed, b""))
-    ben.enrolled = Device(key, renewed)
+    world.renew(ben)
     ben.disconnect()
     ben.connect()
     world.run()
-    assert {world.relay.view.member(channel, ben.id).certificate for channel in channels} == {renewed.hash}  # type: ignore[union-attr]
+    renewed = ben.enrolled.certified.hash
+    assert {world.relay.view.member(channel, ben.id).certificate for channel in channels} == {renewed}  # type: ignore[union-attr]
     say(ben, channels[0], "under a new name")
     world.run()
     assert texts(mso, channels[0]) == ["under a new name"]
+
+
+class Unproved(Relay):
+    """`late` is not shown yet that the log has what it asks about."""
+
+    late: bytes = b""
+
+    def __init__(self, mission: Mission) -> None:
+        super().__init__(mission)
+        self.held: list[wire.FromGateway] = []
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if line.who.device == self.late and isinstance(frame, wire.Proven):
+            self.held.append(frame)
+            return []
+        return [frame]
+
+
+def test_a_receipt_between_a_renewal_and_its_commit_is_no_forged_one() -> None:
+    world = World(relay=Unproved)
+    relay = world.relay
+    assert isinstance(relay, Unproved)
+    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
+    channel = world.channel(mso, ben)
+    relay.late = ben.id
+    old = world.renew(ben)
+    ben.disconnect()
+    ben.connect()
+    sent = [say(mso, channel, "at six")]
+    world.run()
+    assert world.relay.view.member(channel, ben.id).certificate == old.hash  # type: ignore[union-attr]
+    received = records.RECEIVED.get(mso.ledger, channel + ben.id)
+    relay.late = b""
+    assert ben.line is not None
+    ben.line.inbound += relay.held
+    world.run()
+    sent.append(say(mso, channel, "at seven"))
+    world.run()
+    assert not mso.alarms()
+    after = records.RECEIVED.get(mso.ledger, channel + ben.id)
+    for item, known in zip(sent, (received, after), strict=True):
+        place = records.SENT.get(mso.ledger, item)
+        assert place is not None
+        assert known is not None
+        assert known.delivered[-1][1] >= place.seq > 0
+
+
+def lost_race() -> tuple[World, Slow, Party, Party, bytes]:
+    """Ben's commit has lost to another, which does not come yet."""
+    world = World(relay=Slow)
+    relay = world.relay
+    assert isinstance(relay, Slow)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    relay.late = ben.line
+    rekey(mso, channel)
+    world.run()
+    rekey(ben, channel)
+    for _ in range(20):
+        ben.step()
+    return world, relay, ana, ben, channel
+
+
+def test_who_was_told_that_an_epoch_is_over_makes_no_other_commit_in_it() -> None:
+    world, relay, ana, ben, channel = lost_race()
+    assert len(relay.submitted) == 1
+    line, relay.late = relay.late, None
+    assert line is not None
+    line.inbound += relay.held
+    world.run()
+    assert ana.channel(channel).epoch == ben.channel(channel).epoch == 3
+    assert not list(records.INTENTS.scan(ben.ledger))
+
+
+def test_a_commit_that_has_lost_holds_up_nothing_urgent() -> None:
+    _, _, ana, ben, channel = lost_race()
+    say(ben, channel, "shots at the gate", Precedence.FLASH)
+    for _ in range(20):
+        ben.step()
+        ana.step()
+    assert texts(ana, channel) == ["shots at the gate"]  # of the epoch before, within its grace
+    assert not ana.alarms()
 
 
 def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
@@ -305,3 +372,34 @@ def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
     world.run()
     assert not ben.alarms()
     assert texts(ben, channel) == ["welcome", "of now"]
+
+
+class Full(Relay):
+    """It can't write as long as its disk is full."""
+
+    full = False
+
+    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+        if not (self.full and isinstance(frame, wire.Submit)):
+            return [frame]
+        line.inbound.append(wire.Refused(frame.id, wire.Refusal.STORAGE, "the gateway can't write now", 0, None))
+        return []
+
+
+def test_what_was_refused_for_now_goes_again_though_nothing_else_happens() -> None:
+    world = World(relay=Full)
+    relay = world.relay
+    assert isinstance(relay, Full)
+    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    channel = world.channel(mso, ana)
+    relay.full = True
+    say(mso, channel, "the bus leaves at six")
+    world.run()
+    relay.full = False
+    assert not mso.device.waiting()  # people are told that it was refused
+    assert not mso.device.due(world.now)
+    world.later(RETRY)
+    assert mso.device.due(world.now)
+    world.run()
+    assert texts(ana, channel) == ["the bus leaves at six"]
+    assert not mso.device.due(world.now)

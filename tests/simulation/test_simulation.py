@@ -8,10 +8,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import combinations
+from math import ceil
 from pathlib import Path
 
 import pytest
 
+from clients.core.proof import ANSWERED_WITHIN
+from tests.simulation.knobs import KNOBS, turned
+from tests.simulation.phone import SOON
 from tests.simulation.world import World
 
 MINUTES = 10
@@ -32,6 +37,17 @@ def test_whatever_happens(seed: int) -> None:
 )
 def test_what_failed_once(seed: str, minutes: str, faults: str) -> None:
     World(int(seed), float(minutes), None if faults == "drawn" else faults.split()).run()
+
+
+TURNS = [name for name, knob in KNOBS.items() if {"turn", "hands"} & knob.keys()]
+WORDS = 100
+
+
+@pytest.mark.parametrize("names", [names for n in range(len(TURNS) + 1) for names in combinations(TURNS, n)], ids=str)
+def test_no_device_is_later_than_the_gateway_may_be(names: tuple[str, ...]) -> None:
+    """Or what it has in its own hands would be LATE."""
+    knobs = turned(names)
+    assert ceil(WORDS / knobs.turn) * (SOON + knobs.hands) < ANSWERED_WITHIN
 
 
 TRACE = """
