@@ -11,9 +11,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from clients.core import records
+from clients.core.commits import Wanting, Work
 from clients.core.ledger import View
 from clients.core.records import AlarmKind, Announced
-from clients.core.trust import Trust
 from clients.core.turn import Moved, Turn
 from gateway.wire import Place, Placed, Refusal
 from keys.alert import check_audience, ladder_commitment
@@ -31,12 +31,16 @@ ATTEMPTED: Final = bytes(32)
 """Under this instead of a root stand the attempts that a device has refused its own user."""
 
 
-def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed, body: bytes) -> None:
-    """Keep one announcement; what does not hold is an alarm."""
-    kind, seq = claimed.context.kind, placed.place.seq
+def take(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> None:
+    """Keep one announcement; what does not hold is an alarm.
+
+    Raises:
+        Wanting: a certificate has to be fetched or proved first: its author's may be as new as what it says.
+    """
+    turn, kind, seq = work.turn, claimed.context.kind, placed.place.seq
     try:
-        _verify(turn, trust, claimed, body)
-        root = _READ[kind](turn, trust, claimed, body)
+        _verify(work, claimed, body)
+        root = _READ[kind](work, claimed, body)
     except KeysError as error:
         detail = f"{kind.name} that does not hold: {error}"
         turn.alarm(AlarmKind.FORGED, detail, seq=seq, device=claimed.context.device)
@@ -61,12 +65,13 @@ OWN: Final[dict[Kind, Callable[[bytes], bytes]]] = {
 }
 
 
-def _verify(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> None:
-    """Signed by the gateway, or by a certificate of its device that counts."""
+def _verify(work: Work, claimed: Claimed, body: bytes) -> None:
+    """Signed by the gateway, or by a certificate of its device that counts. Raises Wanting, KeysError."""
+    device, unproved = claimed.context.device, list[bytes]()
     if claimed.context.kind in _BY_GATEWAY:
-        keys = [turn.charter.policy.gateway_key]
+        keys = [work.turn.charter.policy.gateway_key]
     else:
-        keys = [c.public_key for c in trust.of_device(claimed.context.device)]
+        keys, unproved = [c.public_key for c in work.trust.of_device(device)], work.trust.unproved(device)
     for key in keys:
         try:
             (verified,) = verify_run([claimed], key)
@@ -74,11 +79,17 @@ def _verify(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> None:
             continue
         check_body(verified, body)
         return
+    if unproved:
+        raise Wanting(unproved)
     raise NotTrusted("no key that counts for its device signed it")
 
 
-def _approval(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+def _approval(work: Work, claimed: Claimed, body: bytes) -> bytes:
+    turn, trust = work.turn, work.trust
     announced = read_approval(body)
+    named = [s.certificate for s in (announced.writer, announced.approval) if s is not None]
+    if missing := [c for c in trust.missing(named) if c not in work.given_up]:
+        raise Wanting(missing)
     addressed = check_audience(announced.draft, announced.channels, announced.padding)
     writer = trust.certified(announced.writer.certificate)
     approver = trust.certified(announced.approval.certificate) if announced.approval else None
@@ -93,8 +104,8 @@ def _approval(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
     return approved.root
 
 
-def _escalation(turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
-    said = read_escalated(body)
+def _escalation(work: Work, _claimed: Claimed, body: bytes) -> bytes:
+    turn, said = work.turn, read_escalated(body)
     move = records.MOVES.get(turn.draft, said.root)
     if said.why is Why.MISSED and move is not None:
         detail = "has not checked in: see `outrider alert list`"
@@ -102,12 +113,13 @@ def _escalation(turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> by
     return said.root
 
 
-def _jump(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+def _jump(_work: Work, _claimed: Claimed, body: bytes) -> bytes:
     return read_jump(body).root
 
 
-def _review(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+def _review(work: Work, claimed: Claimed, body: bytes) -> bytes:
     """By an officer who may, and who is not the one who sent it."""
+    turn, trust = work.turn, work.trust
     root = read_review(body).root
     alert = records.ALERTS.get(turn.draft, root)
     writer = trust.certified(alert.writer.certificate) if alert else None
@@ -119,18 +131,18 @@ def _review(turn: Turn, trust: Trust, claimed: Claimed, body: bytes) -> bytes:
     raise NotPermitted("a review by who may not, or of an alert of his own")
 
 
-def _attempt(turn: Turn, _trust: Trust, claimed: Claimed, body: bytes) -> bytes:
+def _attempt(work: Work, claimed: Claimed, body: bytes) -> bytes:
     attempt = read_refused_attempt(body)
     try:
         why = Refusal(attempt.refusal).name
     except ValueError:
         why = str(attempt.refusal)
     detail = f"device {attempt.device.hex()[:8]} tried to send an alert and was refused: {why}"
-    turn.alarm(AlarmKind.ATTEMPT, detail, seq=claimed.context.number, device=attempt.device)
+    work.turn.alarm(AlarmKind.ATTEMPT, detail, seq=claimed.context.number, device=attempt.device)
     return b""
 
 
-def _withheld(_turn: Turn, _trust: Trust, _claimed: Claimed, body: bytes) -> bytes:
+def _withheld(_work: Work, _claimed: Claimed, body: bytes) -> bytes:
     """No alarm: a device has done what it is for."""
     read_withheld(body)
     return ATTEMPTED

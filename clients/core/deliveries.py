@@ -263,7 +263,7 @@ def _control(s: Session, turn: Turn, placed: wire.Placed, body: bytes) -> None:
     elif kind is Kind.CHARTER and all(body != note.data for _, note in records.CHARTERS.scan(turn.draft)):
         s.newest_charter = max(s.newest_charter, s.charter.policy.version + 1)
     elif kind in announcements.KINDS:
-        announcements.take(turn, s.trust, placed, known, body)
+        announcements.take(s.work(turn), placed, known, body)
     elif kind in disclosures.KINDS:
         disclosures.take(s.work(turn), placed, known, body)
     elif kind in retention.KINDS:

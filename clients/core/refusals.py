@@ -8,10 +8,11 @@ from typing import Final
 
 from clients.core import commits, deliveries, gossip, joining, records, resync, settling
 from clients.core.errands import Errand
-from clients.core.records import AlarmKind
+from clients.core.records import AlarmKind, Item
 from clients.core.session import Session
 from clients.core.turn import Answered, Turn
 from gateway import wire
+from keys.envelope import Kind
 
 RETRY: Final = 5_000  # ms before something refused for now is tried again
 PROVE_AGAIN: Final = 1_000  # ms before proofs are asked for again where none was given
@@ -30,17 +31,23 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
     if frame.refusal is wire.Refusal.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
     if settling.refused(turn, run, frame):
-        if (
-            frame.refusal in settling.AGAIN
-        ):  # or it would be sealed and refused without end until the next commit has come
-            s.quiet[settling.at_epoch(errand.key, run[0][1].epoch)] = turn.now + RETRY
-        if frame.refusal in settling.OVER:
-            s.over[settling.at_epoch(errand.key, run[0][1].epoch)] = turn.now + RETRY
+        if frame.refusal in settling.AGAIN:
+            _wait_for_the_next_epoch(s, turn, errand.key, run[0][1], frame.refusal)
         return
     if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
         s.held.clear()  # a long body is not there after all: it is put again
     wait = max(frame.retry_after, RETRY)
     s.quiet[errand.key] = turn.now + wait if frame.refusal in LATER else _NEXT_SESSION
+
+
+def _wait_for_the_next_epoch(s: Session, turn: Turn, stream: bytes, first: Item, refusal: wire.Refusal) -> None:
+    """Or the same would be sealed and refused without end until the commit has come that makes it possible. A commit that has lost keeps
+    no message waiting: what is of the epoch before is taken for a while."""
+    epoch = settling.at_epoch(stream, first.epoch)
+    if first.kind is not Kind.COMMIT:
+        s.quiet[epoch] = turn.now + RETRY
+    if first.kind is Kind.COMMIT or refusal in settling.OVER:
+        s.over[epoch] = turn.now + RETRY
 
 
 def _certificates(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:

@@ -12,6 +12,7 @@ stands on a revocation list is asked apart, by log order.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 
@@ -23,8 +24,8 @@ from gateway.wire import Placed
 from keys.authority import RevocationList, check_approval, check_newer, read_revocation_list
 from keys.charter import Charter
 from keys.credential import Certified, Issuers
-from keys.envelope import Envelope, Kind, check_body, read, verify_run
-from keys.errors import KeysError, NotTrusted
+from keys.envelope import Claimed, Envelope, Kind, Verified, check_body, read, verify_run
+from keys.errors import BadSignature, KeysError, NotTrusted
 from keys.mls.errors import InvalidCredential
 from keys.mls.nodes import X509, Credential
 
@@ -86,6 +87,12 @@ class Trust:
         held = (self.certified(key[16:]) for key, _ in records.HOLDERS.scan(self._view, device))
         return [c for c in held if c is not None]
 
+    def unproved(self, device: bytes) -> list[bytes]:
+        """Certificates of a device that have come with their approvals, and whose log entries are not proved yet."""
+        held = [key[16:] for key, _ in records.HOLDERS.scan(self._view, device)]
+        read = {c: records.CERTIFICATES.get(self._view, c) for c in self.missing(held)}
+        return [c for c, record in read.items() if record is not None and self.claimed(c, record) is not None]
+
     # --- keys.mls.AuthenticationService ---
 
     def validate(self, credential: Credential, signature_key: bytes) -> None:
@@ -142,8 +149,7 @@ def _absorb_one(turn: Turn, trust: Trust, placed: Placed) -> None:
         raise NotTrusted("no approval of a certificate")
     if placed.body is None or placed.channel != claimed.context.channel:
         raise NotTrusted("an approval comes with its certificate, in the control channel")
-    approver = _approver(turn, trust, claimed.context.device, placed)
-    (verified,) = verify_run([claimed], approver.public_key)
+    approver, verified = _approver(turn, trust, claimed, placed)
     check_body(verified, placed.body)
     certified = turn.charter.verify_certificate(placed.body)
     check_approval(certified, approver, turn.charter)
@@ -159,19 +165,22 @@ def _absorb_one(turn: Turn, trust: Trust, placed: Placed) -> None:
     proof.expect(turn, placed, certified.device)
 
 
-def _approver(turn: Turn, trust: Trust, device: bytes, placed: Placed) -> Certified:
-    """The approver's certificate that was good when it approved: by log order, not by today's clock."""
-    for registrar in registrars(turn.charter):
-        if registrar.device == device:
-            return registrar
+def _approver(turn: Turn, trust: Trust, claimed: Claimed, placed: Placed) -> tuple[Certified, Verified]:
+    """The approver's certificate that was good when it approved, by log order and not by today's clock, and by whose key it did:
+    around a renewal two are."""
+    device = claimed.context.device
+    candidates = [registrar for registrar in registrars(turn.charter) if registrar.device == device]
     for key, _ in records.HOLDERS.scan(turn.draft, device):
         record = records.CERTIFICATES.get(turn.draft, key[16:])
         certified = trust.claimed(key[16:], record) if record else None
         if certified is None or not certified.not_before <= placed.place.time <= certified.not_after:
             continue
         if not revoked(turn.draft, certified, placed.place.index):
-            return certified
-    raise NotTrusted(f"approved by device {device.hex()[:8]}, whose certificate does not count")
+            candidates.append(certified)
+    for candidate in candidates:
+        with suppress(BadSignature):
+            return candidate, verify_run([claimed], candidate.public_key)[0]
+    raise NotTrusted(f"approved by device {device.hex()[:8]}, by no key of a certificate that counts")
 
 
 def proven(turn: Turn, index: int) -> None:

@@ -191,7 +191,7 @@ def take(turn: Turn, trust: Trust, placed: Placed, claimed: Claimed | None, body
         return True
     known = trust.of_device(context.device)
     sure = any(_holds(claimed, certified.public_key, body) for certified in known)
-    if not known and turn.now < placed.place.time + PATIENCE:
+    if not sure and (not known or trust.unproved(context.device)) and turn.now < placed.place.time + PATIENCE:
         return False
     doubt = "" if sure else " (its signature could not be checked)"
     detail = f"opened under duress{doubt}. Say nothing to it; true until seen in person"

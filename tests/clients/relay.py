@@ -19,6 +19,7 @@ from clients.core.commits import Work
 from clients.core.device import Device
 from clients.core.ledger import Change
 from clients.core.turn import Answered, Event, Outcome
+from clients.renewing import take
 from gateway import wire
 from gateway.core import acts, answers, requests
 from gateway.core.append import Gateway
@@ -34,6 +35,7 @@ from gateway.store.changes import apply
 from gateway.store.database import lay_out
 from gateway.store.rows import Parsed, SqliteView
 from keys.canonical import encode, reader
+from keys.credential import Certified, issue_device
 from keys.envelope import Kind, Marking, Precedence, bare, seal
 from keys.identity import SigningKey, receipt_stream
 from keys.tlog.checkpoint import TreeHead, sign_checkpoint
@@ -457,6 +459,18 @@ class World:
         party.connect()
         self.run()
         return party
+
+    def renew(self, whom: Party) -> Certified:
+        """The next certificate of a device, approved and taken; its session goes on as before. Gives the one of before."""
+        house, old, key = self.mission.home, whom.enrolled.certified, SigningKey.generate(self.random)
+        by, life = house.registrars[0], (max(self.now, old.not_before), self.now + 30 * DAY)
+        der = issue_device(by.der, by.key, key.public, old.person, old.device, old.roles, life, self.random)
+        self.relay.control(house.registrars[1], Kind.CERTIFICATE, der)
+        renewed = self.mission.charter.verify_certificate(der)
+        whom.act(lambda work: take(work, renewed, key.seed, b""))
+        whom.device.session.reconnect = True
+        whom.enrolled = Enrolled(key, renewed)
+        return old
 
     def run(self, *, limit: int = 2_000, flush: bool = True) -> None:
         """Until nobody has anything to say. Time passes only when everybody waits for it."""

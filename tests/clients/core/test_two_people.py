@@ -225,7 +225,7 @@ def test_a_review_counts_by_another_officer_only(s: Scene) -> None:
         body = encode(Review(root, bytes(32)))
         claimed = read(seal(_context(by, control), body, by.enrolled.key))
         placed = Placed(control, Place(900 + counts, 900, s.world.now, bytes(16)), b"", b"", body)
-        s.dara.act(lambda work, p=placed, c=claimed, b=body: announcements.take(work.turn, work.trust, p, c, b))
+        s.dara.act(lambda work, p=placed, c=claimed, b=body: announcements.take(work, p, c, b))
         assert (announcements.reviewed(s.dara.ledger, root) is not None) is counts, by.name
 
 
