@@ -306,8 +306,6 @@ def decide(
     request = REQUESTS.get(type(frame))
     if request is None:
         raise Refused(Refusal.SCHEMA, f"{type(frame).__name__} is not a request that writes")
-    now = max(
-        now, view.log_end().time
-    )  # what its entry will be dated, by which everybody else judges, though a clock was set back
+    now = max(now, view.log_end().time)  # what its entry will be dated, though this clock was set back: others judge by that
     check_standing(view, who, gateway.charter, now)
     return request(view, frame, Ask(who, gateway, now, random, check))
