@@ -306,6 +306,7 @@ def decide(
     request = REQUESTS.get(type(frame))
     if request is None:
         raise Refused(Refusal.SCHEMA, f"{type(frame).__name__} is not a request that writes")
-    now = max(now, view.log_end().time)  # what its entry will be dated, though this clock was set back: others judge by that
+    # An entry is never dated before the one in front of it, though a clock was set back, and by its date all others judge it.
+    now = max(now, view.log_end().time)
     check_standing(view, who, gateway.charter, now)
     return request(view, frame, Ask(who, gateway, now, random, check))
