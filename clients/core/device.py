@@ -74,7 +74,7 @@ class Device:
     def begin(self, now: int, newest_charter: int = 0) -> Outcome:
         """A session is open: say where this device stands. What was asked in the last one is asked again."""
         self.session.forget()
-        self.session.ready, self.session.reconnect, self.session.since = True, False, now
+        self.session.ready, self.session.reconnect = True, False
         self.session.newest_charter = newest_charter
         self.session.receipt_at.update((channel, now) for channel, _ in records.CHANNELS.scan(self.view))
         self.session.restock |= {kind.suite for kind in self.charter.policy.classes}
@@ -129,6 +129,7 @@ class Device:
         return result, Outcome(draft.changes(), session.frames, turn.events)
 
     def _follow(self, turn: Turn) -> None:
+        self.session.since = turn.awake
         positions = [wire.Position(c, state.seq) for c, state in turn.channels() if state.seq]
         positions += [wire.Position(stream, p.value) for stream, p in records.POSITIONS.scan(turn.draft)]
         self.session.cursors.update((p.channel, p.seq) for p in positions)

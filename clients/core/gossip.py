@@ -133,7 +133,7 @@ def ask(s: Session, turn: Turn) -> None:
     for device, seen in waiting[:1]:  # both questions at once, so that both answers end at one checkpoint
         if s.send(Errand("prove", b"", held.size), lambda i: wire.Prove(i, held.size, [])):
             s.send(Errand("gossip", device, seen.size), lambda i, n=seen.size: wire.Prove(i, n, []))  # type: ignore[misc]
-            s.gossip_asked, s.gossip_at, s.gossip_last = turn.now, turn.now + EVERY, device
+            s.gossip_asked, s.gossip_at, s.gossip_last = turn.awake, turn.now + EVERY, device
 
 
 def pursue(s: Session, turn: Turn, held: Checkpoint, charges: Sequence[tuple[bytes, Charge]]) -> None:
@@ -149,7 +149,7 @@ def pursue(s: Session, turn: Turn, held: Checkpoint, charges: Sequence[tuple[byt
 
 def _given_up(s: Session, turn: Turn, device: bytes, seen: SeenBy) -> bool:
     """Whether the gateway has had its time to prove what a device saw."""
-    silent = s.errands.covers("gossip", device) and turn.reached(s.gossip_asked + PATIENCE + 1)
+    silent = s.errands.covers("gossip", device) and turn.has_had(s.gossip_asked, PATIENCE + 1)
     if seen.tries < TRIES and not silent:
         return False
     records.SEEN.delete(turn.draft, device)

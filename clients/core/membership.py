@@ -118,7 +118,7 @@ def ask_for_proofs(s: Session, turn: Turn) -> None:
     key = b"".join(i.to_bytes(8, "big") for i in indices)
     if s.send(Errand("prove", key, size), lambda i: wire.Prove(i, size, indices)):
         for index in indices:
-            s.proofs_asked.setdefault(index, turn.now)
+            s.proofs_asked.setdefault(index, turn.awake)
 
 
 def miss_proofs(s: Session, turn: Turn) -> None:

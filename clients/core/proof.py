@@ -225,13 +225,14 @@ def charged(turn: Turn, key: bytes, answer: Proven, base: int) -> None:
 def overdue(turn: Turn, since: int | None, asked: Mapping[int, int]) -> None:
     """Alarm for every entry whose time has passed: late, or against the gateway's signed promise.
 
-    `since` (ms) is when this session began, `asked` when it asked for the proof of an index first. What fell due while the
+    `since` is when this session began, `asked` when it asked for the proof of an index first (`Turn.awake`). What fell due while the
     device was away is held against the gateway only once it has been asked and had a moment to answer; and if others
     stand before it in the queue, after as long as the gateway has for a new entry (`since` None: never, as on a narrow link).
     """
     for key, record in list(_due(turn, None if since is not None else asked)):
         index = int.from_bytes(key, "big")
-        if not turn.reached(asked[index] + ANSWERED_WITHIN if index in asked else (since or 0) + LOGGED_WITHIN):
+        had = (asked[index], ANSWERED_WITHIN) if index in asked else (since or 0, LOGGED_WITHIN)
+        if not turn.has_had(*had):
             continue
         kind = AlarmKind.PROMISE if record.promised else AlarmKind.LATE
         turn.alarm(

@@ -40,7 +40,7 @@ class Session:
     groups: Groups
     narrow: bool = False
     ready: bool = False  # the gateway has answered the proof
-    since: int = 0  # ms: when it did
+    since: int = 0  # ms: when it did (`Turn.awake`)
     reconnect: bool = False  # the next session is to prove another certificate
     flush: bool = False  # receipts go at once: the shell is about to end
     listed: bool = False  # the gateway has named this device's channels
@@ -49,7 +49,7 @@ class Session:
     prove_after: int = 0  # ms: no proofs are asked for before
     prove_rest: int = 0  # ms: on a narrow link none before but of what this device waits for
     gossip_at: int = 0  # ms: nothing that others have seen is asked about before
-    gossip_asked: int = 0  # ms: when it was asked last
+    gossip_asked: int = 0  # ms: when it was asked last (`Turn.awake`)
     gossip_last: bytes = b""  # about which device
     looked: bool = False  # whether the log has grown was asked in this session
     prove_most: int = ASKED_AT_ONCE  # fewer after a refusal: one entry that is never logged must not hold up the others
@@ -60,7 +60,7 @@ class Session:
     frames: list[wire.FromDevice] = field(default_factory=list)
     errands: Errands = field(init=False)
     inboxes: Inboxes = field(init=False)
-    proofs_asked: Table[int, int] = field(init=False)  # ms when this session first asked about a log index
+    proofs_asked: Table[int, int] = field(init=False)  # when this session first asked about a log index (`Turn.awake`)
     wanted: Marks[bytes] = field(init=False)  # certificates to fetch
     given_up: Marks[bytes] = field(init=False)  # certificates and bodies that are not to be had
     unrenewed: Marks[bytes] = field(init=False)  # channels whose leaf did not take this device's newest certificate

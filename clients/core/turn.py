@@ -98,6 +98,15 @@ class Turn:
         """Whether it is that time (ms)."""
         return self.draft.watch.reached(when)
 
+    @property
+    def awake(self) -> int:
+        """How long this device has been awake (ms), from no particular moment on, whatever its clock was set to meanwhile."""
+        return self.draft.watch.awake()
+
+    def has_had(self, since: int, ms: int) -> bool:
+        """Whether whoever was asked `since` (`awake`) has had so long to answer, with this device there to hear it."""
+        return self.draft.watch.has_had(since, ms)
+
     def alarm(
         self,
         kind: AlarmKind,

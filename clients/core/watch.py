@@ -9,6 +9,8 @@ again, and is passed over.
     changed    a place is written: whoever had looked there is to look again
     reached    has it come to this time? if not, the step looks again when it has
     clock      the time by itself: a step that reads it and does nothing is asked at every turn
+    awake      how long turns have followed one another, whatever the clock was set to: what somebody else is given to answer is
+               measured by this, or a suspended machine would wake up to a gateway that has been silent for hours
 
 A place is a shelf with the first 16 bytes of a key (most keys begin with a channel), or with `ALL` or `KEYS` for whoever goes
 over a whole shelf. Nobody has to say what follows from what, and nothing is durable: a machine made anew looks everywhere.
@@ -30,6 +32,9 @@ KEYS: Final = b"which keys"
 """Which keys a shelf has, whatever stands there: shorter than the ids that keys begin with."""
 LONG: Final = 16  # bytes of a key that name a place: an id
 NEVER: Final = 2**63
+LOOKS: Final = (
+    10_000  # ms from one turn to the next that count as awake, at most: who waits for something looks far more often
+)
 
 
 class Watch:
@@ -37,6 +42,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.now = 0
+        self._asleep = 0  # ms by which the clock has gone further than this device was awake
         self._resting: dict[Step, tuple[set[Place], int]] = {}
         self._lookers: dict[Place, set[Step]] = {}
         self._first = NEVER  # when the first of them is to look again by the clock
@@ -48,6 +54,7 @@ class Watch:
         """A turn begins. A clock that was set back was looked at by everybody."""
         if now < self.now:
             self.everything()
+        self._asleep += (now - self.now) - min(max(now - self.now, 0), LOOKS)
         self.now = now
         if now < self._first:
             return
@@ -130,6 +137,14 @@ class Watch:
             return True
         self._until = min(self._until, when)
         return False
+
+    def awake(self) -> int:
+        """How long this device has been awake (ms), from no particular moment on."""
+        return self.clock() - self._asleep
+
+    def has_had(self, since: int, ms: int) -> bool:
+        """Whether it was awake for so long since then (`awake`)."""
+        return self.reached(since + ms + self._asleep)
 
     def clock(self) -> int:
         """The time (ms) by itself."""

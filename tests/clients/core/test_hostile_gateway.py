@@ -20,6 +20,7 @@ from clients.core.evidence import head_at
 from clients.core.outbox import Kept
 from clients.core.receive import LIST_PATIENCE
 from clients.core.records import AlarmKind
+from clients.core.watch import LOOKS
 from gateway import wire
 from gateway.core import acts
 from keys import evidence
@@ -416,6 +417,10 @@ def test_an_entry_that_is_never_logged() -> None:
     _a_while(scene.world)
     scene.world.later(61_000)
     _a_while(scene.world)
+    assert not scene.mso.alarms(), "a clock that was set, or a machine that slept, is no silence of the gateway"
+    for _ in range(6):
+        scene.world.later(LOOKS)
+        _a_while(scene.world)
     assert scene.alarms(AlarmKind.LATE, scene.mso)
     assert [a.device for a in scene.alarms(AlarmKind.PROMISE, scene.mso)] == [scene.mso.id]
 
@@ -774,6 +779,17 @@ def _doubted(
 def test_a_question_about_what_another_saw_is_not_answered() -> None:
     scene = opened()
     assert 60 <= _doubted(scene, ask=lambda frame: []) <= 90
+
+
+@pytest.mark.parametrize("leap", [pytest.param(7_200_000, id="forward"), pytest.param(-7_200_000, id="back")])
+def test_a_clock_that_was_set_makes_no_silence_longer_or_shorter(leap: int) -> None:
+    scene = opened()
+
+    def set_clock(frame: wire.Prove) -> list[wire.FromDevice]:
+        scene.world.later(leap)
+        return []
+
+    assert 50 <= _doubted(scene, ask=set_clock) <= 90
 
 
 def test_every_answer_is_about_another_tree() -> None:
