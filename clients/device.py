@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import click
 from msgspec import Meta
 
+from clients import moments
 from clients.core.cap import CapRefused, open_alert
 from clients.core.errors import Unknown
 from clients.core.ledger import Draft, Shelf
@@ -32,7 +33,7 @@ from keys.canonical import Record
 from keys.envelope import Kind, Marking, Precedence
 from keys.errors import KeysError
 
-SYNC: Final = 10.0  # seconds that a verb gives the gateway
+SYNC: Final = moments.SYNC  # seconds that a verb gives the gateway
 SHORT_ID: Final = 8  # digits of an id that people are shown
 
 

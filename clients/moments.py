@@ -1,5 +1,6 @@
 """Times as people write and read them: ISO 8601 in UTC, and durations such as 90m, 24h or 30d. Inside they are ms since the epoch."""
 
+import os
 import re
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,10 @@ else:
     _Millis = click.ParamType  # generic since click 8.5 only
 
 UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_asked = os.environ.get("OUTRIDER_TIMEOUT", "")
+SYNC: Final = float(_asked) if re.fullmatch("[1-9][0-9]{0,3}", _asked, re.ASCII) else 10.0
+"""Seconds that a verb gives the gateway where nothing else is said: OUTRIDER_TIMEOUT, for a road that is slow by nature."""
+
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 
 

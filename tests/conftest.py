@@ -1,15 +1,20 @@
-"""What all tests share: hypothesis without a deadline, since a busy machine is no fault in the code, and a seed that repeats.
+"""What all tests share: patience, since a busy machine is no fault in the code, and examples that are the same each time.
 
-The fast suite tries 25 examples a property; `OUTRIDER_THOROUGH=1` tries 1,000, by hand (`make night`).
+Verbs give the gateway minutes, hypothesis has no deadline and minds nothing slow. The fast suite tries 25 examples a property, always
+the same; `OUTRIDER_THOROUGH=1` tries 1,000 others each time, by hand (`make night`), and prints what repeats one.
 """
 
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("outrider", deadline=None, print_blob=True, max_examples=25)
-settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1_000)
+os.environ["OUTRIDER_TIMEOUT"] = "180"  # before `clients` is imported, here and in the processes that are started
+SLOW = [HealthCheck.too_slow]
+settings.register_profile(
+    "outrider", deadline=None, print_blob=True, max_examples=25, derandomize=True, suppress_health_check=SLOW
+)
+settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1_000, suppress_health_check=SLOW)
 settings.load_profile("thorough" if os.environ.get("OUTRIDER_THOROUGH") == "1" else "outrider")
 
 

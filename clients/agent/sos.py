@@ -69,11 +69,11 @@ def _position(text: str, precision: int, age: int) -> Position:
     return Position.of(latitude, longitude, precision, age)
 
 
-def _window() -> None:
+def _window(seconds: int = WINDOW) -> None:
     """Count down; any key, or Ctrl-C, and nothing was sent. Raises Declined."""
     try:
         with _keys() as pressed:
-            for left in range(WINDOW, 0, -1):
+            for left in range(seconds, 0, -1):
                 tell(f"SOS in {left} … any key cancels")
                 end = time.monotonic() + 1
                 while time.monotonic() < end:

@@ -16,14 +16,13 @@ from clients.authority.keyfile import Purpose, is_key_file, read_key_file
 from clients.authority.seat import new_seat, take_seat
 from clients.core.records import ENROLLING
 from clients.core.text import visible
-from clients.moments import Duration, iso
+from clients.moments import SYNC, Duration, iso
 from clients.shell import Verb, passphrase, profile, read_text, run, show, tell
 from clients.station import Station
 from clients.vault import Vault
 from keys.authority import INVITE_PREFIX, LINK_LIMIT, Invite, read_invite
 
 TIME_LIMIT: Final = 5
-SYNC: Final = 10.0  # seconds
 
 
 @click.command(cls=Verb)

@@ -11,14 +11,13 @@ from clients.authority.seat import Seat, charter_notes, put_charter, seat_of
 from clients.core.errors import NotReached
 from clients.core.ledger import Draft
 from clients.core.records import CHARTERS
-from clients.moments import now
+from clients.moments import SYNC, now
 from clients.registrar import Registrar
 from clients.shell import passphrase, profile, run, tell
 from clients.vault import Vault
 from keys.charter import succession
 
 T = TypeVar("T")
-SYNC: Final = 10.0  # seconds that a verb gives the gateway
 HOUR: Final = 3_600_000  # ms
 
 

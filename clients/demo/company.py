@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Self
 
-STARTING: Final = 30.0  # s that a process may take until it is up
+STARTING: Final = 120.0  # s that a process may take until it is up
 LINE_LIMIT: Final = 4 * 1024 * 1024
 GATEWAY: Final = "gateway.main"
 OUTRIDER: Final = "clients.main"

@@ -9,13 +9,11 @@ The mission began eleven minutes ago by the real clock, which is the station's: 
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from clients.core import records
 from clients.core.ledger import Change
@@ -31,9 +29,9 @@ from tests.clients.relay import Line, Party, World
 from tests.clients.talk import say, see
 from tests.keys.mission import Mission
 from tests.restored import restored
+from tests.waiting import until
 
 AGO = 11 * 60_000  # ms
-PATIENCE = 20.0  # s; the machine may be busy
 WORDS = "correct horse battery staple"
 
 CERTIFICATE = Certificate()
@@ -113,15 +111,6 @@ async def station(of: Scene, party: Party, folder: Path) -> AsyncIterator[Statio
     async with serve(harbour.converse, CERTIFICATE, LISTENING):
         with Station(vault) as ashore:
             yield ashore
-
-
-async def until(look: Callable[[], Any], what: str) -> Any:
-    """Wait until `look` gives something true, and give it."""
-    end = time.monotonic() + PATIENCE
-    while not (seen := look()):
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        await asyncio.sleep(0.01)
-    return seen
 
 
 async def noticed(ashore: Station, kind: AlarmKind) -> list[records.Alarm]:

@@ -36,7 +36,7 @@ BEAT = 0.01  # s between two handfuls of answers
 TALKERS = 10
 TALK_EVERY = 0.05  # s
 CALM = 3.0  # s of talk before the storm
-ENOUGH = 60.0  # s
+ENOUGH = 180.0  # s
 
 
 def submit(line: Line, *run: wire.Sealed) -> bytes:

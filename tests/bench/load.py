@@ -245,7 +245,7 @@ async def w4(
         await asyncio.sleep(rest)
         gc.collect()
         draining = Meter(fleet)
-        got, first, last, line = await drained(fleet, receiver, total, 10.0)
+        got, first, last, line = await drained(fleet, receiver, total, PATIENCE)
         draining.stop()
         await line.close()
         took = {"drained": len(got), "rate": len(got) / last, "first_ms": 1000 * first, "last_ms": 1000 * last}

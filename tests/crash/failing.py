@@ -22,7 +22,8 @@ import apsw
 
 from gateway.exits import UNREACHABLE
 from gateway.main import main as gateway_main
-from tests.e2e.mission import RealMission, until
+from tests.e2e.mission import RealMission
+from tests.waiting import PATIENCE, until
 
 MODULE: Final = "tests.crash.failing"
 TOLD: Final = "disk-fails"
@@ -81,7 +82,7 @@ class FailingMission(RealMission):
     """A mission whose gateway is not killed: its disk fails. What then becomes of it is counted in `ends`."""
 
     faults: Iterator[str] = cycle(FAULTS)
-    patience = 60.0  # s
+    patience = PATIENCE
 
     def __init__(self, folder: Path, tap: Any = None) -> None:
         super().__init__(folder, tap)
@@ -93,7 +94,7 @@ class FailingMission(RealMission):
         told.unlink(missing_ok=True)
         words = ["run", "--config", str(self.config)]
         self.process, out, self._said = self.company._start(MODULE, words)
-        await until(lambda: out.exists() and "listening" in out.read_text(), "the gateway listens", 60)
+        await until(lambda: out.exists() and "listening" in out.read_text(), "the gateway listens")
 
     async def kill(self) -> None:
         """Let the disk fail, and see that the process ends by itself, with its code and a line that says why."""

@@ -11,7 +11,8 @@ import pytest
 from keys.envelope import Kind, Marking
 from tests.crash.small import fill, mounted
 from tests.e2e.chaos import Result, check_prefixes, checkpoint_of
-from tests.e2e.mission import RealMission, until
+from tests.e2e.mission import RealMission
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ async def test_attack_79_messages_wait_an_sos_goes_through_and_all_goes_on_by_it
             shown.extend([message.kind async for message in chen.read(alerts)])
             await asyncio.sleep(0.05)
 
-    await asyncio.wait_for(read(), 30)
+    await asyncio.wait_for(read(), PATIENCE)
     await until(lambda: all(ayo.delivery(item).seq for item in called), "its author knows")
     assert chen.delivery(text).state == "kept"
     assert mission.process is not None
     assert mission.process.is_alive()
 
     other.unlink()
-    await until(lambda: chen.delivery(text).seq, "the message is taken", 60)
+    await until(lambda: chen.delivery(text).seq, "the message is taken")
     await mission.stop()
     result = Result(0, 0)
     check_prefixes(mission, [head], result)

@@ -26,7 +26,8 @@ from keys.envelope import Marking
 from keys.tlog.checkpoint import Checkpoint, open_checkpoint
 from keys.tlog.note import Ed25519Verifier, VerifierKey
 from keys.tlog.reader import LogReader
-from tests.e2e.mission import RealMission, until
+from tests.e2e.mission import RealMission
+from tests.waiting import until
 
 WRITERS = ("chen", "dara", "ayo", "bea")
 SHOWN = 40  # findings that are printed
@@ -165,14 +166,14 @@ async def run(
         await asyncio.sleep(1.0)
         await asyncio.gather(*writers)
         try:
-            await until(lambda: len(traffic.accepted()) == len(traffic.sent), "everything sent is accepted", 120)
+            await until(lambda: len(traffic.accepted()) == len(traffic.sent), "everything sent is accepted")
         except AssertionError:
             result.wrong += [f"{n}: {mission.stations[n].status()}" for n in WRITERS]
             result.wrong += [f"{n} waits for {mission.stations[n].device_core.waiting()}" for n in WRITERS]
             result.wrong += [f"{n} stands at {where(mission.links[n])}" for n in WRITERS]
         others = {n: sum(t.split()[0] != n for t in traffic.sent.values()) for n in WRITERS}
         try:
-            await until(lambda: all(len(traffic.shown[n]) >= others[n] for n in WRITERS), "all of it is shown", 60)
+            await until(lambda: all(len(traffic.shown[n]) >= others[n] for n in WRITERS), "all of it is shown")
         except AssertionError:
             result.wrong.append("not all of it was shown in time")
         await asyncio.sleep(0.5)  # what would be shown twice shows itself now

@@ -15,13 +15,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import apsw
 
 from clients.authority.ceremony import Plan, found_mission, signed_by, with_partner
 from clients.authority.house import OrganisationFile, found_house
-from clients.demo.company import GATEWAY, Company, Process, ended, free_port, prepare, stop
+from clients.demo.company import GATEWAY, Company, Process, ended, free_port, prepare
 from clients.enrolments import Enrolled
 from clients.registrar import Registrar
 from clients.station import Station
@@ -33,23 +32,14 @@ from keys.policy import render
 from keys.request import read_request
 from keys.tlog.checkpoint import TreeHead
 from keys.tlog.note import Note
+from tests.waiting import PATIENCE, until
 
 DAY = 86_400_000
 PASSPHRASE = "correct horse battery staple"
-PATIENCE = 120.0  # seconds; spent only where something never comes
 
 
 def now() -> int:
     return int(time.time() * 1000)
-
-
-async def until(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait until `look` gives something true; fails naming what never came."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        await asyncio.sleep(0.02)
-    return seen
 
 
 class RealMission:
@@ -138,9 +128,12 @@ class RealMission:
         await ended(self.process)
 
     async def stop(self) -> None:
-        """SIGTERM: the gateway drains."""
+        """SIGTERM: the gateway drains, however long it takes; nothing is killed."""
         assert self.process is not None
-        await stop(self.process)
+        if self.process.is_alive():
+            self.process.terminate()
+            async with asyncio.timeout(PATIENCE):
+                await ended(self.process)
 
     async def covered(self) -> None:
         """Wait until the published checkpoint covers all that is accepted by now. Accepted is durable, with its index; the
@@ -153,6 +146,15 @@ class RealMission:
     def published(self) -> int:
         """How many entries the published checkpoint covers."""
         return TreeHead.decode(Note.decode((self.log / "checkpoint").read_bytes()).text).size
+
+    async def head(self) -> Path:
+        """The newest checkpoint, of all that is accepted by now, in a file: as the operator hands it out. The log's folder has it."""
+        await self.covered()
+        _, note = await self.company.run(GATEWAY, "log", "checkpoint", "--config", self.config)
+        (self.folder / "head").write_text(note)
+        size = TreeHead.decode(Note.decode(note.encode()).text).size
+        await until(lambda: self.published() >= size, f"a published checkpoint of {size} entries")
+        return self.folder / "head"
 
     async def enrol(self, role: str, name: str, house: str = "Meridian", *, life_days: int = 30) -> Station:
         """A new person's station, enrolled and with its link up."""

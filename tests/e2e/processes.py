@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing import get_context
@@ -17,10 +16,10 @@ from pathlib import Path
 from clients.demo.company import free_port, prepare
 from clients.main import run
 from tests.cheap import cheapen
+from tests.waiting import PATIENCE, wait
 
 ROOT = Path(__file__).resolve().parents[2]
 _fork = get_context("forkserver")
-PATIENCE = 120.0  # seconds; the machine may be busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +142,7 @@ class Gateway:
         assert self.process is not None
         (self.folder / "charter.note").write_bytes(note.read_bytes())
         self.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + PATIENCE
-        while "of the charter" not in (self.folder / "stderr").read_text():
-            assert time.monotonic() < end, (self.folder / "stderr").read_text()
-            time.sleep(0.1)
+        wait(lambda: "of the charter" in (self.folder / "stderr").read_text(), "it says that it is taken")
 
     def stop(self) -> None:
         if self.process is not None:

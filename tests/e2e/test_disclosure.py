@@ -13,8 +13,9 @@ from clients.station import Station
 from keys.canonical import encode
 from keys.disclosure import read_package
 from keys.envelope import Marking, read_entry
-from tests.e2e.mission import PASSPHRASE, RealMission, until
+from tests.e2e.mission import PASSPHRASE, RealMission
 from tests.e2e.processes import Ended, Party
+from tests.waiting import until
 
 
 def index_of(station: Station, channel: bytes, text: str) -> int:

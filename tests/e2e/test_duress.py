@@ -9,11 +9,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from clients.demo.company import GATEWAY
 from tests.clients.test_terminal import converse
 from tests.e2e.mission import PASSPHRASE, RealMission
 from tests.e2e.terminal import Terminal
 from tests.e2e.test_broadcast import fits, rows
+from tests.waiting import PATIENCE
 
 DURESS = "correct horse cattery stable"
 REAL = "the convoy leaves at six"
@@ -53,7 +53,7 @@ async def test_a_decoy_for_whoever_has_the_phone_and_a_warning_for_the_officers(
         try:
             thief = at(mission, "Ayo", DURESS)
             await nothing_real(thief, chen, ayo)
-            assert await asyncio.wait_for(warning(watching), 60)
+            assert await asyncio.wait_for(warning(watching), PATIENCE)
         finally:
             watching.kill()
             await watching.wait()
@@ -120,11 +120,10 @@ async def warning(watching: asyncio.subprocess.Process) -> bool:
 
 async def whole(mission: RealMission) -> None:
     """The auditor's verdict over a log in which both unlocks stand."""
-    _, head = await mission.company.run(GATEWAY, "log", "checkpoint", "--config", mission.config)
-    (mission.folder / "head").write_text(head)
+    head = await mission.head()
     (mission.folder / "charter").write_bytes(mission.notes[0])
-    gita = Terminal(mission.folder / "gita", mission.folder / "head")
-    outside = ("--head", mission.folder / "head", "--key", mission.gateway / "log.vkey")
+    gita = Terminal(mission.folder / "gita", head)
+    outside = ("--head", head, "--key", mission.gateway / "log.vkey")
     claims = rows(
         await gita.do("audit", "verify", mission.log, *outside, "--charter", mission.folder / "charter", "--json")
     )

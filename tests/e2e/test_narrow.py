@@ -17,8 +17,9 @@ from clients.station import Station
 from gateway import wire
 from keys.envelope import Envelope, Kind, Marking, Precedence
 from keys.envelope import read as claimed
-from tests.e2e.mission import PASSPHRASE, RealMission, until
+from tests.e2e.mission import PASSPHRASE, RealMission
 from tests.links.proxy import CLEAR, Link, Weather
+from tests.waiting import PATIENCE, until
 
 THOROUGH = os.environ.get("OUTRIDER_THOROUGH") == "1"
 NARROW = Weather(rate=2_000, latency=0.3, stalls=0.05) if THOROUGH else Weather(rate=24_000, latency=0.02)
@@ -27,7 +28,7 @@ MOST = 3  # times the payload
 FORM = (
     "Vehicle 2, red Seat, plate 4411, two men, stands at gate C since 16:20. Driver has left it, going north on foot."
 )
-PATIENCE = 240.0 if THOROUGH else 60.0
+PATIENT = 2 * PATIENCE  # s: the road is slow by nature
 UNDER_WAY = 5_000  # bytes: the piece in flight, the FLASH, receipts and cursors, with what TLS and WebSocket add
 INBOX, OUTBOX = 40, 10
 
@@ -62,12 +63,12 @@ async def there_and_back(
     road.weather = BAD
     up, down, scales.payload = road.up, road.down, 0
     form = ben.send(channel, FORM, precedence=Precedence.PRIORITY)
-    await until(lambda: any(s.text == FORM for s in chen.history(channel)), "Chen has the form", PATIENCE)
+    await until(lambda: any(s.text == FORM for s in chen.history(channel)), "Chen has the form", PATIENT)
     flash = chen.send(channel, FORM[::-1], precedence=Precedence.FLASH)
-    await until(lambda: any(s.text == FORM[::-1] for s in ben.history(channel)), "Ben has the FLASH", PATIENCE)
+    await until(lambda: any(s.text == FORM[::-1] for s in ben.history(channel)), "Ben has the FLASH", PATIENT)
     for station, item in ((chen, flash), (ben, form)):
-        await until(lambda s=station, i=item: s.delivery(i).state == "delivered", "its receipt", PATIENCE)
-    await until(lambda: not ben.device_core.waiting(), "nothing follows", PATIENCE)
+        await until(lambda s=station, i=item: s.delivery(i).state == "delivered", "its receipt", PATIENT)
+    await until(lambda: not ben.device_core.waiting(), "nothing follows", PATIENT)
     road.weather = CLEAR
     return scales.payload, road.up - up, road.down - down
 
@@ -102,18 +103,18 @@ async def test_a_flash_waits_for_the_piece_in_flight_both_ways(tmp_path: Path) -
         kept = [ben.send(channel, f"{n} " + "out " * 500) for n in range(OUTBOX)]
         link.weather = NARROW
         await mission.online("Ben")
-        await until(lambda: ben.online and link.roads[-1].down > 6_000, "the inbox is on its way", PATIENCE)
+        await until(lambda: ben.online and link.roads[-1].down > 6_000, "the inbox is on its way", PATIENT)
         road = link.roads[-1]
 
         before = road.up
         flash = ben.send(channel, "shots fired", precedence=Precedence.FLASH)
-        await until(lambda: ben.delivery(flash).state != "kept", "Ben's FLASH is accepted", PATIENCE)
+        await until(lambda: ben.delivery(flash).state != "kept", "Ben's FLASH is accepted", PATIENT)
         out = road.up - before
         assert any(ben.delivery(item).state == "kept" for item in kept), "the outbox was full all the while"
 
         before = road.down
         chen.send(channel, "take cover", precedence=Precedence.FLASH)
-        await until(lambda: any(s.text == "take cover" for s in ben.history(channel, 100)), "Chen's is here", PATIENCE)
+        await until(lambda: any(s.text == "take cover" for s in ben.history(channel, 100)), "Chen's is here", PATIENT)
         came = road.down - before
         texts = [s.text for s in ben.history(channel, 100)]
         assert sum(text.startswith(tuple("0123456789")) and " in" in text for text in texts) < INBOX, "so was the inbox"
@@ -124,8 +125,8 @@ async def test_a_flash_waits_for_the_piece_in_flight_both_ways(tmp_path: Path) -
         assert came <= UNDER_WAY
 
         road.weather = link.weather = CLEAR
-        await until(lambda: not ben.device_core.waiting(), "everything has come and gone", PATIENCE)
-        await until(lambda: len(chen.history(channel, 100)) == len(ben.history(channel, 100)), "at both ends", PATIENCE)
+        await until(lambda: not ben.device_core.waiting(), "everything has come and gone", PATIENT)
+        await until(lambda: len(chen.history(channel, 100)) == len(ben.history(channel, 100)), "at both ends", PATIENT)
         assert len(ben.history(channel, 100)) == INBOX + OUTBOX + 5
         assert len({s.id for s in ben.history(channel, 100)}) == INBOX + OUTBOX + 5
         assert not ben.alarms()

@@ -16,7 +16,8 @@ from clients.main import run
 from clients.station import Station
 from keys.envelope import Marking
 from tests.clients.programs import Ran
-from tests.e2e.mission import PASSPHRASE, RealMission, until
+from tests.e2e.mission import PASSPHRASE, RealMission
+from tests.waiting import until
 
 PEOPLE = (("officer", "Chen"), ("officer", "Dara"), ("agent", "Ayo"), ("agent", "Lena"))
 GUEST = "Emil"
