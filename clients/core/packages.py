@@ -49,10 +49,10 @@ def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK, most: int = AT_ON
     for key, package in held:
         if package.not_after < now and not package.last_resort:
             records.PACKAGES.delete(turn.draft, key)
+    _, end = lifetime(turn)
+    until = min(now + DAY // 1000, end)  # no longer than one made now would be: a certificate may end within the day
     alive = [
-        (k, p)
-        for k, p in held
-        if p.not_after > now + DAY // 1000 and p.certificate == turn.me.certificate_hash and not p.used
+        (k, p) for k, p in held if p.not_after >= until and p.certificate == turn.me.certificate_hash and not p.used
     ]
     missing = wanted - sum(not p.last_resort for _, p in alive)
     alive += [_make(turn, suite_id, last_resort=False) for _ in range(min(most, missing))]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from msgspec.structs import replace
 
 from clients.core import outbox, receipts, records
+from clients.core.packages import AT_ONCE, STOCK
 from clients.core.refusals import RETRY
+from clients.core.turn import HOUR
 from gateway import wire
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, receipt_stream
@@ -372,6 +376,32 @@ def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
     world.run()
     assert not ben.alarms()
     assert texts(ben, channel) == ["welcome", "of now"]
+
+
+class Counting(Relay):
+    """It counts how often KeyPackages are put."""
+
+    puts = 0
+
+    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+        self.puts += isinstance(frame, wire.PutKeyPackages)
+        return [frame]
+
+
+def test_on_the_last_day_of_a_certificate_its_packages_are_enough() -> None:
+    world = World(relay=Counting)
+    relay = world.relay
+    assert isinstance(relay, Counting)
+    ana = world.party("Ana", "agent")
+    world.run()
+    before, suites = relay.puts, {kind.suite for kind in ana.device.charter.policy.classes}
+    for hours in (2, 1):
+        ana.disconnect()
+        world.later(ana.enrolled.certified.not_after - hours * HOUR - world.now)
+        ana.connect()
+        for _ in range(40):
+            ana.step()
+    assert relay.puts - before == len(suites) * ceil(STOCK / AT_ONCE)
 
 
 class Full(Relay):
