@@ -32,7 +32,10 @@ from keys.identity import SigningKey
 
 T = TypeVar("T")
 
-QUIET_SECONDS: Final = 0.06  # without a frame and with nothing to do: all has been said
+LOOK_SECONDS: Final = 0.02  # between two looks whether all has been said
+QUIET_LOOKS: Final = (
+    4  # one after the other without a frame, with nothing to do: it has. A process that stood still has not looked
+)
 GREETING_SECONDS: Final = 15.0
 GREETING_NARROW_SECONDS: Final = 60.0
 TICK_SECONDS: Final = 0.1
@@ -215,15 +218,16 @@ class Connected:
         core = self.device_core
         core.session.flush = receipts
         self._turn(core.tick)
-        until = time.monotonic() + timeout
+        until, last, quiet = time.monotonic() + timeout, self._last_frame, 0
         while time.monotonic() < until:
             if not self.online:
                 return SyncReport(connected=False, idle=False, error="the connection broke", left=self._left())
-            quiet = time.monotonic() - self._last_frame > QUIET_SECONDS
-            if quiet and self._outgoing.empty() and not core.waiting():
+            quiet = quiet + 1 if self._last_frame == last else 0
+            last = self._last_frame
+            if quiet >= QUIET_LOOKS and self._outgoing.empty() and not core.waiting():
                 core.session.flush = False
                 return SyncReport(connected=True, idle=True, error="", left=())
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(LOOK_SECONDS)
         core.session.flush = False
         return SyncReport(connected=True, idle=False, error="", left=self._left())
 
@@ -309,8 +313,6 @@ class Connected:
             frames = await link.receive()
             self._last_frame = time.monotonic()
             self._turn(partial(self.device_core.receive, frames))
-            if self.device_core.session.reconnect:
-                raise _Again
             await asyncio.sleep(0)
 
     async def _speak(self, link: Link) -> None:
@@ -320,6 +322,8 @@ class Connected:
     async def _tick(self, link: Link) -> None:  # noqa: ARG002 (one form with the other two)
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            if self.device_core.session.reconnect:
+                raise _Again  # whether or not anything more comes
             if not self.online:
                 raise _Again  # somebody's turn failed and the machine was made anew: it knows nothing of this session
             if self.device_core.due(now_ms()):

@@ -106,6 +106,15 @@ class Unlocked(Station):
             return []  # a FLASH waits for nothing: this goes with the next session
         return await report(link, self.vault)
 
+    def _renewed(self, begun: records.Enrolling, entry: wire.Placed) -> bool:
+        """The side takes the new certificate as well: the old one will end, and what warns has to go out then too."""
+        renewed = super()._renewed(begun, entry)
+        if renewed:
+            side = Draft(self.vault.side)
+            unlocks.refresh(side, self.vault, self.device_core.session.trust, self.charter, now_ms())
+            _keep(self.vault, side)
+        return renewed
+
 
 class Decoy(Station):
     """A station over the side. It greets the gateway as any does, and follows nothing."""

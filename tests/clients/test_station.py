@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from clients.core import records
-from clients.core.groups import seat_of
 from clients.core.errors import NotAllowed, NotEnrolled, NotNow, NotReached, Unknown
+from clients.core.groups import seat_of
 from clients.link import Link
 from clients.registrar import Registrar
 from clients.station import Station
@@ -205,7 +205,7 @@ async def test_renewal_reaches_every_channel(town: Town) -> None:
     await first.grant_renewal(pending[0].invite)
     await second.approve(pending[0].invite)
     await until(lambda: ana.identity.certificate_hash != before, "the new certificate is taken")
-    assert records.IDENTITY.get(ana.vault.side) == ana.identity  # what it tells when it is unlocked, under the newest too
+    assert records.IDENTITY.get(ana.vault.side) == ana.identity  # which tells of unlocks under it too
     await until(lambda: leaf(ana, channel) == ana.identity.certificate_hash, "the leaf is renewed")
     item = ana.send(channel, "under my new key")
     await until(lambda: ana.delivery(item).state == "delivered", "Chen has it")
