@@ -1,11 +1,6 @@
-"""The promise of `gateway.store.base`, held by every store there is."""
+"""The promise of `gateway.store.base`, held by every store there is; what a kill leaves of it is `tests/crash/test_kills.py`'s."""
 
 import asyncio
-import os
-import random
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -240,53 +235,6 @@ async def test_create_never_touches_what_is_there(tmp_path: Path) -> None:
     create(tmp_path / "gateway.db")
     with pytest.raises(WrongStore, match="already"):
         create(tmp_path / "gateway.db")
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from gateway.store.sqlite import SqliteStore
-from tests.gateway.store.test_promise import append
-
-async def main():
-    store = SqliteStore(Path(sys.argv[1]))
-    async def one():
-        while True:
-            print(await store.decide(append), flush=True)
-    await asyncio.gather(*(one() for _ in range(8)))
-
-asyncio.run(main())
-"""
-
-
-def test_nothing_that_was_answered_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
-    seed = int.from_bytes(os.urandom(4), "big")
-    chance = random.Random(seed)
-    path = tmp_path / "gateway.db"
-    create(path)
-    answered = 0
-    for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        for _ in range(chance.randrange(20, 400)):
-            answered = max(answered, int(process.stdout.readline()))
-        process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read().split("\n")
-        answered = max([answered, *(int(line) for line in rest[:-1] if line)])
-        process.wait()
-        process.stdout.close()
-        held = asyncio.run(held_by(path))
-        assert held == list(range(1, len(held) + 1)), f"seed {seed}"
-        assert len(held) >= answered, f"seed {seed}"
-
-
-async def held_by(path: Path) -> list[int]:
-    """The seqs that the database holds after reopening."""
-    store = SqliteStore(path)
-    with store.snapshot() as view:
-        held = [e.seq for e in view.envelopes(CHANNEL, 0, 10**6)]
-    await store.close()
-    return held
 
 
 async def test_at_leisure_all_is_written_back(tmp_path: Path) -> None:
