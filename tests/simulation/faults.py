@@ -124,6 +124,8 @@ def clock(world: World, chance: Random) -> None:
     jump = chance.choice((-120, -30, -2, 2, 30, 120)) * SECOND
     victim = chance.choice([world.machine, *world.phones.values()])
     victim.skew = jump if victim.skew == 0 else 0
+    if world.machine.process is not None:
+        world.machine.process.clock_set()
 
 
 def death(world: World, chance: Random) -> None:

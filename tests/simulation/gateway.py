@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PROVE_PATIENCE = 5_000
-LONGEST_SLEEP = 5_000
 _placed = reader(wire.Placed)
 _ROSTER = frozenset({Kind.COMMIT, Kind.CHANNEL_CREATED})
 
@@ -236,6 +235,9 @@ class Process:
             self.store, lambda: Gateway(self.charter, self.key), self.clock, self.random, self._fired, self._fault
         )
         self._ticking = False
+        self._sweeps = 0
+        self._sweep_at = 0
+        self._swept = -1  # how many transactions there were at the last sweep
         self.store.watch(self._committed)
         self.sequencer.listeners.append(self._signed)
 
@@ -376,6 +378,7 @@ class Process:
             peer.say(refusal(frame.id, not_covered()))
         else:
             self.waiting.append((until, peer, frame))
+            self.wake()
 
     def _sweep(self) -> None:
         """Every second: proofs that waited too long, certificates that have ended, ladders that are due."""
@@ -388,7 +391,36 @@ class Process:
                 peer.cut("expired")
         self._tick()
         self.world.oracle.bounds(self)
-        self.do(self.knobs.sweep, self._sweep)
+        self._sweep_in(max(self.knobs.sweep, self._idle()))
+
+    def _sweep_in(self, ms: int) -> None:
+        self._sweeps += 1
+        self._sweep_at = self.world.sim.now + ms
+        self.do(ms, self._sweep_if, self._sweeps)
+
+    def _sweep_if(self, number: int) -> None:
+        if number == self._sweeps:
+            self._sweep()
+
+    def wake(self) -> None:
+        """Something has happened: the next sweep is not far."""
+        if self._sweep_at > self.world.sim.now + self.knobs.sweep:
+            self._sweep_in(self.knobs.sweep)
+
+    def clock_set(self) -> None:
+        """What was not due a moment ago may be."""
+        self.world.oracle.ladders.clock_set()
+        self.wake()
+
+    def _idle(self) -> int:
+        """For how long (ms) a sweep would find nothing: nothing has happened since the last, and nothing is due before."""
+        before, self._swept = self._swept, self.store.worked
+        longest = self.world.tempo.sleep
+        if not longest or self._swept != before or self.waiting or self.store.waiting:
+            return 0
+        with self.store.snapshot() as view:
+            due = view.ladder_next()
+        return longest if due is None else min(longest, due - self.clock.now())
 
     # --- ladders ---
 
@@ -479,6 +511,7 @@ class Process:
         self.world.oracle.committed(self, batch)
         self.world.office.committed(batch)
         self._beat_soon()
+        self.wake()
         for stretch in stretches(batch):
             self._spread(stretch)
         ready, self.ready = self.ready, []

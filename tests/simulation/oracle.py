@@ -62,6 +62,8 @@ class Oracle:
         self.current: dict[bytes, int] = {}  # epoch by channel, as the log tells it
         self.time = 0
         self.acked: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # header hash and index
+        self.newly: list[tuple[bytes, int]] = []  # of them, since the last start
+        self._leaves: dict[bytes, bytes] = {}  # by entry
         self.unchecked: list[tuple[bytes, int]] = []
         self.authenticators: dict[tuple[bytes, int], tuple[bytes, str]] = {}
         self.epochs: dict[tuple[str, bytes], int] = {}
@@ -168,12 +170,21 @@ class Oracle:
             context = read(Envelope(sealed.header, sealed.signature)).context
             key = bytes(context.channel), place.seq
             value = sha256(sealed.header).digest(), place.index
+            if key not in self.acked:
+                self.newly.append(key)
             need(self.acked.setdefault(key, value) == value, f"seq {place.seq} was acknowledged to two")
 
-    def recovered(self, process: Process) -> None:
-        """A new life: what was acknowledged and what was shown is still there."""
+    def recovered(self, process: Process, *, ended: bool = False) -> None:
+        """A new life: what was acknowledged and what was shown is still there.
+
+        Where starts are many and the log is long, what was acknowledged before the last start, and found after it, is looked for by
+        its place only when all has `ended`; its entry in the log is held against what it was at each start.
+        """
+        whole = ended or not self.world.tempo.routine
+        looked, self.newly = (list(self.acked) if whole else self.newly), []
         with process.store.snapshot() as view:
-            for (channel, seq), (header, index) in self.acked.items():
+            for channel, seq in looked:
+                header, index = self.acked[channel, seq]
                 stored = view.envelope(channel, seq)
                 found = stored is not None and (sha256(stored.header).digest(), stored.index) == (header, index)
                 need(found, f"acknowledged and lost: seq {seq}, log index {index}")
@@ -182,13 +193,20 @@ class Oracle:
                 self.begins(view.entries(0, first))
             entries = view.entries(first, 1_000_000)
             for n, leaf in self.log.items():
-                there = first <= n < first + len(entries) and leaf_hash(entries[n - first]) == leaf
+                there = first <= n < first + len(entries) and self._leaf(entries[n - first]) == leaf
                 need(there, f"the log rolled back: entry {n} was shown and is not there")
             for n, entry in enumerate(entries, first):
                 if n not in self.log:  # durable, though the process ended before it was told
                     self._enter(n, read_entry(entry), leaf_hash(entry))
         need(process.sequencer.head.size >= self.checkpoint, "the log rolled back behind a checkpoint")
         self.ladders.begin()
+
+    def _leaf(self, entry: bytes) -> bytes:
+        """The hash of an entry of the log; that of one seen before is known."""
+        leaf = self._leaves.get(entry)
+        if leaf is None:
+            leaf = self._leaves[entry] = leaf_hash(entry)
+        return leaf
 
     def signed(self, head: SignedHead) -> None:
         need(head.size >= self.checkpoint, "a checkpoint smaller than the one before")
@@ -296,7 +314,7 @@ class Oracle:
         process = self.world.machine.process
         if process is None:
             return
-        self.recovered(process)
+        self.recovered(process, ended=True)
         with process.store.snapshot() as view:
             for phone in self.world.phones.values():
                 alarmed = next(iter(records.ALARMS.scan(phone.ledger)), None) is not None
@@ -319,7 +337,7 @@ class Oracle:
         process = self.world.machine.process
         assert process is not None
         self.image(process.disk.image())
-        self.recovered(process)
+        self.recovered(process, ended=True)
         with process.store.snapshot() as view:
             for phone in self.world.phones.values():
                 if not phone.spoiled:

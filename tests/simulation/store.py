@@ -130,7 +130,7 @@ class SimulatedStore(SqliteStore):
         self._writer.execute("PRAGMA wal_autocheckpoint = 0")
         if knobs.cache:
             self._writer.execute(f"PRAGMA cache_size = {knobs.cache}")
-        self._worked = 0
+        self.worked = 0
         self._pages = 0  # nobody comes to rest here
         self._parsed = Parsed()
         self._watchers = []
@@ -172,8 +172,8 @@ class SimulatedStore(SqliteStore):
         jobs, _ = self._gather(ending=False)
         if jobs:
             self._transact(self._view, jobs)
-            self._worked += 1
-            if self._worked % self.knobs.checkpoint == 0 and self._broken is None:
+            self.worked += 1
+            if self.worked % self.knobs.checkpoint == 0 and self._broken is None:
                 with suppress(apsw.Error):  # as SQLite does: the WAL has it all
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

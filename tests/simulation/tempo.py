@@ -43,6 +43,8 @@ class Tempo:
     """How long a story of a campaign is."""
     weight: int
     """How many of a hundred stories of a campaign are of this tempo."""
+    sleep: int = MINUTE
+    """How long the gateway rests at most when nothing happens and nothing is due; 0: it looks at every sweep."""
     routine: bool = True
     """Whether what is done by the clock is done: lists are renewed, check-ins are planned, open emergencies are looked after."""
 
@@ -57,7 +59,8 @@ FRANTIC: Final = Tempo(
     leg=10 * MINUTE,
     lasts=HOUR,
     minutes=(10, 30),
-    weight=40,
+    weight=55,
+    sleep=0,
     routine=False,
 )
 USUAL: Final = Tempo(
@@ -82,7 +85,7 @@ QUIET: Final = Tempo(
     leg=HOUR,
     lasts=12 * HOUR,
     minutes=(8 * 60, 24 * 60, 54 * 60),
-    weight=24,
+    weight=9,
 )
 TEMPOS: Final[Mapping[str, Tempo]] = MappingProxyType({tempo.name: tempo for tempo in (FRANTIC, USUAL, QUIET)})
 

@@ -41,6 +41,7 @@ from tests.simulation.violated import need
 MINUTE = 60_000
 HEALING = 3 * MINUTE
 LOOK = 500  # ms between two looks whether all is at rest
+REST = 15_000  # ms that it has to be, one after the other
 INSIDER = "gus"
 REAL = 20  # one seed in so many has real keys
 EVENTS: Final = {**faults.EVENTS, **OFFICIAL}
@@ -184,12 +185,7 @@ class World:
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
-        deadline = sim.now + (MINUTE if "liar" in self.kinds else HEALING)
-        while self.unsettled() and sim.now < deadline:
-            sim.run(sim.now + LOOK, _nothing)
-        sim.run(sim.now + 15_000, _nothing)
-        while self.unsettled() and sim.now < deadline:
-            sim.run(sim.now + LOOK, _nothing)
+        self._come_to_rest(sim.now + (MINUTE if "liar" in self.kinds else HEALING))
         if "liar" in self.kinds:
             self.oracle.harmless()
             return self._ended()
@@ -198,6 +194,14 @@ class World:
         self.oracle.end(self.routine.expected.union(*causes))
         self.office.end()
         return self._ended()
+
+    def _come_to_rest(self, deadline: int) -> None:
+        """Until nothing has been left to do for a while: what is on the roads, or is refused for now, is nobody's to name."""
+        since = self.sim.now
+        while self.sim.now < min(deadline, since + REST):
+            self.sim.run(self.sim.now + LOOK, _nothing)
+            if self.unsettled():
+                since = self.sim.now
 
     def unsettled(self) -> str:
         """Why not all is at rest yet; empty when it is."""
@@ -258,6 +262,7 @@ class World:
             disk = machine.process.disk
             disk.room = disk.fail_sync = disk.fail_write = disk.die_in = -1
             machine.process.paused = 0
+            machine.process.clock_set()
         machine.step_of_death = -1
         for phone in self.phones.values():
             phone.skew = phone.paused = 0
