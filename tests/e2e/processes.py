@@ -3,23 +3,16 @@
 import contextlib
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
-from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 
-from clients.demo.company import free_port, prepare
+from clients.demo.company import free_port
 from clients.main import run
 from tests.cheap import cheapen
+from tests.forked import Forked
 from tests.waiting import PATIENCE, wait
-
-ROOT = Path(__file__).resolve().parents[2]
-_fork = get_context("forkserver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +33,12 @@ class Ended:
         return one
 
 
-def command(module: str, *arguments: object) -> list[str]:
-    """The command line of one of our programs."""
-    return [sys.executable, "-c", f"from {module} import main; main()", *map(str, arguments)]
-
-
 def forked(module: str, *arguments: str) -> Ended:
-    """Run one of our programs to its end, in a process forked from one that has the code loaded, as the demo's are."""
-    prepare()
+    """Run one of our programs to its end."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _fork.Process(target=_be, args=(module, arguments, str(out), str(err)))
-        process.start()
-        process.join(PATIENCE)
-        assert process.exitcode is not None, f"{arguments}: still running after {PATIENCE} s"
-        return Ended(process.exitcode, out.read_text(), err.read_text())
-
-
-def _be(module: str, arguments: tuple[str, ...], out: str, err: str) -> None:
-    """In the new process: be this program, with its output in files."""
-    for path, stream in ((out, sys.stdout), (err, sys.stderr)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), stream.fileno())
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.chdir(ROOT)
-    sys.argv = [module, *arguments]
-    import_module(module).main()
+        code = Forked(module, arguments, out, err).wait(PATIENCE)
+        return Ended(code, out.read_text(), err.read_text())
 
 
 @dataclass
@@ -103,7 +77,7 @@ class Gateway:
 
     folder: Path
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[str] | None" = None
+    process: Forked | None = None
 
     @property
     def config(self) -> Path:
@@ -125,17 +99,10 @@ class Gateway:
 
     def start(self) -> None:
         """Run until `stop`; returns when it listens."""
-        with (self.folder / "stderr").open("w") as errors:
-            self.process = subprocess.Popen(
-                command("gateway.main", "run", "--config", self.config, "--json"),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=ROOT,
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "stderr").read_text()
+        (self.folder / "stderr").unlink(missing_ok=True)
+        words = ["run", "--config", self.config, "--json"]
+        self.process = Forked("gateway.main", words, self.folder / "stdout", self.folder / "stderr")
+        assert self.process.readline(), (self.folder / "stderr").read_text()
 
     def reload(self, note: Path) -> None:
         """Install a charter while the gateway runs."""
@@ -148,6 +115,4 @@ class Gateway:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(PATIENCE)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
             self.process = None

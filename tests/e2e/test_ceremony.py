@@ -12,7 +12,8 @@ import pytest
 
 from clients.core.commits import Work
 from clients.station import Station
-from tests.e2e.processes import ROOT, Gateway, Party
+from tests.e2e.processes import Gateway, Party
+from tests.forked import ROOT
 
 
 @dataclass

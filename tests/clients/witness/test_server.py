@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,26 +16,26 @@ from keys.tlog.checkpoint import open_checkpoint
 from keys.tlog.cosignature import check_cosignatures, verifier_of
 from keys.tlog.witness import MAX_REQUEST, SIZE_TYPE, decode_cosignatures, decode_size, monitoring_path
 from tests.clients.witness.logs import FORK, LOG, NAME, VKEYS
+from tests.forked import Forked
 from tests.keys.tlog.logs import LOG_KEYS, ORIGIN
 from tests.waiting import PATIENCE
 
-START = "from clients.main import main; main()"
 MONITORED = f"/{monitoring_path(ORIGIN)}"
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def serving(folder: Path) -> Iterator[tuple[int, Forked]]:
     """A witness that runs; gives its port."""
-    line = [sys.executable, "-c", START, "audit", "witness", "run", str(folder), "--listen", "127.0.0.1:0", "--json"]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["audit", "witness", "run", folder, "--listen", "127.0.0.1:0", "--json"]
+    out, err = (folder.with_name(f"{folder.name}.{name}") for name in ("out", "err"))
+    process = Forked("clients.main", words, out, err)
     try:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        assert said, process.stderr.read() if process.stderr else ""
+        said = process.readline()
+        assert said, err.read_text()
         yield int(json.loads(said)["listening"].rsplit(":", 1)[1]), process
     finally:
         process.kill()
-        process.communicate()
+        process.wait(PATIENCE)
 
 
 def say(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes, str | None]:

@@ -11,8 +11,7 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -32,11 +31,10 @@ from keys.envelope import Kind
 from keys.identity import verify
 from keys.policy import render
 from keys.request import GatewayRequest, read_request
+from tests.forked import Forked
 from tests.gateway.core.world import Party
 from tests.keys.mission import House, Mission, Registrar
 from tests.waiting import PATIENCE, wait
-
-COMMAND = [sys.executable, "-m", "gateway.main"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,10 @@ def command(*arguments: str | Path) -> Done:
 
 def run_command(folder: Path) -> Done:
     """`run` where it is expected to end by itself."""
-    done = subprocess.run(
-        [*COMMAND, "run", "--config", folder / "gateway.toml"],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place, "out"), Path(place, "err")
+        code = Forked("gateway.main", ["run", "--config", folder / "gateway.toml"], out, err).wait(PATIENCE)
+        return Done(code, out.read_text(), err.read_text())
 
 
 class Closed(Exception):
@@ -227,23 +221,17 @@ class Process:
     """A running `outrider-gateway run`."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    process: Forked
     port: int
     metrics: int
 
     @classmethod
     def start(cls, folder: Path, *options: str) -> Process:
-        with (folder / "stderr").open("a") as errors:
-            process = subprocess.Popen(
-                [*COMMAND, "run", "--config", str(folder / "gateway.toml"), *options],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        assert process.stdout is not None
+        words = ["run", "--config", folder / "gateway.toml", *options]
+        process = Forked("gateway.main", words, folder / "stdout", folder / "stderr")
         ports = []
         for word in ("listening", "metrics"):
-            line = process.stdout.readline()
+            line = process.readline()
             assert line.startswith(word), line + (folder / "stderr").read_text()
             ports.append(int(line.rsplit(":", 1)[1]))
         return cls(folder, process, *ports)
@@ -252,10 +240,7 @@ class Process:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        code = self.process.wait(PATIENCE)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return code
+        return self.process.wait(PATIENCE)
 
     def end(self) -> None:
         if self.process.poll() is None:
