@@ -4,7 +4,9 @@ Verbs give the gateway minutes, hypothesis has no deadline and minds nothing slo
 the same; `OUTRIDER_THOROUGH=1` tries 1,000 others each time, by hand (`make night`), and prints what repeats one.
 """
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +18,17 @@ settings.register_profile(
 )
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1_000, suppress_health_check=SLOW)
 settings.load_profile("thorough" if os.environ.get("OUTRIDER_THOROUGH") == "1" else "outrider")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and what was collected of them live to the end: no search for garbage goes through them, now or during a test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
