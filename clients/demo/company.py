@@ -157,13 +157,13 @@ class Party:
         return self
 
 
-async def stop(process: Process) -> None:
+async def stop(process: Process, seconds: float = 8.0) -> None:
     """Ask a process to end, wait a little, then end it."""
     if not process.is_alive():
         return
     process.terminate()
     try:
-        async with asyncio.timeout(8.0):
+        async with asyncio.timeout(seconds):
             await ended(process)
     except TimeoutError:
         process.kill()

@@ -19,7 +19,7 @@ from clients.vault import Cost, Vault
 from keys.alert import root_words
 from keys.envelope import Marking, Precedence
 
-PATIENCE: Final = 20.0  # s that a verb may take before the demo is told what it waits for
+PATIENCE: Final = 120.0  # s that a verb may take before the demo is told what it waits for
 PAUSE: Final = 0.02  # s between two looks
 LINE_LIMIT: Final = 4 * 1024 * 1024
 COST: Final = Cost(memory=8 * 1024, passes=1)  # the demo's passphrase is 128 random bits: nobody guesses it at any cost

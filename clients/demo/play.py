@@ -19,6 +19,7 @@ from clients.demo import cast
 from clients.demo.company import (
     GATEWAY,
     OUTRIDER,
+    STARTING,
     Company,
     Failed,
     Party,
@@ -31,7 +32,6 @@ from clients.demo.company import (
 from clients.demo.search import Hit, contains, search
 
 Print = Callable[[str], None]
-CHECKPOINT_PATIENCE: Final = 5.0  # s until the log has caught up with the last act
 
 
 @dataclass(slots=True)
@@ -254,7 +254,7 @@ class Play:
                 raise Failed(f"a device alarms: {done['alarms']}")
         await asyncio.gather(*(p.end() for p in (*self.people.values(), *self.seats.values())))
         assert self.gateway is not None
-        await stop(self.gateway)  # it drains: the last act is under the last checkpoint
+        await stop(self.gateway, STARTING)  # it drains: the last act is under the last checkpoint
         self.gateway = None
         shutil.copy(self.log / "checkpoint", self.folder / "head")
         return int((self.folder / "head").read_text().split("\n")[1])
