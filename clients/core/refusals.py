@@ -15,6 +15,8 @@ from gateway import wire
 from keys.envelope import Kind
 
 RETRY: Final = 5_000  # ms before something refused for now is tried again
+SELDOM: Final = 600_000  # ms, at most, where it is refused for its epoch again and again
+DOUBLED: Final = 7  # times
 PROVE_AGAIN: Final = 1_000  # ms before proofs are asked for again where none was given
 LATER: Final = frozenset(
     {wire.Refusal.BUSY, wire.Refusal.QUOTA, wire.Refusal.STORAGE, wire.Refusal.STALE_LIST, wire.Refusal.CLOCK}
@@ -41,13 +43,17 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
 
 
 def _wait_for_the_next_epoch(s: Session, turn: Turn, stream: bytes, first: Item, refusal: wire.Refusal) -> None:
-    """Or the same would be sealed and refused without end until the commit has come that makes it possible. A commit that has lost keeps
-    no message waiting: what is of the epoch before is taken for a while."""
+    """Or the same would be sealed and refused without end until the commit has come that makes it possible: each time after twice as long,
+    since a gateway that has taken the channel another way never brings it. A commit that has lost keeps no message waiting: what is of the
+    epoch before is taken for a while."""
     epoch = settling.at_epoch(stream, first.epoch)
+    times = s.stale.get(epoch, 0)
+    s.stale[epoch] = times + 1
+    until = turn.now + min(SELDOM, RETRY << min(times, DOUBLED))
     if first.kind is not Kind.COMMIT:
-        s.quiet[epoch] = turn.now + RETRY
+        s.quiet[epoch] = until
     if first.kind is Kind.COMMIT or refusal in settling.OVER:
-        s.over[epoch] = turn.now + RETRY
+        s.over[epoch] = until
 
 
 def _certificates(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:

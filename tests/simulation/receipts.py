@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from clients.core import records
 from clients.core.ledger import seq_of
 from clients.core.records import Fate
+from clients.core.refusals import SELDOM
 from gateway import wire
 from keys.body import read_receipt
 from keys.envelope import Envelope, Kind, read
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 
 AGAIN = 60
-"""Times at most that a device seals one number, or hands over one envelope in a session."""
+"""Times at most that a device seals one number, or hands over one envelope in a session: of a story of hours one more for each time that it may
+try by the clock alone."""
 
 
 class Receipts:
@@ -42,15 +44,16 @@ class Receipts:
 
     def gives(self, phone: Phone, frame: wire.Submit) -> None:
         """A device sends something: perhaps receipts. Raises Violated where nobody can read it, or it was sealed again and again."""
+        most = AGAIN + (self.world.sim.now - self.world.began) // SELDOM
         for sealed in frame.run:
             try:
                 context = read(Envelope(sealed.header, sealed.signature)).context
             except KeysError as error:
                 raise Violated(f"{phone.name} sends what is no envelope: {error}") from None
-            need(context.attempt <= AGAIN, f"{phone.name} has sealed number {context.number} {context.attempt} times")
+            need(context.attempt <= most, f"{phone.name} has sealed number {context.number} {context.attempt} times")
             before, times = self.handed.get((phone.id, context.channel), (b"", 0))
             self.handed[phone.id, context.channel] = sealed.header, times + 1 if before == sealed.header else 1
-            need(times <= AGAIN, f"{phone.name} has handed over number {context.number} {times} times")
+            need(times <= most, f"{phone.name} has handed over number {context.number} {times} times")
             if context.kind is Kind.RECEIPT and sealed.body is not None:
                 receipt = read_receipt(sealed.body)
                 seqs = self.given.setdefault((bytes(receipt.channel), phone.id), set())
