@@ -140,7 +140,8 @@ def _check_adder(work: Work, group: Group, welcome: bytes, package: Package) -> 
 
 
 def forget(work: Work, channel: bytes) -> None:
-    """What was known of an earlier stay: others' chains went on meanwhile."""
+    """What was known of an earlier stay: others' chains went on meanwhile, and a commit of this device's own that was under way then is
+    merged into nothing, whatever became of it."""
     draft = work.turn.draft
     for shelf in (
         records.CHAINS,
@@ -153,6 +154,7 @@ def forget(work: Work, channel: bytes) -> None:
         for key, _ in list(shelf.scan(draft, channel)):
             shelf.delete(draft, key)
     records.GIVEN.delete(draft, channel)
+    records.PENDING.delete(draft, channel)
     work.groups.drop(draft, channel)
 
 

@@ -217,7 +217,7 @@ def _compare_epoch(turn: Turn, channel: bytes, said: Confirmed, device: bytes) -
 def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body: bytes) -> bool:
     """An envelope of the stream beside a channel: a receipt, or an answer to an alert. Only signed ones count; the stream is
     sparse, so no chain is checked. False where the channel has to be read further first: its author has, and may have come in or
-    have another key since."""
+    have another key since. What can't be judged here, of before this device came in or after it left, says nothing."""
     claimed = claim(placed)
     if claimed is None:
         turn.alarm(AlarmKind.GATEWAY, "no envelope", channel=placed.channel, seq=placed.place.seq)
@@ -229,12 +229,13 @@ def take_envelope(turn: Turn, known: Trust, channel: bytes, placed: Placed, body
         if stream_of_receipts(channel) != placed.channel or context.channel != placed.channel:
             raise Malformed("in another channel's stream")
         verified = _verify(turn, known, channel, placed, claimed)
-        if verified is None and state is not None:
-            if context.heard.seq < state.since:
-                return True  # from before this device came in, when other devices and other keys were there
-            if context.heard.seq > state.seq and not (state.left or state.halted):
-                return False
         if verified is None:
+            if records.JOINING.get(turn.draft, channel) is not None:
+                return False
+            if state is not None and context.heard.seq > state.seq and not (state.left or state.halted):
+                return False
+            if state is None or context.heard.seq < state.since or state.left or state.halted:
+                return True  # who is or was in there, and by which keys, this device has not read
             raise BadSignature("no key of a device of that channel signed it")
         check_body(verified, body)
         if context.kind is Kind.ACK:

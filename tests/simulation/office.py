@@ -222,6 +222,7 @@ class Office:
         if (certified.device, certified.public_key) == (me.device, SigningKey(begun.seed).public):
             phone.wish(lambda work: take(work, certified, begun.seed, me.card))
             phone.core.session.reconnect = True
+            phone.do(100, phone.again)
             self.world.sim.note(f"{phone.name} has its next certificate")
 
     # --- what must hold ---

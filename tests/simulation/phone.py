@@ -262,10 +262,14 @@ class Phone:
         if self._inbound:
             self._soon(session)
         self._do(self.core.receive(frames, self.now()))
-        if self.core.session.reconnect:
+        self.again()
+        self._wake()
+
+    def again(self) -> None:
+        """The session is opened anew where the device has another certificate since, whether or not anything more comes."""
+        if self.core.session.reconnect and self.line is not None:
             self._leave()
             self.do(10, self.connect)
-        self._wake()
 
     def _greeted(self, frame: wire.FromGateway) -> None:
         assert self._greeting is not None

@@ -350,6 +350,35 @@ def test_a_commit_that_has_lost_holds_up_nothing_urgent() -> None:
     assert not ana.alarms()
 
 
+def test_a_commit_of_an_earlier_stay_is_merged_into_nothing() -> None:
+    world = World(relay=EchoFirst)
+    relay = world.relay
+    assert isinstance(relay, EchoFirst)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    rekey(ben, channel)
+    while relay.view.stream(channel).epoch == 1:  # type: ignore[union-attr]
+        ben.step()
+    ben.disconnect()  # the gateway has taken it, and he has not heard so
+    world.run()
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    world.add(mso, channel, ben)
+    relay.late = []
+    ben.connect()
+    world.run()
+    assert ben.channel(channel).epoch == 4
+    while relay.late:
+        relay.tell()
+        world.run()
+    say(ben, channel, "here again")
+    for _ in range(3):
+        world.run()
+        relay.tell()
+    world.run()
+    assert texts(ana, channel) == ["here again"]
+    assert not ben.device.waiting()
+
+
 def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
     world = World(relay=Slow)
     relay = world.relay
@@ -376,6 +405,39 @@ def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
     world.run()
     assert not ben.alarms()
     assert texts(ben, channel) == ["welcome", "of now"]
+
+
+class Losing(Relay):
+    """What `lost` hands over does not come."""
+
+    lost: Line | None = None
+
+    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+        return [] if line is self.lost and isinstance(frame, wire.Submit) else [frame]
+
+
+def test_an_answer_that_was_sealed_before_a_removal_blocks_no_receipt() -> None:
+    world = World(relay=Losing)
+    relay = world.relay
+    assert isinstance(relay, Losing)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    relay.lost = ben.line
+    answer = outbox.Kept(receipt_stream(ChannelId(channel)), Kind.ACK, b"whatever he answers")
+    ben.act(lambda work: outbox.keep(work.turn, answer))
+    sent = say(mso, channel, "the bus leaves at six")
+    world.run()
+    ben.act(lambda work: receipts.give(work.turn, work.trust, channel, ben.channel(channel)))
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    assert ben.channel(channel).left
+    ben.disconnect()
+    ben.connect()
+    world.run()
+    place, received = records.SENT.get(mso.ledger, sent), records.RECEIVED.get(mso.ledger, channel + ben.id)
+    assert place is not None
+    assert received is not None
+    assert received.delivered[-1][1] >= place.seq
+    assert not [item for _, item in records.OUTBOX.scan(ben.ledger)]
 
 
 class Counting(Relay):

@@ -71,9 +71,9 @@ def deliveries_of(party: Party, channel: bytes, kind: Kind | None = None) -> Cal
 
 @restored
 def scene() -> tuple[World, Between, Party, Party, Party, bytes]:
-    world = world_of("Chen officer", "Dara officer", "Ben agent", relay=Between)
-    chen, dara, ben = world.parties
-    channel = world.channel(chen, dara, ben)
+    world = world_of("Chen officer", "Dara officer", "Ben agent", "Ana agent", relay=Between)
+    chen, dara, ben, ana = world.parties
+    channel = world.channel(chen, dara, ben, ana)
     assert isinstance(world.relay, Between)
     return world, world.relay, chen, dara, ben, channel
 
@@ -233,11 +233,12 @@ def receipt_of(party: Party, channel: bytes) -> bytes:
 
 
 def test_who_has_not_read_the_commit_yet_waits_for_it_before_he_judges_a_receipt() -> None:
-    world, relay, chen, _, ben, channel = scene()
+    world, relay, _, _, ben, channel = scene()
+    ana = world.parties[3]  # no officer, so she has not read the new certificate elsewhere
     ben.disconnect()
-    item = say(chen, channel, "at six")
+    item = say(ana, channel, "at six")
     world.run()
-    relay.holds = deliveries_of(chen, channel)
+    relay.holds = deliveries_of(ana, channel)
     world.renew(ben)
     ben.connect()
     world.run()
@@ -245,30 +246,32 @@ def test_who_has_not_read_the_commit_yet_waits_for_it_before_he_judges_a_receipt
     say(ben, channel, "I come")
     world.run()
     stream = receipt_stream(ChannelId(channel))
-    behind = records.POSITIONS.get(chen.ledger, stream)
+    behind = records.POSITIONS.get(ana.ledger, stream)
     relay.release()
     world.run()
-    ahead = records.POSITIONS.get(chen.ledger, stream)
+    ahead = records.POSITIONS.get(ana.ledger, stream)
     assert ahead is not None
     assert behind is None or behind.value < ahead.value
-    assert got(ben, chen, channel) >= placed(chen, item)
-    assert texts(chen, channel) == ["at six", "I come"]
+    assert got(ben, ana, channel) >= placed(ana, item)
+    assert texts(ana, channel) == ["at six", "I come"]
     assert quiet(world)
 
 
 def test_a_channel_that_is_not_delivered_while_what_stands_beside_it_is_is_told_of() -> None:
-    world, relay, chen, _, ben, channel = scene()
+    world, relay, _, _, ben, channel = scene()
+    ana = world.parties[3]  # no officer, so she has not read the new certificate elsewhere
     ben.disconnect()
-    say(chen, channel, "at six")
+    say(ana, channel, "at six")
     world.run()
-    relay.holds = deliveries_of(chen, channel)
+    relay.holds = deliveries_of(ana, channel)
     world.renew(ben)
     ben.connect()
     world.run()
-    assert not chen.alarms()
+    assert not ana.alarms()
     world.later(10_001)
-    chen._do(chen.device.tick(world.now))
-    assert ("WITHHELD", ben.id) in {(a.kind.name, a.device) for a in chen.alarms()}
+    ana._do(ana.device.tick(world.now))
+    told = [a for a in ana.alarms() if a.channel == receipt_stream(ChannelId(channel))]
+    assert [(a.kind.name, a.device) for a in told] == [("WITHHELD", ben.id)]
 
 
 def test_the_key_of_a_revoked_certificate_says_nothing_beside_a_channel_whoever_lets_it_through() -> None:
@@ -306,6 +309,26 @@ def test_an_officer_who_comes_in_later_takes_nobody_for_a_forger_whom_he_never_m
     say(chen, channel, "at seven")
     world.run()
     assert texts(dara, channel) == ["at seven"]
+    assert quiet(world)
+
+
+def test_who_is_let_in_again_while_away_judges_what_stands_beside_when_he_is_in() -> None:
+    world, _, chen, dara, ben, channel = scene()
+    world.intend(chen, records.Intent(channel, [], [dara.id], renew=False, rekey=False, automatic=False))
+    dara.disconnect()
+    world.renew(ben)
+    again(ben)
+    say(chen, channel, "without Dara")
+    world.run()
+    world.add(chen, channel, dara)
+    item = say(chen, channel, "Dara is back")
+    world.run()
+    dara.connect()
+    world.run()
+    assert texts(dara, channel) == ["Dara is back"]
+    received = records.RECEIVED.get(dara.ledger, channel + ben.id)
+    assert received is not None
+    assert receipts.covers(received.delivered, placed(chen, item))
     assert quiet(world)
 
 
@@ -364,3 +387,16 @@ def test_who_was_added_by_a_key_package_of_before_renews_his_leaf() -> None:
     assert old.hash in {seat.certificate for seat in first.seats}
     assert leaf(world, channel, ben) == ben.enrolled.certified.hash
     assert quiet(world)
+
+
+def test_a_certificate_that_no_leaf_takes_is_not_tried_again_and_again() -> None:
+    """An older one is no successor: nobody would take the commit."""
+    world, _, _, _, ben, channel = scene()
+    old = world.renew(ben, since=ben.enrolled.certified.not_before - 1_000)
+    again(ben)
+    world.run()
+    before = len(list(records.OUTCOMES.scan(ben.ledger)))
+    for _ in range(5):
+        ben._do(ben.device.tick(world.now))
+    assert len(list(records.OUTCOMES.scan(ben.ledger))) == before == 1
+    assert leaf(world, channel, ben) == old.hash
