@@ -171,12 +171,19 @@ def _stand_down(turn: Turn, said: StandDown, w: Whence) -> None:
     turn.events.append(Moved(said.sos))
 
 
+def _was_out(turn: Turn, record: Emergency, confirms: Request) -> bool:
+    """Whether that was asked while this device was out of the channel, after an SOS of its earlier stay: whoever was there has held
+    the one against the other."""
+    state = records.CHANNELS.get(turn.draft, record.channel)
+    return state is not None and record.seq < confirms.seq <= state.since
+
+
 def _check_confirms(turn: Turn, record: Emergency, confirms: Request, author: Certified) -> None:
     if author.person == record.person:
         raise NotPermitted("an SOS is not ended by its author alone")
     if not may_end(turn.charter.policy, author.roles):
         raise NotPermitted("an SOS is not ended by who may neither alert nor remove")
-    if (confirms.seq, confirms.header_hash) not in record.requests:
+    if (confirms.seq, confirms.header_hash) not in record.requests and not _was_out(turn, record, confirms):
         raise NotPermitted("an SOS is not ended without its author's asking")
     if record.word is Word.WRONG:
         raise NotPermitted("an SOS is not ended on a wrong word")

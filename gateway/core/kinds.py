@@ -150,11 +150,16 @@ def ack(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
 
 
 def _beside(run: Run, read: Callable[[bytes], T]) -> T:
-    """What a member says in the stream beside its channel: its author is in the channel, and its body reads."""
+    """What a member says in the stream beside its channel: its author is in the channel, and its body reads.
+
+    Who was in hears that it is no longer, so that the number is free again for what it may still say there, its receipts.
+    """
     verified, body = run.one()
     context = verified.context
-    if run.member is None or run.member.left or context.epoch or context.expires:
+    if run.member is None or context.epoch or context.expires:
         raise denied()
+    if run.member.left:
+        raise Refused(Refusal.ROLE, "this device was taken out of the channel")
     try:
         return read(body)
     except Malformed as error:

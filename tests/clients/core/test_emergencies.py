@@ -15,7 +15,7 @@ from clients.core.content import NoDuress, Position, SosContent, encode_content,
 from clients.core.errors import NotAllowed, NotNow
 from clients.core.groups import roster_at
 from clients.core.outbox import Kept, keep
-from clients.core.records import Emergency, Move, Word
+from clients.core.records import Emergency, Intent, Move, Word
 from gateway import wire
 from gateway.core import ladder
 from gateway.core.append import append
@@ -150,6 +150,17 @@ def test_a_wrong_word_looks_the_same_and_warns_quietly() -> None:
         s.confirm(root, s.bea)
     with pytest.raises(NotAllowed):
         s.confirm(root, s.bea, unchecked=True)
+
+
+def test_who_was_out_while_it_was_asked_hears_that_it_is_over() -> None:
+    s = scene()
+    root = s.call()
+    s.world.intend(s.chen, Intent(s.channel, [], [s.luis.id], renew=False, rekey=False, automatic=False))
+    s.ask()
+    s.world.add(s.chen, s.channel, s.luis)
+    s.confirm(root, s.bea)
+    assert not s.luis.alarms()
+    assert sos(s.luis, root).confirmed == s.bea.id
 
 
 @pytest.mark.parametrize("who", ["ayo", "luis"])
