@@ -88,7 +88,7 @@ class Receiver:
             for item in self._in_turn(channel, arrived, ahead=ahead):
                 self._echo(channel, item, ahead=ahead)
             return
-        if state.halted or state.left or arrived[0].placed.place.seq <= state.since:
+        if _is_outside(state, arrived[0].placed.place.seq):
             for item in self._in_turn(channel, arrived, ahead=ahead):
                 resync.offered(self.turn, channel, state, item)
                 self._place(channel, item, Fate.UNREADABLE, ahead=ahead)
@@ -332,13 +332,15 @@ class Receiver:
         )
 
     def catch_up(self, channel: bytes, seq: int) -> None:
-        """An envelope that was processed before its turn takes its place: its chain is checked now."""
+        """An envelope that was processed before its turn takes its place: its chain is checked now, where that of those around it is."""
         line = records.AHEAD.get(self.turn.draft, at(channel, seq))
         assert line is not None, "the caller has seen it there"
         placed = Placed(channel, Place(seq, line.index, line.time, line.nonce), line.header, line.signature, None)
         claimed = read(Envelope(line.header, line.signature))
-        arrived = Arrived(placed, None)
-        if line.fate is not Fate.OWN and not self._before_my_time(channel, [arrived]):
+        arrived, state = Arrived(placed, None), records.CHANNELS.get(self.turn.draft, channel)
+        assert state is not None
+        passed_over = _is_outside(state, seq) or self._before_my_time(channel, [arrived])
+        if line.fate is not Fate.OWN and not passed_over:
             self._check_chain(channel, Verified(claimed.envelope, claimed.header, claimed.context), seq)
         self._place(channel, arrived, line.fate)
         records.AHEAD.delete(self.turn.draft, at(channel, seq))
@@ -376,6 +378,11 @@ class Receiver:
         self.turn.alarm(
             kind, why, channel=channel, seq=arrived.placed.place.seq, device=self.turn.me.device, halts=True
         )
+
+
+def _is_outside(state: Channel, seq: int) -> bool:
+    """Whether nothing at this place can be judged here: the device is stranded or out, or came in only after it."""
+    return bool(state.halted or state.left) or seq <= state.since
 
 
 def _device(arrived: Arrived) -> bytes:

@@ -17,13 +17,15 @@ from clients.core.groups import seats
 from clients.core.joining import NotJoined
 from clients.core.packages import capabilities
 from clients.core.records import AlarmKind, Intent
+from gateway import wire
+from gateway.core.answers import placed
 from keys import body
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Kind, Precedence, bare, seal
 from keys.mls import Credential, ExternalPsk, PreSharedKey, PreSharedKeyID
 from keys.mls.group import Group
 from tests.clients.core.test_hostile_gateway import Scene, _a_while, _context, _inject, opened
-from tests.clients.relay import Party, World
+from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, see
 from tests.gateway.core.test_roster import Anybody
 from tests.restored import restored
@@ -32,13 +34,14 @@ from tests.restored import restored
 class Stranding:
     """A channel of an officer and two agents, one of whom has lost the keys that the next commit is sealed to."""
 
-    def __init__(self) -> None:
-        self.world = World()
+    def __init__(self, relay: type[Relay] = Relay, *, lose: bool = True) -> None:
+        self.world = World(relay=relay)
         self.mso, self.ana = self.world.party("Chen", "officer"), self.world.party("Ana", "agent")
         self.ben = self.world.party("Ben", "agent")
         self.channel = self.world.channel(self.mso, self.ana, self.ben)
-        self.ben.act(self._lose_keys)
-        self.rekey()
+        if lose:
+            self.ben.act(self._lose_keys)
+            self.rekey()
 
     def _lose_keys(self, work: Work) -> None:
         group = work.groups.get(work.turn.draft, self.channel)
@@ -99,6 +102,36 @@ def test_it_comes_in_again_after_having_been_away(s: Stranding) -> None:
     s.world.run()
     assert not s.ben.channel(s.channel).halted
     assert s.authenticator(s.ben) == s.authenticator(s.mso)
+
+
+class Holding(Relay):
+    """It delivers nothing to `late`."""
+
+    late: bytes = b""
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        held = line.who.device == self.late and isinstance(frame, wire.Deliver | wire.Deliveries)
+        return [] if held else [frame]
+
+
+def test_what_was_urgent_before_it_was_stranded_is_no_gap() -> None:
+    """A FLASH has overtaken two words of its author, and so has a commit that can't be followed, ahead of another FLASH."""
+    s = Stranding(relay=Holding, lose=False)
+    relay = s.world.relay
+    assert isinstance(relay, Holding)
+    relay.late, since = s.ben.id, s.ben.channel(s.channel).seq
+    s.ben.act(s._lose_keys)
+    for precedence in (Precedence.ROUTINE, Precedence.IMMEDIATE, Precedence.FLASH):
+        say(s.ana, s.channel, precedence.name, precedence)
+        s.world.run()
+    s.rekey()
+    say(s.mso, s.channel, "and on", Precedence.FLASH)
+    s.world.run()
+    one, two, flash, commit, last = relay.view.envelopes(s.channel, since, 5)
+    for stored in (flash, commit, last, one, two):
+        s.ben.take(wire.Deliver(placed(stored, body=True)))
+    assert "refused" in s.ben.channel(s.channel).halted
+    assert {a.kind for a in s.ben.alarms()} == {AlarmKind.COMMIT_REFUSED}
 
 
 def test_an_approval_that_was_overtaken_is_made_again(s: Stranding) -> None:
