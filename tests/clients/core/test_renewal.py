@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from clients.core import calling, outbox, receipts, records
+from clients.core import calling, outbox, receipts, records, retention, unlocks
 from clients.core.content import Position
 from clients.core.outbox import Kept
 from gateway import wire
@@ -18,6 +18,7 @@ from keys.canonical import encode
 from keys.credential import issue_device
 from keys.envelope import NOTHING, Envelope, Heard, Kind, Precedence, bare, read, seal
 from keys.identity import ChannelId, SigningKey, receipt_stream
+from keys.unlock import seal_unlock
 from tests.clients.core.test_emergencies import sos
 from tests.clients.relay import Line, Party, Relay, World, world_of
 from tests.clients.talk import say, texts
@@ -229,6 +230,25 @@ def receipt_of(party: Party, channel: bytes) -> bytes:
     return encode(Receipt(channel, said, said, [], None))
 
 
+def test_its_own_order_counts_while_the_new_certificate_is_not_proved() -> None:
+    world, relay, chen, _, _, channel = scene()
+    item = say(chen, channel, "at six")
+    world.run()
+    relay.holds = lambda line, frame: (
+        line.who.device == chen.id and isinstance(frame, wire.Accepted | wire.Deliver | wire.Proven)
+    )
+    chen.act(lambda work: retention.order(work, channel, [placed(chen, item)], b"asked for"))
+    world.run()
+    world.renew(chen)
+    relay.holds = proofs_of(chen)
+    held, relay.held = relay.held, []
+    for line, frame in held:
+        if not isinstance(frame, wire.Proven):
+            line.inbound.append(frame)
+    world.run()
+    assert [order.device for _, order in retention.orders(chen.ledger)] == [chen.id]
+
+
 # --- what the others make of it ---
 
 
@@ -346,6 +366,28 @@ def test_what_a_new_certificate_says_in_the_control_channel_waits_until_that_is_
     world.run()
     assert [r.device for _, r in records.ANNOUNCED.scan(dara.ledger)] == [chen.id]
     assert quiet(world)
+
+
+def test_a_warning_by_a_new_certificate_waits_until_that_is_proved() -> None:
+    world, relay, _, dara, ben, _ = scene()
+    relay.holds = proofs_of(dara)
+    world.renew(ben)
+    world.run()
+    stream = world.mission.charter.unlock_stream
+    context = bare(Kind.UNLOCK, ben.id, stream, 1, NOTHING, world.now, Precedence.IMMEDIATE)
+    body = seal_unlock(True, [dara.enrolled.key.public], context.authenticated_data(), world.random)
+    envelope = seal(context, body, ben.enrolled.key)
+    told = wire.Placed(stream, wire.Place(1, 900, world.now, bytes(16)), envelope.header, envelope.signature, None)
+
+    def take() -> bool:
+        return bool(dara.act(lambda work: unlocks.take(work.turn, work.trust, told, read(envelope), body)))
+
+    assert not take()
+    relay.release()
+    world.run()
+    assert take()
+    (alarm,) = dara.alarms()
+    assert "could not be checked" not in alarm.detail
 
 
 @pytest.mark.parametrize("key", ["old", "new"])

@@ -217,6 +217,20 @@ def test_alone_and_two_are_frozen_apart(s: Scene) -> None:
         approve(s.dara, content.draft.root)
 
 
+def test_what_was_announced_waits_until_its_writers_new_certificate_is_proved(s: Scene) -> None:
+    eve = s.world.party("Eve", "officer")
+    eve.disconnect()
+    s.world.renew(s.chen)
+    s.chen.disconnect()
+    s.chen.connect()
+    s.world.run()
+    root = by_two(s.chen, s.dara, s.detail)
+    eve.connect()
+    s.world.run()
+    assert announcements.announced(eve.ledger, root) is not None
+    assert not eve.alarms()
+
+
 def test_a_review_counts_by_another_officer_only(s: Scene) -> None:
     root = alone(s.chen, s.detail)
     s.world.run()
