@@ -146,6 +146,7 @@ def test_an_entry_is_shown_and_proved(home: Path, capsys: pytest.CaptureFixture[
     assert proof.check(leaf_hash(log().leaves[9]), [key], key.name).size == len(log().leaves)
     assert said("audit show 9 log", capsys).startswith("index           9\n")
     assert run(["audit", "show", "999", "log", "--charter", "charter"]) == 2
+    assert "is covered a moment later; ask again" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_altered_entry_is_not_shown(home: Path) -> None:
