@@ -81,6 +81,8 @@ def _check_device(charter: Charter, certified: Certified, before: Sequence[Certi
     now = (certified.person, certified.organisation, certified.roles)
     if before and (before[0].person, before[0].organisation, before[0].roles) != now:
         raise Refused(Refusal.ROLE, "a renewal keeps device, person, organisation and roles: enrol anew to change them")
+    if before and all(row.revoked for row in before):  # who took the device may have asked before that
+        raise Refused(Refusal.REVOKED, "this device was revoked: it is not renewed, but enrolled anew under another id")
 
 
 def _approver(view: View, run: Run) -> Certified:

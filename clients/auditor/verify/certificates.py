@@ -73,6 +73,8 @@ class Certificates:
             raise Revoked("the certificate was revoked before it was approved")
         if held := self._registry.of_device(certified.device):
             check_renewed(held[0], certified)
+            if all(map(self._registry.revoked, held)):
+                raise Revoked("a renewal of a device that was revoked before")
         return certified
 
     def _author(self, placed: Placed) -> Certified:

@@ -376,6 +376,12 @@ def a_certificate_revoked_before(s: Scene) -> Found:
     return Topic.CERTIFICATES, s.book.approve(party, s.chen), Cause.INJECTED
 
 
+def a_renewal_of_the_revoked(s: Scene) -> Found:
+    s.revoke(s.ayo)
+    s.book.renewed(s.ayo)
+    return Topic.CERTIFICATES, len(s.book.leaves) - 1, Cause.INJECTED
+
+
 def another_person_for_a_device(s: Scene) -> Found:
     mission, old = s.book.mission, s.certified(s.ayo)
     registrar, key = mission.home.registrars[0], SigningKey.generate(s.book.random)
@@ -830,7 +836,7 @@ ROWS: list[Row] = [
     talk_among_the_unlocks, an_unlock_in_the_control_channel, an_unlock_in_a_channel,
     approved_by_its_own_registrar, approved_by_its_own_person, approved_by_an_agent, approved_by_a_stranger,
     approved_by_the_revoked, an_approval_that_was_forged, a_certificate_of_another_mission, a_registrar_approved,
-    a_certificate_that_had_ended, a_certificate_revoked_before, another_person_for_a_device,
+    a_certificate_that_had_ended, a_certificate_revoked_before, a_renewal_of_the_revoked, another_person_for_a_device,
     a_certificate_under_a_stale_list,
     a_list_by_an_officer, a_list_by_another_organisation, a_list_that_was_forged, an_older_list, a_list_that_forgets,
     a_list_from_the_future,

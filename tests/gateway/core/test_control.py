@@ -131,6 +131,14 @@ def on_the_list(w: World) -> Any:
     return approve(second(w), der)
 
 
+def of_a_device_that_was_revoked(w: World) -> Any:
+    """Whoever has taken it may have asked for its renewal before."""
+    agent = w.enrolled("agent")
+    present = w.charter.verify_certificate(agent.der)
+    accepted(w.publish_list("Meridian", [present.serial], number=2))
+    return approve(second(w), made(w, "agent", device=agent.id, person=present.person))
+
+
 def over_a_stale_list(w: World) -> Any:
     w.now += 24 * HOUR + 1
     return approve(second(w), made(w, "agent"))
@@ -173,6 +181,7 @@ def before_the_approvers_own_time(w: World) -> Any:
         pytest.param(from_nowhere, Refusal.DENIED, id="of another mission"),
         pytest.param(lambda w: approve(second(w), b"no DER"), Refusal.SCHEMA, id="that is none"),
         pytest.param(on_the_list, Refusal.REVOKED, id="that was revoked before it counted"),
+        pytest.param(of_a_device_that_was_revoked, Refusal.REVOKED, id="of a device that was revoked"),
         pytest.param(over_a_stale_list, Refusal.STALE_LIST, id="under a stale list"),
         pytest.param(ended, Refusal.EXPIRED, id="that has ended"),
         pytest.param(before_the_approvers_own_time, Refusal.EXPIRED, id="by who is not valid yet"),
