@@ -237,8 +237,8 @@ MUTANTS = (
     Mutant(
         "a receipt is trusted unsigned",
         "clients/core/receipts.py",
-        "        check_body(_by_any(claimed, keys), body)\n",
-        "",
+        '            raise BadSignature("no key of a device of that channel signed it")\n        check_body(verified, body)\n',
+        "            pass\n",
         "liar",
     ),
     Mutant(
