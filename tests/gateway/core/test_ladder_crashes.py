@@ -1,8 +1,8 @@
 """The gateway dies between any two steps of an escalation: every one of them, one after the other.
 
-An escalation is played to its end once without a crash. Then it is played again for every step there was (a decision before and
-after its commit, a notice before and after it left, before and after that was remembered), and the process is dropped there:
-its memory is gone, the database is what was committed. What people then have got is the same: each rung once, each notice
+An escalation is played to its end once without a crash, and what was there is noted at every step (a decision before and after its
+commit, a notice before and after it left, before and after that was remembered). Then the process is dropped at each of them and
+the rest is played: its memory is gone, the database is what was committed. What people then have got is the same: each rung once, each notice
 once by its name, nobody left out.
 """
 
@@ -83,29 +83,48 @@ def _result(process: Process, person: PersonId) -> Result:
     return Result(Tried.LATER, "down") if down else Result(Tried.SENT)
 
 
-def played(crash: int, away: int = 0) -> tuple[Scene, int, str]:
-    """The whole story; the process dies at step `crash` (-1: never) and is away for so many ms. Gives the steps there were, and
-    what it was about when it died."""
-    scene = Scene()
+@dataclass(frozen=True)
+class Moment:
+    """A step at which a process may die: what it was about, and what outlives it."""
+
+    about: str
+    beat: int
+    image: bytes
+    wall: int
+    passed: float
+    made: int
+    sent: tuple[tuple[int, bytes], ...]
+
+
+BEATS = LASTS // BEAT + 18
+
+
+def played() -> tuple[Scene, list[Moment]]:
+    """The whole story without a crash, and its steps."""
+    scene, steps = Scene(), list[Moment]()
     process = scene.process()
-    count, died = 0, ""
-    for beat in range(LASTS // BEAT + 18):
+    for beat in range(BEATS):
         if beat in HAPPENS:
             act(scene, HAPPENS[beat])
-        for step in moments(process):
-            count += 1
-            if count == crash + 1:
-                scene.load(scene.image)
-                scene.pass_time(away)
-                process, died = scene.process(), step
-                break
-        else:
-            scene.pass_time(BEAT)
-            continue
-        for _ in moments(process):  # the new process begins its first beat at once
-            count += 1
+        for about in moments(process):
+            steps.append(Moment(about, beat, scene.image, scene.wall, scene.passed, scene.made, tuple(scene.sent)))
         scene.pass_time(BEAT)
-    return scene, count, died
+    return scene, steps
+
+
+def survived(died: Moment, away: int = 0) -> Scene:
+    """The rest of the story: another process begins after so many ms."""
+    scene = Scene(died.wall, died.passed, died.made, list(died.sent))
+    scene.load(died.image)
+    scene.pass_time(away)
+    process = scene.process()
+    for beat in range(died.beat, BEATS):
+        if beat in HAPPENS and beat > died.beat:
+            act(scene, HAPPENS[beat])
+        for _ in moments(process):  # its first beat begins at once
+            pass
+        scene.pass_time(BEAT)
+    return scene
 
 
 def told(scene: Scene) -> Told:
@@ -119,43 +138,46 @@ def told(scene: Scene) -> Told:
     )
 
 
-WHOLE, STEPS, _ = played(-1)
-EXPECTED = told(WHOLE)
+@pytest.fixture(scope="module")
+def whole() -> tuple[Scene, list[Moment]]:
+    return played()
 
 
-def test_the_story_has_everything_in_it() -> None:
+def test_the_story_has_everything_in_it(whole: tuple[Scene, list[Moment]]) -> None:
     """All rungs, a jump, the fallback out of turn, notices sent, withdrawn and without an address, both ends."""
-    assert EXPECTED.rungs == ((0, 0, 1, 2, 3, 4), (0, 1))
-    assert EXPECTED.entries == EXPECTED.rungs
-    assert {state for _, state in EXPECTED.states} == {NoticeState.SENT, NoticeState.FAILED, NoticeState.WITHDRAWN}
-    assert EXPECTED.ended == (Ending.EXPIRED, Ending.CANCELLED)
-    assert len(WHOLE.sent) == len(EXPECTED.sent)
-    assert STEPS > 150
+    scene, steps = whole
+    expected = told(scene)
+    assert expected.rungs == ((0, 0, 1, 2, 3, 4), (0, 1))
+    assert expected.entries == expected.rungs
+    assert {state for _, state in expected.states} == {NoticeState.SENT, NoticeState.FAILED, NoticeState.WITHDRAWN}
+    assert expected.ended == (Ending.EXPIRED, Ending.CANCELLED)
+    assert len(scene.sent) == len(expected.sent)
+    assert len(steps) > 150
 
 
-def test_a_crash_between_any_two_steps() -> None:
-    twice: dict[str, int] = {}
-    for crash in range(STEPS):
-        scene, _, died = played(crash)
-        assert told(scene) == EXPECTED, f"a crash at step {crash}, {died}"
-        again = len(scene.sent) - len(EXPECTED.sent)
-        twice[died] = max(again, twice.get(died, 0))
-    known = {died for died, again in twice.items() if again}
+def test_a_crash_between_any_two_steps(whole: tuple[Scene, list[Moment]]) -> None:
+    expected, twice = told(whole[0]), dict[str, int]()
+    for number, died in enumerate(whole[1]):
+        scene = survived(died)
+        assert told(scene) == expected, f"a crash at step {number}, {died.about}"
+        again = len(scene.sent) - len(expected.sent)
+        twice[died.about] = max(again, twice.get(died.about, 0))
+    known = {about for about, again in twice.items() if again}
     assert known <= {f"{road}: tried, nobody knows" for road in (APP, *ROADS)}
     assert max(twice.values()) == 1
 
 
 @pytest.mark.parametrize("away", [15_000, 45_000], ids=["15 s", "45 s"])
-def test_a_crash_and_a_while_until_it_is_back(away: int) -> None:
+def test_a_crash_and_a_while_until_it_is_back(whole: tuple[Scene, list[Moment]], away: int) -> None:
     """Later, but nothing is lost: each rung is fired in its turn, and by the same roads."""
-    for crash in range(0, STEPS, 7):
-        scene, _, died = played(crash, away)
+    for died in whole[1][::7]:
+        scene = survived(died, away)
         for root, ways in ((A, FIRST), (B, SECOND)):
             rungs = scene.rungs(root)
-            assert [e.rung for e in scene.entries(root)] == rungs, died
+            assert [e.rung for e in scene.entries(root)] == rungs, died.about
             assert scene.row(root).ended is not Ending.NONE
             assert all(firing.road == ways.rung(firing.rung).road for firing in scene.firings(root))  # type: ignore[union-attr]
             names = [n.id for n in scene.notices(root)]
             assert len(set(names)) == len(names)
-        assert set(range(5)) == set(scene.rungs(A)), died
+        assert set(range(5)) == set(scene.rungs(A)), died.about
         assert len(scene.sent) - len({name for _, name in scene.sent}) <= 1

@@ -1,11 +1,12 @@
 """A stored log of 700 entries in which something is wrong: it is always found, and named.
 
 The log is built once; each case changes a file and compares what the reader reports. Whatever is damaged, no entry comes out
-that is not the one that was logged.
+that is not the one that was logged. `OUTRIDER_THOROUGH=1` flips and cuts a bundle at more places.
 """
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -20,6 +21,7 @@ from keys.tlog.tile import Bundle, Tile, parse_path, tiles
 from tests.keys.tlog.logs import LOG_KEYS, ORIGIN, Files, build, entries, entry, flip, sign
 
 SIZE = 700
+FLIPS, APART = (150, 131) if os.environ.get("OUTRIDER_THOROUGH") == "1" else (30, 523)
 CONTENT = entries(SIZE)
 LOG = build(CONTENT)
 CHECKPOINT = LOG.checkpoint
@@ -91,7 +93,7 @@ def test_a_flipped_byte_in_a_tile(path: str) -> None:
 
 @pytest.mark.parametrize("path", BUNDLES)
 def test_a_flipped_byte_in_an_entry(path: str) -> None:
-    for place in places(LOG.files[path], 150):
+    for place in places(LOG.files[path], FLIPS):
         found = faults_of(LOG.changed(path, flip(LOG.files[path], place, 1 << place % 8)))
         assert [(f.tile, f.index, f.cause) for f in found] == [(path, index_at(path, place), Cause.ALTERED)]
 
@@ -145,7 +147,7 @@ def test_a_cut_tile(path: str) -> None:
 @pytest.mark.parametrize("path", BUNDLES)
 def test_a_cut_bundle(path: str) -> None:
     data = LOG.files[path]
-    for end in range(0, len(data), 131):
+    for end in range(0, len(data), APART):
         found = faults_of(LOG.changed(path, data[:end]))
         assert [(f.tile, f.index, f.cause) for f in found] == [(path, index_at(path, end), Cause.CUT)]
 

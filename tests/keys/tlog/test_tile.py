@@ -142,8 +142,8 @@ def test_an_edge_on_three_levels(size: int) -> None:
     hashes = leaves(size)
     edge, done = Edge().extend(b"".join(hashes))
     assert {data.tile for data in done} | set(partials(size)) == set(tiles(size))
-    assert edge.root == Frontier().extend(hashes).root
-    assert edge.frontier == Frontier().extend(hashes)
+    assert edge.frontier == (frontier := Frontier().extend(hashes))
+    assert edge.root == frontier.root
 
 
 def test_an_edge_keeps_its_shape() -> None:
