@@ -9,7 +9,7 @@ import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings, strategies
 
 os.environ["OUTRIDER_TIMEOUT"] = "180"  # before `clients` is imported, here and in the processes that are started
 SLOW = [HealthCheck.too_slow]
@@ -29,6 +29,12 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """`--collect-only` comes before many processes are started: what hypothesis looks up in Unicode and in our sources is kept on disk."""
+    if session.config.option.collectonly:
+        settings(max_examples=1, database=None)(given(strategies.text())(lambda text: None))()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
