@@ -62,6 +62,7 @@ def join_channels(s: Session, turn: Turn) -> None:
             joining.failed(work, channel, named, str(error))
         else:
             s.restock |= {kind.suite for kind in turn.charter.policy.classes}
+            s.quiet.pop(channel, None)  # what was refused to who was out may go now
 
 
 def rejoin_channels(s: Session, turn: Turn) -> None:

@@ -78,6 +78,7 @@ class Feed:
         head = min(head, until) if until else head
         start = min(start, head)
         self._forget_flight(channel)
+        self._active.pop(channel, None)  # what was still to come of an earlier stay is not sent any more
         lane = self._lanes[channel] = Lane(channel, dense, start, start, head, until)
         if start < head:
             lane.look_at = start if dense else None

@@ -350,6 +350,26 @@ def test_a_commit_that_has_lost_holds_up_nothing_urgent() -> None:
     assert not ana.alarms()
 
 
+def test_a_removal_by_a_clock_that_was_ahead_blocks_nothing_once_the_epoch_is_over() -> None:
+    world = World()
+    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
+    ana = world.party("Ana", "agent", life=(world.now - 60_000, world.now + 60_000))
+    channel = world.channel(mso, ana, ben)
+    world.relay.now += 61_000
+    item = say(ben, channel, "is she out?")  # his device takes her out before it sends anything
+    world.relay.now -= 61_000
+    world.run()
+    world.renew(ana)
+    ana.disconnect()
+    ana.connect()
+    world.run()
+    assert texts(ana, channel) == texts(mso, channel) == ["is she out?"]
+    place = records.SENT.get(ben.ledger, item)
+    assert place is not None
+    assert place.seq
+    assert not ben.device.waiting()
+
+
 def test_a_commit_of_an_earlier_stay_is_merged_into_nothing() -> None:
     world = World(relay=EchoFirst)
     relay = world.relay
@@ -405,6 +425,26 @@ def test_what_was_urgent_before_somebody_came_in_is_no_gap_after() -> None:
     world.run()
     assert not ben.alarms()
     assert texts(ben, channel) == ["welcome", "of now"]
+
+
+def test_what_was_refused_to_who_was_out_goes_once_he_is_in_again() -> None:
+    world = World(relay=Slow)
+    relay = world.relay
+    assert isinstance(relay, Slow)
+    mso, ana, ben = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Ben", "agent")
+    channel = world.channel(mso, ana, ben)
+    relay.late = ben.line
+    world.intend(mso, records.Intent(channel, [], [ben.id], renew=False, rekey=False, automatic=False))
+    say(ben, channel, "I know nothing of it")
+    world.run()
+    assert relay.submitted
+    line, relay.late = relay.late, None
+    assert line is not None
+    line.inbound += relay.held
+    world.add(mso, channel, ben)
+    world.run()
+    assert not ben.channel(channel).left
+    assert texts(mso, channel) == ["I know nothing of it"]
 
 
 class Losing(Relay):

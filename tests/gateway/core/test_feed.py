@@ -411,6 +411,18 @@ def test_the_commit_that_removed_the_device_is_the_last() -> None:
     assert [n for _, n in sent(again, log)] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_what_was_to_come_of_an_earlier_stay_is_not_sent_in_the_next() -> None:
+    log = Log()
+    for _ in range(10):
+        log.add(A)
+    feed = following(log, A)
+    feed.leave(A, 7)
+    feed.follow(A, 10, 10, dense=True)
+    assert not sent(feed, log)
+    feed.arrived(log.add(A))
+    assert sent(feed, log) == [(A, 11)]
+
+
 @pytest.mark.parametrize(
     ("audience", "hears"),
     [
