@@ -12,7 +12,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -39,6 +39,7 @@ QUIET_LOOKS: Final = (
 GREETING_SECONDS: Final = 15.0
 GREETING_NARROW_SECONDS: Final = 60.0
 TICK_SECONDS: Final = 0.1
+REST_SECONDS: Final = 1.0  # between two looks at the clock while nothing is under way
 ANSWER_SECONDS: Final = 20.0
 CLOCK_OFF: Final = 5 * 60_000  # ms between this device's clock and the gateway's that are worth a word
 
@@ -77,6 +78,7 @@ class Connected:
         self._link: Link | None = None
         self._outgoing: asyncio.Queue[wire.FromDevice] = asyncio.Queue()
         self._news = asyncio.Event()
+        self._moved = asyncio.Event()  # a turn was taken, or failed
         self._questions: dict[int, asyncio.Future[wire.FromGateway]] = {}
         self._last_frame = 0.0
         self._come_again = 0.0  # s, as the gateway asked that is about to stop
@@ -134,6 +136,7 @@ class Connected:
                 self._outgoing.put_nowait(frame)
         for event in outcome.events:
             self._tell(event)
+        self._moved.set()
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Answered):
@@ -149,6 +152,7 @@ class Connected:
         if self._device is not None:
             self._device.end()
         self._device = None
+        self._moved.set()
 
     async def ask(self, make: Callable[[int], wire.FromDevice]) -> wire.FromGateway:
         """Put a question to the gateway in the open session.
@@ -321,13 +325,23 @@ class Connected:
 
     async def _tick(self, link: Link) -> None:  # noqa: ARG002 (one form with the other two)
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await self._pause()
             if self.device_core.session.reconnect:
                 raise _Again  # whether or not anything more comes
             if not self.online:
                 raise _Again  # somebody's turn failed and the machine was made anew: it knows nothing of this session
             if self.device_core.due(now_ms()):
                 self._turn(self.device_core.tick)
+
+    async def _pause(self) -> None:
+        """A moment; a longer one while nothing is under way, until the next turn or the moment that a step waits for."""
+        self._moved.clear()
+        await asyncio.sleep(TICK_SECONDS)
+        core, now = self.device_core, now_ms()
+        if self.online and not core.session.reconnect and not core.due(now):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(REST_SECONDS, (core.rests_until - now) / 1000)):
+                    await self._moved.wait()
 
     async def _beside(self) -> None:
         """What else goes on in a session; for those below."""

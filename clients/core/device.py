@@ -63,6 +63,7 @@ class Device:
         self.watch = watch or Watch()
         self.session = Session(self.watch, charter, trust, Groups(trust, self.watch), narrow)
         self._me: records.Identity | None = None
+        self._at_rest = (-1, False)  # the turn after which nothing was under way, and `flush` then
 
     @property
     def charter(self) -> Charter:
@@ -138,7 +139,7 @@ class Device:
         )
         if not turn.me.registrar:
             self.session.wanted.add(turn.me.certificate_hash)
-        retention.let_go(turn)
+        self.session.let_go_at = 0
 
     def _go_on(self, turn: Turn) -> None:
         """Everything that can. Deliveries come first, since all else rests on what is known by them."""
@@ -168,13 +169,28 @@ class Device:
         look(departures.restock_packages)
         departures.move_cursors(session, turn)
         look(membership.miss_proofs)
+        retention.look_again(session, turn)
 
     # --- whether anything is left to do ---
 
+    @property
+    def rests_until(self) -> int:
+        """When (ms) a tick may bring something on though nothing is under way and nothing comes."""
+        return min(self.watch.first, self.session.let_go_at)
+
     def due(self, now: int) -> bool:
         """Whether a tick may bring something on: something is under way, or a moment has come that a step rests until. What was refused
-        for now is under way for nobody, and still goes again."""
-        return bool(self.session.receipt_at or self.waiting() or self.watch.first <= now)
+        for now is under way for nobody, and still goes again. Asked again and again between two turns it costs nothing: a device that lies in a pocket does no
+        more than that."""
+        if self.rests_until <= now:
+            return True
+        here = self.watch.turns, self.session.flush
+        if self._at_rest == here and self.session.ready:
+            return False
+        if self.session.receipt_at or self.waiting():
+            return True
+        self._at_rest = here
+        return False
 
     def waiting(self) -> list[str]:
         """What is still under way in this session, in words; empty when all is quiet."""

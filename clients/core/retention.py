@@ -20,6 +20,7 @@ from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.ledger import View, at
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind, Counter, Destroying, Note
+from clients.core.session import Session
 from clients.core.turn import HOUR, Moved, Turn
 from gateway.wire import Place, Placed
 from keys.canonical import encode
@@ -42,6 +43,7 @@ from keys.retention import (
 KINDS: Final = frozenset({Kind.TOMBSTONE, Kind.DESTRUCTION})
 SLACK: Final = HOUR  # ms by which this device's clock may be behind the gateway's
 AT_ONCE: Final = 500  # messages in one turn
+EVERY: Final = 600_000  # ms between two looks at what has reached its end, however long a session lasts
 GONE: Final = "destroyed: its time was over"
 _WORDS: Final = {
     Rule.CLASS: GONE,
@@ -62,8 +64,14 @@ def days_of(turn: Turn, channel: bytes) -> int:
         return 0
 
 
-def let_go(turn: Turn) -> None:
-    """Destroy what has reached its end, some of it: the oldest of each channel, and what ends of its own."""
+def look_again(s: Session, turn: Turn) -> None:
+    """Destroy what has reached its end, now and then: soon too after a clock was set back."""
+    if not s.let_go_at - EVERY <= turn.now < s.let_go_at:
+        s.let_go_at = turn.now + (EVERY if let_go(turn) else 0)
+
+
+def let_go(turn: Turn) -> bool:
+    """Destroy what has reached its end, some of it: the oldest of each channel, and what ends of its own. Gives whether that is all."""
     left = AT_ONCE
     for channel, _ in list(turn.channels()):
         days = days_of(turn, channel)
@@ -80,6 +88,7 @@ def let_go(turn: Turn) -> None:
         _destroy(turn, key[8:], GONE)
         records.EXPIRING.delete(turn.draft, key)
         left -= 1
+    return left > 0
 
 
 def will_end(turn: Turn, channel: bytes, seq: int, expires: int) -> None:

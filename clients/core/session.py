@@ -20,7 +20,7 @@ from gateway import wire
 from keys.charter import Charter
 
 OPEN_ERRANDS: Final = 64
-TALLIES: Final = frozenset({"came", "came_bytes", "taken", "frames"})
+TALLIES: Final = frozenset({"came", "came_bytes", "taken", "frames", "let_go_at"})
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class Session:
     listed: bool = False  # the gateway has named this device's channels
     newest_charter: int = 0
     beside: dict[bytes, bytes] = field(default_factory=dict)  # the channels, by the stream of receipts beside each
+    let_go_at: int = 0  # ms: when it is looked next whether anything on this device has reached its end
     prove_after: int = 0  # ms: no proofs are asked for before
     prove_rest: int = 0  # ms: on a narrow link none before but of what this device waits for
     gossip_at: int = 0  # ms: nothing that others have seen is asked about before

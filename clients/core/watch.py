@@ -42,6 +42,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.now = 0
+        self.turns = 0
+        """How many have begun: while it stays, nothing but the clock is another."""
         self._asleep = 0  # ms by which the clock has gone further than this device was awake
         self._resting: dict[Step, tuple[set[Place], int]] = {}
         self._lookers: dict[Place, set[Step]] = {}
@@ -56,6 +58,7 @@ class Watch:
             self.everything()
         self._asleep += (now - self.now) - min(max(now - self.now, 0), LOOKS)
         self.now = now
+        self.turns += 1
         if now < self._first:
             return
         for step in [step for step, (_, until) in self._resting.items() if until <= now]:

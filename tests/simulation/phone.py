@@ -360,8 +360,8 @@ class Phone:
             self._tick = self.knobs.tick if busy else min(LONGEST_TICK, self._tick * 2)
             self._ticking = True
             self.do(self._tick, self._ticked)
-        elif core.watch.first not in (NEVER, self._until):  # at rest until then, by its own clock
-            self._until = core.watch.first
+        elif core.rests_until not in (NEVER, self._until):  # at rest until then, by its own clock
+            self._until = core.rests_until
             self.do(self._until - self.now(), self._waked, self._until)
 
     def _waked(self, until: int) -> None:

@@ -1,6 +1,6 @@
 """A machine whose steps rest beside one that looks everywhere at every turn: told the same, they have to say the same.
 
-`python -m tests.simulation.twins 1-40 10`: these seeds, so many minutes each, with a twin on every phone.
+`python -m tests.simulation.twins 1-40 10`: these seeds, so many minutes each, with a twin on every phone. `… 1-4 240 quiet`: of that tempo.
 """
 
 from __future__ import annotations
@@ -116,4 +116,4 @@ class Twins(World):
 if __name__ == "__main__":
     first, last = (int(n) for n in sys.argv[1].split("-"))
     for seed in range(first, last + 1):
-        print(seed, Twins(seed, float(sys.argv[2])).run(), flush=True)
+        print(seed, Twins(seed, float(sys.argv[2]), tempo=(sys.argv[3:] or ["frantic"])[0]).run(), flush=True)

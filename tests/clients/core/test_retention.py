@@ -71,6 +71,19 @@ def test_a_device_destroys_what_has_ended() -> None:
     assert records.LINES.get(s.ben.ledger, at(s.channel, seq)) is not None, "its place stays"
 
 
+def test_a_device_whose_session_lasts_destroys_what_has_ended_all_the_same() -> None:
+    s = scene()
+    say(s.ana, s.channel, "east gate")
+    s.world.run()
+    assert not s.ben.device.due(s.world.now)
+    s.world.later(31 * DAY)
+    assert s.ben.device.due(s.world.now)
+    s.ben._do(s.ben.device.tick(s.world.now))
+    _, after = s.last(s.ben)
+    assert (after.content, after.salt, after.reason) == (b"", b"", retention.GONE)
+    assert s.ben.device.rests_until == s.world.now + retention.EVERY
+
+
 def test_a_message_that_ends_of_its_own() -> None:
     s = scene()
     say(s.ana, s.channel, "for an hour", expires=s.world.now + 3_600_000)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.core.ledger import Change, Draft
+from clients.core.ledger import Change, Draft, View
 from clients.core.watch import ALL, KEYS, Marks, Place, Step, Table, Watch
-from tests.clients.relay import MemoryLedger
+from tests.clients.relay import MemoryLedger, World
 
 CHANNELS = [letter * 16 for letter in (b"a", b"b", b"c")]
 
@@ -165,3 +165,39 @@ def test_tables_and_marks_report_what_changes() -> None:
     marks.discard(B)
     assert told == [("t", A), ("t", ALL)] * 2 + [("m", B), ("m", ALL)] * 2
     assert KEYS not in {key for _, key in told}
+
+
+class Counted:
+    """A view that counts how often it is read."""
+
+    def __init__(self, view: View) -> None:
+        self.view, self.reads = view, 0
+
+    def get(self, shelf: str, key: bytes) -> bytes | None:
+        self.reads += 1
+        return self.view.get(shelf, key)
+
+    def scan(self, shelf: str, prefix: bytes, after: bytes) -> Iterable[tuple[bytes, bytes]]:
+        self.reads += 1
+        return self.view.scan(shelf, prefix, after)
+
+
+def test_whether_anything_is_under_way_is_looked_up_once_after_a_turn() -> None:
+    """A device that lies in a pocket asks it again and again."""
+    world = World()
+    device = world.party("Ben", "agent").device
+    world.run()
+    counted = device.view = Counted(device.view)
+    assert not device.due(world.now)
+    looked = counted.reads
+    assert looked
+    assert not any(device.due(world.now) for _ in range(100))
+    assert counted.reads == looked
+    device.tick(world.now)
+    between = counted.reads
+    assert not device.due(world.now)
+    assert counted.reads > between
+    between = counted.reads
+    device.session.flush = not device.session.flush
+    device.due(world.now)
+    assert counted.reads > between
