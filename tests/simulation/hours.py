@@ -4,7 +4,7 @@
 
 A seed draws how busy its mission is and how long its story (`tests.simulation.tempo`). A story that fails is told at once and the
 campaign goes on. Each story is a line of the file of `--kept` (build/sim-hours.jsonl); what stands there is not run again, so a campaign
-that was broken off goes on where it was, also with other code: each line has its commit. CPU seconds are those of the runs; founding the
+that was broken off goes on where it was, also with other code: each line has its commit. `--again` runs what has failed once more. CPU seconds are those of the runs; founding the
 mission, once a process, is not in them.
 """
 
@@ -90,18 +90,29 @@ class Campaign:
     def __init__(self, kept: Path, hours: float) -> None:
         self.kept = kept
         self.hours = hours
-        self.told: list[Told] = []
+        self._told: dict[int, Told] = {}
         if kept.exists():
-            self.told = [Told(**json.loads(line)) for line in kept.read_text().splitlines()]
+            for line in kept.read_text().splitlines():
+                told = Told(**json.loads(line))
+                self._told[told.seed] = told
         kept.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def told(self) -> list[Told]:
+        """The newest word of each story."""
+        return list(self._told.values())
 
     @property
     def done(self) -> float:
         return sum(told.simulated for told in self.told) / HOUR
 
+    def forget_failed(self) -> None:
+        """Those that failed are run again: with other code, as a rule."""
+        self._told = {seed: told for seed, told in self._told.items() if not told.failed}
+
     def seeds(self, first: int) -> Iterator[int]:
         """Those that were not run yet."""
-        known = {told.seed for told in self.told}
+        known = frozenset(self._told)
         return (seed for seed in count(first) if seed not in known)
 
     def run(self, processes: int, first: int) -> None:
@@ -119,7 +130,7 @@ class Campaign:
                     print(figures("so far", self.told), flush=True)
 
     def _keep(self, told: Told) -> None:
-        self.told.append(told)
+        self._told[told.seed] = told
         with self.kept.open("a") as file:
             file.write(json.dumps(asdict(told)) + "\n")
         if told.failed:
@@ -151,9 +162,12 @@ def main() -> int:
     parser.add_argument("hours", type=float)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--first", type=int, default=FIRST, help="the seed to begin with")
+    parser.add_argument("--again", action="store_true", help="what failed before is run again")
     parser.add_argument("--kept", type=Path, default=KEPT, help="the file with what was done")
     chosen = parser.parse_args()
     campaign = Campaign(chosen.kept, chosen.hours)
+    if chosen.again:
+        campaign.forget_failed()
     try:
         campaign.run(chosen.processes, chosen.first)
     except KeyboardInterrupt:

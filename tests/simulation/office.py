@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60_000
 LOOK: Final = 3_000  # ms between two looks at what is to be done
+LOOK_CALMLY: Final = 30_000  # ms, in a mission that is not frantic
 LATE: Final = 150_000  # ms: a device whose certificate ended so long ago is out, whatever the clocks say
 VICTIMS: Final = ("ana", "ben", "gus")
 LIVES: Final = (4 * MINUTE, 12 * MINUTE, 60 * MINUTE, 30 * DAY)
@@ -91,7 +92,8 @@ class Office:
     # --- at the desk ---
 
     def _look(self) -> None:
-        self.world.sim.after(LOOK * self.world.tempo.calm, self._look)
+        calm = self.world.tempo.routine and self.world.hurt
+        self.world.sim.after(LOOK_CALMLY if calm else LOOK, self._look)
         for name in self.renewing:
             self._pursue(self.world.phones[name])
         process = self.world.machine.process

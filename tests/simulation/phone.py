@@ -29,6 +29,7 @@ LONGEST_TICK = 6_000  # ms
 GREETING = 15_000
 SOON = 10  # ms until a device looks at what has come, and as much more as its hands take
 FIRST, MOST = 200, 30_000  # ms before connecting again
+REVOKED = 3_600_000  # ms, where the holder knows that nobody lets him in
 
 
 _read = lru_cache(maxsize=256)(wire.read_from_gateway)
@@ -209,7 +210,8 @@ class Phone:
         self._again()
 
     def _again(self) -> None:
-        longest = min(MOST, FIRST * 2 ** min(self.attempt, 8))
+        most = REVOKED if self.spoiled == "revoked" and self.world.tempo.routine else MOST
+        longest = min(most, FIRST * 2 ** min(self.attempt, 16))
         self.attempt += 1
         self.do(longest // 2 + self.chance.randrange(longest // 2 + 1), self.connect)
 

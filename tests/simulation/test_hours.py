@@ -51,3 +51,5 @@ def test_a_campaign_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
     assert next(again.seeds(7)) == 9
     assert "2 stories, 1 failed, 5 s CPU, 1080 times real time, 233 faults and 153 entries an hour" in again.summary()
     assert "--seeds =8" in again.summary()
+    again.forget_failed()
+    assert next(again.seeds(7)) == 8
