@@ -24,7 +24,7 @@ from clients.core.joining import forget
 from clients.core.ledger import at
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.packages import capabilities, lifetime
-from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending
+from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending, Seat
 from clients.core.roster import author_in
 from clients.core.trust import certificate_of
 from gateway.wire import Place, Placed
@@ -110,10 +110,20 @@ def plan(work: Work, intent: Intent) -> Plan:
     assert present is not None
     by_device = {s.device: s for s in present.seats}
     add = tuple(d for d in dict.fromkeys(intent.add) if d not in by_device)[:ADDED_AT_ONCE]
-    remove = tuple(by_device[d].leaf for d in dict.fromkeys(intent.remove) if d in by_device)
+    remove = tuple(
+        by_device[d].leaf for d in dict.fromkeys(intent.remove) if d in by_device and _may_remove(work, by_device[d])
+    )
     mine = by_device.get(turn.me.device)
     renew = intent.renew and mine is not None and mine.certificate != turn.me.certificate_hash
     return Plan(add, remove, renew, intent.rekey)
+
+
+def _may_remove(work: Work, seat: Seat) -> bool:
+    """By the verb; or, as anybody may, who is revoked or expired: not who was, by this device's clock, and has another certificate now."""
+    certified = work.trust.certified(seat.certificate)
+    return work.turn.charter.policy.permits(work.turn.me.roles, Verb.REMOVE) or (
+        certified is None or bool(trusted.unfit(work.turn, certified))
+    )
 
 
 def admit(work: Work, channel: bytes, device: bytes, package: bytes | None) -> KeyPackage:

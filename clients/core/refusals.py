@@ -33,6 +33,7 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
     if frame.refusal is wire.Refusal.CHARTER:
         s.newest_charter = s.charter.policy.version + 1
     if settling.refused(turn, run, frame):
+        s.quiet.pop(errand.key, None)  # what was said of this run by word holds up no other
         if frame.refusal in settling.AGAIN:
             _wait_for_the_next_epoch(s, turn, errand.key, run[0][1], frame.refusal)
         return
