@@ -274,6 +274,7 @@ class Connected:
             await link.close()
             raise
         self._outgoing = asyncio.Queue()
+        self._moved = asyncio.Event()  # of this session's loop: a verb may run one after the other
         self._link, self._last_frame = link, time.monotonic()
         self._do(core.begin(now_ms(), challenge.charter_version))
         if early:

@@ -165,6 +165,7 @@ class Device:
 
     async def answers(self, root: str, count: int) -> Said:
         wanted = bytes.fromhex(root)
+        await until(lambda: any(alert.root == wanted for alert in self._station.alerts()), "the alert has come")
         await until(lambda: len(self._station.answers(wanted).answered) >= count, "the answers are in")
         found = self._station.answers(wanted)
         return {
