@@ -15,7 +15,7 @@ from clients.core.records import Fate
 from clients.core.refusals import SELDOM
 from gateway import wire
 from keys.body import read_receipt
-from keys.envelope import Envelope, Kind, read
+from keys.envelope import Context, Envelope, Kind, read
 from keys.errors import KeysError
 from tests.simulation.violated import Violated, need
 
@@ -35,12 +35,16 @@ class Receipts:
     def __init__(self, world: World) -> None:
         self.world = world
         self.handed: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}  # header and times, by device and channel
+        self.sealed: dict[
+            tuple[bytes, bytes], tuple[int, int]
+        ] = {}  # number and attempts before, by device and channel
         self.given: dict[tuple[bytes, bytes], set[int]] = {}  # seqs, by channel and device
 
     def follows(self, phone: Phone) -> None:
         """A session begins."""
         for key in [key for key in self.handed if key[0] == phone.id]:
             del self.handed[key]
+            self.sealed.pop(key, None)
 
     def gives(self, phone: Phone, frame: wire.Submit) -> None:
         """A device sends something: perhaps receipts. Raises Violated where nobody can read it, or it was sealed again and again."""
@@ -50,7 +54,8 @@ class Receipts:
                 context = read(Envelope(sealed.header, sealed.signature)).context
             except KeysError as error:
                 raise Violated(f"{phone.name} sends what is no envelope: {error}") from None
-            need(context.attempt <= most, f"{phone.name} has sealed number {context.number} {context.attempt} times")
+            attempts = context.attempt - self._before(phone, context)
+            need(attempts <= most, f"{phone.name} has sealed number {context.number} {context.attempt} times")
             before, times = self.handed.get((phone.id, context.channel), (b"", 0))
             self.handed[phone.id, context.channel] = sealed.header, times + 1 if before == sealed.header else 1
             need(times <= most, f"{phone.name} has handed over number {context.number} {times} times")
@@ -58,6 +63,17 @@ class Receipts:
                 receipt = read_receipt(sealed.body)
                 seqs = self.given.setdefault((bytes(receipt.channel), phone.id), set())
                 seqs.update(seq for part in receipt.decrypted for seq in range(part.first, part.last + 1))
+
+    def _before(self, phone: Phone, context: Context) -> int:
+        """How often it was sealed before this session: in a story of hours each session may try anew."""
+        if not self.world.tempo.routine:
+            return 0
+        key = phone.id, context.channel
+        number, before = self.sealed.get(key, (0, 0))
+        if number != context.number:
+            before = context.attempt
+            self.sealed[key] = context.number, before
+        return before
 
     def believed(self, phone: Phone) -> None:
         """Nobody is said to have what he has given no receipt for."""
