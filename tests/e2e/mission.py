@@ -138,10 +138,17 @@ class RealMission:
     async def covered(self) -> None:
         """Wait until the published checkpoint covers all that is accepted by now. Accepted is durable, with its index; the
         log's folder has it a beat later, and that is what auditors read."""
-        database = apsw.Connection(str(self.gateway / "gateway.db"), flags=apsw.SQLITE_OPEN_READONLY)
-        ((last,),) = database.execute("SELECT max(idx) FROM envelopes").fetchall()
-        database.close()
+        last = self.stored("SELECT max(idx) FROM envelopes")
         await until(lambda: self.published() > last, f"a checkpoint that covers entry {last}")
+
+    def stored(self, question: str, *values: int) -> int:
+        """A number that the gateway's database has for good."""
+        database = apsw.Connection(str(self.gateway / "gateway.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            ((number,),) = database.execute(question, values).fetchall()
+        finally:
+            database.close()
+        return int(number)
 
     def published(self) -> int:
         """How many entries the published checkpoint covers."""

@@ -58,7 +58,7 @@ async def test_a_dead_phone_is_missed_and_an_sos_takes_two_to_end(mission: RealM
 
     # a plan; the phone dies, the gateway is killed between plan and due time
     begun = ms()
-    ayo.start_move(channel, [begun + 12_000, begun + 120_000], 5, "RED-ROUTE", ["gate", "airport"])
+    ayo.start_move(channel, [begun + 12_000, begun + 3_600_000], 5, "RED-ROUTE", ["gate", "airport"])
     await until(lambda: any(m.mine for m in ayo.moves()), "the plan is taken")
     assert "RED-ROUTE: leg 1 of 2 gate" in await heard(bea, Kind.CHECK_IN_PLAN, "RED-ROUTE")
     await mission.offline("ayo")
