@@ -23,6 +23,7 @@ from keys.canonical import encode
 from keys.emergency import Request, StandDown
 from keys.envelope import Envelope, Kind, Marking, Precedence, read, verify_run
 from keys.ladder import Why
+from tests.clients.core.test_resync import Holding
 from tests.clients.relay import Killed, Line, Party, Relay, World, world_of
 from tests.restored import restored
 
@@ -158,6 +159,25 @@ def test_who_was_out_while_it_was_asked_hears_that_it_is_over() -> None:
     s.world.intend(s.chen, Intent(s.channel, [], [s.luis.id], renew=False, rekey=False, automatic=False))
     s.ask()
     s.world.add(s.chen, s.channel, s.luis)
+    s.confirm(root, s.bea)
+    assert not s.luis.alarms()
+    assert sos(s.luis, root).confirmed == s.bea.id
+
+
+def test_what_was_asked_before_and_came_after_he_was_in_again_counts() -> None:
+    s = scene(relay=Holding)
+    relay = s.world.relay
+    assert isinstance(relay, Holding)
+    root = s.call()
+    s.world.intend(s.chen, Intent(s.channel, [], [s.luis.id], renew=False, rekey=False, automatic=False))
+    relay.late = s.ayo.id
+    s.world.add(s.chen, s.channel, s.luis)
+    s.ask()
+    relay.late = b""
+    s.ayo.disconnect()
+    s.ayo.connect()
+    s.world.run()
+    assert not sos(s.luis, root).requests
     s.confirm(root, s.bea)
     assert not s.luis.alarms()
     assert sos(s.luis, root).confirmed == s.bea.id
