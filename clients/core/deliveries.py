@@ -123,10 +123,20 @@ def _in_order(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Re
         arrived = _with_bodies(s, turn, run) if run else None
         if run is None or arrived is None:
             return
-        receiver.run(channel, arrived)
+        _receive(s, turn, channel, receiver, arrived, ahead=False)
         inbox.done([p.place.seq for p in run])
         inbox.asked, inbox.gap_since = False, 0
         _receipt_soon(s, turn, channel, run)
+
+
+def _receive(
+    s: Session, turn: Turn, channel: bytes, receiver: Receiver, arrived: Sequence[Arrived], *, ahead: bool
+) -> None:
+    before = records.CHANNELS.get(turn.draft, channel)
+    receiver.run(channel, arrived, ahead=ahead)
+    after = records.CHANNELS.get(turn.draft, channel)
+    if before is not None and after is not None and before.epoch != after.epoch:
+        s.quiet.pop(channel, None)  # a commit that was refused by word has lost now, and is told so by signature
 
 
 def _old(turn: Turn, channel: bytes, inbox: Inbox, state: Channel) -> None:
@@ -163,7 +173,7 @@ def _ahead(s: Session, turn: Turn, channel: bytes, inbox: Inbox, receiver: Recei
         arrived = _with_bodies(s, turn, [placed])
         if arrived is None:
             return
-        receiver.run(channel, arrived, ahead=True)
+        _receive(s, turn, channel, receiver, arrived, ahead=True)
         _receipt_soon(s, turn, channel, [placed])
 
 

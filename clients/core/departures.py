@@ -87,14 +87,12 @@ def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
     for key, item in outbox.queued(turn.draft):
         waiting.setdefault(item.stream, []).append((key, item))
     for stream in only or waiting:
-        if s.errands.covers("submit", stream):
+        if s.errands.covers("submit", stream) or not turn.reached(s.quiet.get(stream, 0)):
             continue
         channel = s.beside.get(stream, stream)
         state = records.CHANNELS.get(turn.draft, channel)
         items = waiting.get(stream, [])
         run = outbox.sealed_run(items)
-        if not _has_lost(state, run) and not turn.reached(s.quiet.get(stream, 0)):
-            continue
         if not run:
             run = _seal(s, turn, stream, channel, state, items)
         if not run or not _uploaded(s, turn, run):
@@ -102,11 +100,6 @@ def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
         submit = Errand("submit", stream, run[0][1].run)
         if s.send(submit, lambda i, r=run: outbox.frame_of(i, r, s.piece)):  # type: ignore[misc]
             s.unsubmitted.discard(run[0][1].run)
-
-
-def _has_lost(state: Channel | None, run: Sequence[tuple[bytes, Item]]) -> bool:
-    """Whether this is a commit of an epoch that another has ended: whatever was said of it by word, now it is refused by signature."""
-    return bool(run) and run[0][1].kind is Kind.COMMIT and state is not None and run[0][1].epoch < state.epoch
 
 
 def _uploaded(s: Session, turn: Turn, run: Sequence[tuple[bytes, Item]]) -> bool:

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from clients.core import alerts, composing, records, release
+from clients.core import alerts, composing, playbook, records, release
 from clients.core.cap import Alert as CapAlert
 from clients.core.cap import open_alert
 from clients.core.commits import Work
 from clients.core.content import AlertContent, DraftContent, Target, encode_content
 from clients.core.conversation import channel_of, need
 from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
-from clients.core.trust import Trust
+from clients.core.groups import seat_of
+from clients.core.trust import Trust, unfit
 from clients.core.turn import Turn
 from gateway.wire import Refusal
 from keys.alert import (
@@ -110,7 +111,7 @@ def freeze(work: Work, order: Order) -> DraftContent:
         deadline=min(turn.now + waits, order.not_after),
         audience=audience.root,
     )
-    me = turn.me.certificate_hash
+    me = signing(work)
     return DraftContent(
         draft,
         alert,
@@ -122,6 +123,18 @@ def freeze(work: Work, order: Order) -> DraftContent:
         order.release,
         sign_writer(draft.root, me, turn.key_of(me), turn.now),
     )
+
+
+def signing(work: Work) -> bytes:
+    """The certificate by which this device signs for its person: that of its leaf at the desk, which the other officers know, and this
+    device too; without a desk the newest."""
+    turn = work.turn
+    for desk in playbook.desks(turn):
+        seat = seat_of(turn.draft, desk, channel_of(work, desk).epoch, turn.me.device)
+        certified = work.trust.certified(seat.certificate) if seat else None
+        if certified is not None and not unfit(turn, certified):
+            return certified.hash
+    return turn.me.certificate_hash
 
 
 def _numbers(turn: Turn, count: int) -> list[int]:

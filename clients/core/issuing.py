@@ -16,7 +16,7 @@ from clients.core.commits import Work
 from clients.core.content import Cards, DraftContent, DraftVoid, encode_content, read_content
 from clients.core.conversation import channel_of, need
 from clients.core.errors import NotAllowed, NotNow, Unknown, Withheld
-from clients.core.freezing import Checked, Order, check, check_fence, freeze, openings_of
+from clients.core.freezing import Checked, Order, check, check_fence, freeze, openings_of, signing
 from clients.core.groups import roster_at
 from clients.core.ledger import View
 from clients.core.outbox import Kept
@@ -143,7 +143,7 @@ def approve(work: Work, root: bytes) -> list[bytes]:
     checked = check(turn, work.trust, content)
     if turn.now > content.draft.deadline:
         raise NotNow("its time for approval is over: its writer submits it again")
-    me = turn.me.certificate_hash
+    me = signing(work)
     approval = sign_approval(root, content.writer, me, turn.key_of(me), turn.now)
     items = _send(work, checked, approval)
     settle(turn, root, "approved and sent")
@@ -207,7 +207,7 @@ def _send(work: Work, checked: Checked, approval: Signing | None) -> list[bytes]
 
 def _approved(work: Work, checked: Checked, approval: Signing | None) -> Approved:
     writer = work.trust.certified(checked.content.writer.certificate)
-    me = work.trust.certified(work.turn.me.certificate_hash)
+    me = work.trust.certified(approval.certificate) if approval else writer
     if writer is None or me is None:
         raise NotNow("this device's certificate is not proved yet: sync first")
     try:

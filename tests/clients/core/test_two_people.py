@@ -16,6 +16,7 @@ from clients.core.ledger import at
 from clients.core.outbox import Kept
 from clients.core.receipts import covers
 from clients.core.turn import NewMessage
+from gateway import wire
 from gateway.wire import Place, Placed
 from keys.alert import AlertType
 from keys.body import Review, read_ack
@@ -24,6 +25,7 @@ from keys.envelope import NOTHING, Context, Heard, Kind, Marking, Precedence, re
 from keys.errors import NotTrusted
 from keys.words import Words, open_words
 from tests.clients.alarms import CAP, HOUR, alone, approve, by_two, desk, document, order, submit
+from tests.clients.core.test_renewal import Between
 from tests.clients.relay import Party, World, world_of
 from tests.clients.talk import say
 from tests.restored import restored
@@ -215,6 +217,26 @@ def test_alone_and_two_are_frozen_apart(s: Scene) -> None:
     s.dara.act(lambda work: issuing.keep_submitted(work.turn, content, s.chen.id, s.desk))
     with pytest.raises(NotAllowed, match="sent alone"):
         approve(s.dara, content.draft.root)
+
+
+def test_a_draft_between_a_renewal_and_its_commit_is_signed_as_the_desk_knows_its_writer() -> None:
+    s = scene(relay=Between)
+    relay = s.world.relay
+    assert isinstance(relay, Between)
+    relay.holds = lambda _, frame: isinstance(frame, wire.Proven)
+    for party in (s.chen, s.dara):
+        s.world.renew(party)
+        party.disconnect()
+        party.connect()
+    s.world.run()
+    root = submit(s.chen, s.detail)
+    s.world.run()
+    approve(s.dara, root)
+    s.world.run()
+    relay.release()
+    s.world.run()
+    assert s.record(s.ana, root)
+    assert not [alarm for party in s.everybody for alarm in party.alarms()]
 
 
 def test_what_was_announced_waits_until_its_writers_new_certificate_is_proved(s: Scene) -> None:
