@@ -337,6 +337,8 @@ class Live:
         party = Party(self, self.mission.device(*roles, house=house, **changes))  # type: ignore[arg-type]
         approver = self.registrars[house.organisation.name][1]
         answer = approver.say(Kind.CERTIFICATE, self.charter.control_channel, party.der)
+        if isinstance(answer, Refused):
+            raise answer
         assert isinstance(answer, wire.Accepted), answer
         return party
 
