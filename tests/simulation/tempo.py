@@ -3,7 +3,7 @@ told otherwise.
 
     frantic   somebody does something every few seconds, and something breaks four times a minute; all is short, since minutes are told
     usual     an ordinary day: hours with minutes between two words
-    quiet     half an hour between two words, sessions that last for hours, people who are out of reach for half a day, ladders and
+    quiet     half an hour between two words, hours in which nothing breaks and sessions last, and hours in which much does; people who are out of reach for half a day, ladders and
               check-ins of hours; one day or two. What waits for hours is met here alone
 """
 
@@ -29,6 +29,8 @@ class Tempo:
     """Between two things that people do, on average: one of these, as the seed draws it."""
     calm: int
     """How many times more rarely faults strike than in a frantic mission."""
+    lull: tuple[int, int]
+    """How long nothing strikes at all, once in a while: from, and at most; as long as that, on average, things do strike. (0, 0): no lulls."""
     look: int
     """Somebody looks at the device again within so long."""
     away: int
@@ -53,6 +55,7 @@ FRANTIC: Final = Tempo(
     name="frantic",
     paces=(12 * SECOND, 30 * SECOND, 60 * SECOND),
     calm=1,
+    lull=(0, 0),
     look=12 * SECOND,
     away=25 * SECOND,
     rungs=(10, 40),
@@ -67,6 +70,7 @@ USUAL: Final = Tempo(
     name="usual",
     paces=(2 * MINUTE, 5 * MINUTE, 10 * MINUTE),
     calm=2,
+    lull=(0, 0),
     look=2 * MINUTE,
     away=5 * MINUTE,
     rungs=(20, 400),
@@ -78,7 +82,8 @@ USUAL: Final = Tempo(
 QUIET: Final = Tempo(
     name="quiet",
     paces=(15 * MINUTE, 30 * MINUTE),
-    calm=3,
+    calm=1,
+    lull=(1 * HOUR, 5 * HOUR),
     look=20 * MINUTE,
     away=3 * HOUR,
     rungs=(300, 7_200),

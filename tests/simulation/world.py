@@ -135,7 +135,8 @@ class World:
         self.founded_at = mission.floor.size
         sim.now = max(sim.now, mission.now)
         self.began = sim.now
-        self.weather = self._weather()
+        self.weather = self._drawn_weather = self._weather()
+        self.lull = False
         self.machine = Machine(
             self, {DATABASE: mission.database}, mission.folder.copy(), FloorHeld(Floor(*_pair(mission.floor)))
         )
@@ -182,6 +183,10 @@ class World:
         for kind in self.kinds:
             if kind in EVENTS:
                 self._plan(kind, sim.random(f"times of {kind}"))
+        if any(self.tempo.lull):
+            spells = sim.random("lulls")
+            self.lull = spells.random() < 0.5
+            self._spell(spells)
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
@@ -229,6 +234,16 @@ class World:
             faults.take_backup(self)
             self.sim.after(2 * MINUTE * self.tempo.calm, self._backups)
 
+    def _spell(self, chance: Random) -> None:
+        """From now on things strike, or nothing does, until it is the other way round. A road keeps the weather that it began with."""
+        if not self.hurt:
+            return
+        self.lull = not self.lull
+        self.sim.note("a lull" if self.lull else "no lull any more")
+        fair = {"loss": 0.0, "double": 0.0, "mix": 0.0} if self.lull else {}
+        self.weather = replace(self._drawn_weather, **fair)
+        self.sim.after(chance.randint(*self.tempo.lull), self._spell, chance)
+
     def _plan(self, kind: str, times: Random) -> None:
         _, seconds = EVENTS[kind]
         self.sim.after(
@@ -238,7 +253,7 @@ class World:
     def _strike(self, kind: str, times: Random) -> None:
         if not self.hurt:
             return
-        chance = self.sim.turn(kind)
+        chance = None if self.lull else self.sim.turn(kind)
         if chance is not None:
             action, _ = EVENTS[kind]
             if kind in faults.EVENTS:
