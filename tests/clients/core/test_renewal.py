@@ -252,6 +252,17 @@ def test_its_own_order_counts_while_the_new_certificate_is_not_proved() -> None:
 # --- what the others make of it ---
 
 
+def receipts_after_the_commit(world: World, ben: Party, channel: bytes) -> None:
+    """He connects, and gives no receipt before his new leaf is there."""
+    stream = receipt_stream(ChannelId(channel))
+    ben.connect()
+    ben.device.session.quiet[stream] = world.now + 60_000
+    world.run()
+    ben.device.session.quiet.pop(stream, None)
+    ben._do(ben.device.tick(world.now))
+    world.run()
+
+
 def test_who_has_not_read_the_commit_yet_waits_for_it_before_he_judges_a_receipt() -> None:
     world, relay, _, _, ben, channel = scene()
     ana = world.parties[3]  # no officer, so she has not read the new certificate elsewhere
@@ -260,8 +271,7 @@ def test_who_has_not_read_the_commit_yet_waits_for_it_before_he_judges_a_receipt
     world.run()
     relay.holds = deliveries_of(ana, channel)
     world.renew(ben)
-    ben.connect()
-    world.run()
+    receipts_after_the_commit(world, ben, channel)
     assert leaf(world, channel, ben) == ben.enrolled.certified.hash
     say(ben, channel, "I come")
     world.run()
@@ -285,8 +295,7 @@ def test_a_channel_that_is_not_delivered_while_what_stands_beside_it_is_is_told_
     world.run()
     relay.holds = deliveries_of(ana, channel)
     world.renew(ben)
-    ben.connect()
-    world.run()
+    receipts_after_the_commit(world, ben, channel)
     assert not ana.alarms()
     world.later(10_001)
     ana._do(ana.device.tick(world.now))
