@@ -197,6 +197,8 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
     if plan.empty:
         commits.finish(work, key, "")
         return
+    if plan.renew and s.trust.certified(turn.me.certificate_hash) is None:
+        return  # renewed once more since it was asked for, and not proved yet
     try:
         admitted = _admit(s, work, intent.channel, state, plan.add)
         if admitted is None:
