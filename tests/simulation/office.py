@@ -257,11 +257,18 @@ class Office:
         with process.store.snapshot() as view:
             return next(filter(None, (self._seat(view, phone) for phone in self.world.phones.values())), "")
 
+    def _anybody(self, view: View, channel: bytes) -> bool:
+        """Whether anybody is in it who could take another out: where all have run out, nobody can."""
+        fit = (phone.id for phone in self.world.phones.values() if not phone.spoiled)
+        rows = (view.member(channel, device) for device in fit)
+        return any(row is not None and not row.left for row in rows)
+
     def _seat(self, view: View, phone: Phone) -> str:
         members = [m for m in view.memberships(phone.id) if not m.left]
         me = records.IDENTITY.get(phone.ledger)
         assert me is not None
         if phone is self.lost or (phone.spoiled == "expired" and self.world.sim.now > me.not_after + LATE):
+            members = [m for m in members if self._anybody(view, m.channel)]
             return f"{phone.name} is {phone.spoiled} and still in {len(members)} channels" if members else ""
         old = [m for m in members if m.certificate != me.certificate_hash]
         renewed = phone.name in self.renewing and not phone.spoiled
