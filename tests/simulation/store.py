@@ -11,11 +11,9 @@ import pathlib
 import queue
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from random import Random
 from typing import Any
-
-import apsw
 
 from gateway.core.view import View
 from gateway.store.base import Decision, DiskFull, Settle, T
@@ -126,8 +124,6 @@ class SimulatedStore(SqliteStore):
         self._chance = chance
         with disk.mounted() as folder:
             self._writer = self._open(Path(folder))  # type: ignore[arg-type]
-        # By hand, in `work`: what a VFS in Python raises within SQLite's own checkpoint would come out of a COMMIT that was done.
-        self._writer.execute("PRAGMA wal_autocheckpoint = 0")
         if knobs.cache:
             self._writer.execute(f"PRAGMA cache_size = {knobs.cache}")
         self.worked = 0
@@ -173,9 +169,8 @@ class SimulatedStore(SqliteStore):
         if jobs:
             self._transact(self._view, jobs)
             self.worked += 1
-            if self.worked % self.knobs.checkpoint == 0 and self._broken is None:
-                with suppress(apsw.Error):  # as SQLite does: the WAL has it all
-                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self.worked % self.knobs.checkpoint == 0:
+                self._write_back(0)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteView]:

@@ -39,7 +39,7 @@ from tests.simulation.tempo import TEMPOS
 from tests.simulation.violated import need
 
 MINUTE = 60_000
-HEALING = 3 * MINUTE
+HEALING = 3 * MINUTE  # twice that where hands are slow: one question at a time, and a second and a half between two
 LOOK = 500  # ms between two looks whether all is at rest
 REST = 15_000  # ms that it has to be, one after the other
 INSIDER = "gus"
@@ -190,7 +190,7 @@ class World:
         sim.after(MINUTE, self._backups)
         sim.run(self.began + int(self.minutes * MINUTE), _nothing)
         self._heal()
-        self._come_to_rest(sim.now + (MINUTE if "liar" in self.kinds else HEALING))
+        self._come_to_rest(sim.now + self._healing())
         if "liar" in self.kinds:
             self.oracle.harmless()
             return self._ended()
@@ -199,6 +199,12 @@ class World:
         self.oracle.end(self.routine.expected.union(*causes))
         self.office.end()
         return self._ended()
+
+    def _healing(self) -> int:
+        """How long all may take to come to rest (ms); after lies nobody waits for it."""
+        if "liar" in self.kinds:
+            return MINUTE
+        return HEALING * (2 if self.knobs.hands > LOOK else 1)
 
     def _come_to_rest(self, deadline: int) -> None:
         """Until nothing has been left to do for a while: what is on the roads, or is refused for now, is nobody's to name."""
