@@ -62,7 +62,7 @@ FRANTIC: Final = Tempo(
     leg=10 * MINUTE,
     lasts=HOUR,
     minutes=(10, 30),
-    weight=55,
+    weight=56,
     sleep=0,
     routine=False,
 )
@@ -77,7 +77,7 @@ USUAL: Final = Tempo(
     leg=10 * MINUTE,
     lasts=2 * HOUR,
     minutes=(60, 240),
-    weight=36,
+    weight=40,
 )
 QUIET: Final = Tempo(
     name="quiet",
@@ -90,7 +90,7 @@ QUIET: Final = Tempo(
     leg=HOUR,
     lasts=12 * HOUR,
     minutes=(8 * 60, 24 * 60, 54 * 60),
-    weight=9,
+    weight=4,
 )
 TEMPOS: Final[Mapping[str, Tempo]] = MappingProxyType({tempo.name: tempo for tempo in (FRANTIC, USUAL, QUIET)})
 
