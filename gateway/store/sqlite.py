@@ -152,7 +152,7 @@ class SqliteStore:
         ahead: Callable[[], None] | None = None,
     ) -> None:
         if self._broken is not None:
-            raise Broken(str(self._broken))
+            raise _failed(self._broken)
         if self._asked is None:
             self._asked = _Handful()
             self._loop.call_soon(self._hand_over)
@@ -318,7 +318,7 @@ class SqliteStore:
             said = _of_one(error)
             if said is None:
                 self._broken = error
-            self._give_up(view, batch, said or Broken(f"the database failed: {error}"))
+            self._give_up(view, batch, said or _failed(error))
             if self._broken is None and len(jobs) > 1:  # only its own caller is to suffer for it
                 for job in jobs:
                     job.error = None
@@ -362,6 +362,10 @@ class SqliteStore:
                 job.settle(None if job.error else job.answer, job.error)
             except Exception as error:  # a fault of who asked: the others are told all the same
                 self._loop.call_exception_handler({"message": "an answer was not taken", "exception": error})
+
+
+def _failed(error: BaseException) -> Broken:
+    return Broken(f"the database failed: {error}")
 
 
 def _of_one(error: Exception) -> Exception | None:
