@@ -10,8 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each file of tests runs in one of two passes. In the first those that take the branches of keys and the cores, in their own process:
 # under coverage, which doubles what they cost.
 TESTS := $(sort $(shell find tests -name node_modules -prune -o -name 'test_*.py' -print))
-MEASURED := tests/keys/% tests/attacks/% tests/gateway/core/% tests/gateway/test_wire.py tests/clients/core/% tests/clients/agent/% \
-	tests/clients/auditor/% tests/clients/officer/% tests/clients/test_%.py
+MEASURED := tests/keys/% tests/attacks/% tests/gateway/core/% tests/gateway/test_wire.py tests/clients/core/% tests/clients/test_%.py
 # Not these: the tables of keys/mls fire each of its checks without them (`make mutate-mls` holds them to it), or they look at no code of
 # keys and the cores.
 UNMEASURED := $(patsubst %,tests/keys/mls/test_%.py,damage history mutate replay vectors) tests/attacks/test_catalogue.py
