@@ -3,6 +3,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NPROC  ?= 2
 BASE   ?= HEAD~1
+# As many processes for those tests that wait for other processes much of their time.
+WAITING ?= 4
 
 # What is run below is some hundreds of processes: they read what the first of them has compiled, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,7 +69,7 @@ coverage: $(VENV)/test      ## as a gate, the branches of keys and the cores
 
 others: $(VENV)/test        ## all tests that the gate doesn't need, the longest file first
 	@echo 'pytest: $(words $(filter-out $(GATE),$(TESTS))) files'
-	@$(BIN)/pytest -q -n $(NPROC) --dist loadfile --no-loadscope-reorder $(filter-out $(GATE),$(TESTS))
+	@$(BIN)/pytest -q -n $(WAITING) --dist loadfile --no-loadscope-reorder $(filter-out $(GATE),$(TESTS))
 
 tests/interop/node_modules/.package-lock.json: tests/interop/package-lock.json
 	npm ci --prefix tests/interop --ignore-scripts --no-audit --no-fund
