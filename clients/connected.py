@@ -33,9 +33,7 @@ from keys.identity import SigningKey
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.02  # between two looks whether all has been said
-QUIET_LOOKS: Final = (
-    4  # one after the other without a frame, with nothing to do: it has. A process that stood still has not looked
-)
+QUIET_LOOKS: Final = 4  # without a frame and with nothing to do: it has. A process that stood still has not looked
 GREETING_SECONDS: Final = 15.0
 GREETING_NARROW_SECONDS: Final = 60.0
 TICK_SECONDS: Final = 0.1

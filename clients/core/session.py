@@ -68,9 +68,7 @@ class Session:
     doubted: Table[tuple[bytes, int], int] = field(init=False)  # commits that wait for a list (ms)
     claims: Table[tuple[int, bytes], bytes | None] = field(init=False)  # KeyPackages by suite and device
     quiet: Table[bytes, int] = field(init=False)  # streams not to be tried before (ms)
-    over: Table[bytes, int] = field(
-        init=False
-    )  # epochs that are over, whose end has not come yet: no commit there before (ms)
+    over: Table[bytes, int] = field(init=False)  # epochs that are over: no commit there before (ms)
     stale: Table[bytes, int] = field(init=False)  # how often something was refused for such an epoch
     receipt_at: Table[bytes, int] = field(init=False)
     held: Table[bytes, int] = field(init=False)  # how much of a body to put the gateway has

@@ -56,10 +56,7 @@ KNOBS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "quick-sweep": {"sweep": 250},
         "slow-sweep": {"sweep": 4_000},
         "narrow-windows": {"narrow": True},
-        "frame-by-frame": {
-            "turn": 1,
-            "hands": 60,
-        },  # not with slow hands: seventy words would keep it busy for a minute
+        "frame-by-frame": {"turn": 1, "hands": 60},  # at usual hands: else seventy words take a minute
         "slow-hands": {"turn": 1_000, "hands": 1_500},
         "early-timers": {"tick": 150},
         "late-timers": {"tick": 5_000},

@@ -49,9 +49,7 @@ class Roster:
     group: PublicGroup
     terms: ChannelTerms
     seats: dict[bytes, Seat] = field(default_factory=dict)  # by device
-    ever: dict[bytes, bytes] = field(
-        default_factory=dict
-    )  # devices that are or were in, each with the certificate of its last leaf
+    ever: dict[bytes, bytes] = field(default_factory=dict)  # certificate of the last leaf of each that is or was in
     approved: set[bytes] = field(default_factory=set)  # devices that may come in again in this epoch
     grace_until: int = 0  # ms; until when messages of the epoch before are taken
     expires: int = 0  # ms; when the first member's certificate ends
