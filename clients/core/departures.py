@@ -24,9 +24,10 @@ from keys.body import read_resync_approval
 from keys.envelope import ENCRYPTED, Kind, Precedence
 
 NEVER_HELD: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
+"""Content that goes out however old the revocation list is."""
 CURSOR_DELIVERIES: Final = 256
 CURSOR_BYTES: Final = wire.WINDOW_MOST // 4
-"""Content that goes out however old the revocation list is."""
+TOO_LATE: Final = "its time was over before it could be sent"
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
 
@@ -142,15 +143,18 @@ def _seal(
 
 
 def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item]]) -> Sequence[tuple[bytes, Item]]:
-    """Without resync approvals of an epoch that is over."""
+    """Without resync approvals of an epoch that is over, and messages that have reached their own end."""
     late = {
         key
         for key, item in items
         if item.kind is Kind.RESYNC_APPROVAL and state and read_resync_approval(item.content).epoch != state.epoch
     }
+    ended = {key for key, item in items if not item.number and settling.is_over(item, turn.now)}
     for key in late:
         settling.overtaken(turn, key)
-    return [(key, item) for key, item in items if key not in late]
+    for key in ended:
+        settling.overtaken(turn, key, TOO_LATE)
+    return [(key, item) for key, item in items if key not in late | ended]
 
 
 def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, item: Item) -> bool:

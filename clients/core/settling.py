@@ -100,22 +100,30 @@ def refused(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused)
         _stuck(turn, run, answer)
         return False
     try:
-        verify_refusal(answer.statement, turn.charter.policy.gateway_key, sha256(last.header).digest())
+        said = verify_refusal(answer.statement, turn.charter.policy.gateway_key, sha256(last.header).digest())
+        if said.refusal != answer.refusal:
+            raise KeysError("what is signed is another refusal than what is said")
     except KeysError as error:
         turn.alarm(AlarmKind.GATEWAY, f"a refusal that does not hold: {error}", channel=last.stream)
         return False
-    first = run[0][1]
+    first, again = run[0][1], answer.refusal in AGAIN
+    ended = {key for key, item in run if answer.refusal is wire.Refusal.EXPIRED and is_over(item, said.time)}
     for key, item in run:
         records.REFUSED.put(turn.draft, sha256(item.header).digest(), Note(answer.statement))
         records.OWNED.delete(turn.draft, sha256(item.header).digest())
         records.COUNTERS.put(turn.draft, attempt_key(item.stream, item.number), Counter(item.attempt + 1))
-        if answer.refusal in AGAIN:
+        if again or (ended and key not in ended):
             _take_back(turn, key, item)
         else:
             _give_up(turn, key, item, answer)
     previous = _previous(first)
     records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, previous))
     return True
+
+
+def is_over(item: Item, now: int) -> bool:
+    """Whether a message has reached its own end before it was sent: the gateway takes it no more."""
+    return item.kind is Kind.APPLICATION and 0 < item.expires <= now
 
 
 def _previous(item: Item) -> bytes:
@@ -166,12 +174,12 @@ def withdraw(turn: Turn, run: Sequence[tuple[bytes, Item]]) -> None:
     records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, _previous(first)))
 
 
-def overtaken(turn: Turn, key: bytes) -> None:
-    """A resync approval for an epoch that is over says nothing any more."""
+def overtaken(turn: Turn, key: bytes, why: str = "the channel has moved on: approve it again") -> None:
+    """It says nothing any more: a resync approval for an epoch that is over, a message that has reached its own end."""
     records.OUTBOX.delete(turn.draft, key)
     sent = records.SENT.get(turn.draft, key)
     if sent is not None:
-        records.SENT.put(turn.draft, key, replace(sent, refused="the channel has moved on: approve it again"))
+        records.SENT.put(turn.draft, key, replace(sent, refused=why))
     turn.events.append(Moved(key))
 
 

@@ -39,6 +39,7 @@ SEALED_AGAIN: Final = frozenset({Refusal.EPOCH_STALE, Refusal.EPOCH_CONFLICT, Re
 
 ALERTING: Final = frozenset(
     {
+        Kind.APPLICATION,
         Kind.APPROVAL,
         Kind.ALERT,
         Kind.ACK,
@@ -58,7 +59,8 @@ ALERTING: Final = frozenset(
     }
 )
 """Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
-next alert never waits behind one that the gateway will not take, nor an answer behind a receipt from before its author was removed."""
+next alert never waits behind one that the gateway will not take, nor an answer behind a receipt from before its author was removed, nor a
+word behind one that had reached its own end on the road."""
 
 FOR_GOOD: Final = frozenset(
     {Refusal.SCHEMA, Refusal.LIMIT, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}

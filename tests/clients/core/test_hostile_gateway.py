@@ -277,6 +277,33 @@ def read_first(frame: wire.Submit) -> Context:
     return read(Envelope(sealed.header, sealed.signature)).context
 
 
+def test_a_refusal_that_signs_another_reason_than_it_says_spends_no_number() -> None:
+    """What is signed lets the device seal again; what is said would have it drop the message."""
+    scene = opened()
+    heard: list[wire.Submit] = []
+
+    class Refusing(Hostile):
+        def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+            if isinstance(frame, wire.Submit) and line.who.device == scene.ana.id and not heard:
+                heard.append(frame)
+                header_hash = sha256(frame.run[-1].header).digest()
+                refusal = GatewayRefusal(header_hash, int(wire.Refusal.EPOCH_STALE), 1, self.now)
+                statement = sign_refusal(refusal, self.mission.gateway)
+                line.say(wire.Refused(frame.id, wire.Refusal.ROLE, "you may not", 0, statement))
+                return []
+            return [frame]
+
+    scene.relay.__class__ = Refusing
+    say(scene.ana, scene.channel, "take cover")
+    scene.world.run()
+    (alarm,) = scene.alarms(AlarmKind.GATEWAY, scene.ana)
+    assert "another refusal" in alarm.detail
+    scene.ana.disconnect()
+    scene.ana.connect()
+    scene.world.run()
+    assert texts(scene.ben, scene.channel)[-1] == "take cover", "the same bytes went again"
+
+
 def test_a_refusal_without_a_signature_spends_no_number() -> None:
     """By word only: the bytes stay and go again, so that the gateway can't collect two contents of one number."""
     scene = opened()

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from clients.core import records, retention
+from clients.core import departures, records, retention
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.ledger import at
 from clients.core.records import AlarmKind, Message
+from gateway import wire
 from gateway.core import retention as rules
 from keys.retention import DAY
-from tests.clients.relay import Party, World
-from tests.clients.talk import say
+from tests.clients.relay import Line, Party, Relay, World
+from tests.clients.talk import say, texts
 from tests.restored import restored
 
 
@@ -69,6 +70,58 @@ def test_a_device_destroys_what_has_ended() -> None:
             party.ledger.get("message", k) or b"" for k, _ in records.MESSAGES.scan(party.ledger)
         )
     assert records.LINES.get(s.ben.ledger, at(s.channel, seq)) is not None, "its place stays"
+
+
+# --- what ends before it was sent ---
+
+
+class Deaf(Relay):
+    """Hears nothing of what is handed over."""
+
+    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
+        return [] if isinstance(frame, wire.Submit) else [frame]
+
+
+def refused(party: Party, *items: bytes) -> list[str]:
+    found = [records.SENT.get(party.ledger, item) for item in items]
+    return [sent.refused.split(":")[0] for sent in found if sent is not None]
+
+
+def test_a_word_that_ended_before_it_was_sealed_is_given_up_and_holds_up_nothing() -> None:
+    s = scene()
+    s.ana.disconnect()
+    ended = say(s.ana, s.channel, "on my way", expires=s.world.now + 60_000)
+    later = say(s.ana, s.channel, "arrived", expires=s.world.now + 3_600_000)
+    s.world.later(60_000)
+    s.ana.connect()
+    s.world.run()
+    assert refused(s.ana, ended, later) == [departures.TOO_LATE, ""]
+    assert texts(s.ben, s.channel) == ["arrived"]
+    assert not s.ana.device.waiting()
+
+
+def test_a_word_that_ended_on_the_road_blocks_neither_its_run_nor_what_comes_after() -> None:
+    """It was sealed and never heard: the gateway takes it no more, and says so by its signature."""
+    s = scene()
+    s.world.relay.__class__ = Deaf
+    said = [
+        say(s.ana, s.channel, "on my way", expires=s.world.now + 60_000),
+        say(s.ana, s.channel, "to the east gate"),
+    ]
+    s.world.run()
+    s.ana.disconnect()
+    s.world.relay.__class__ = Relay
+    s.world.later(60_000)
+    s.ana.connect()
+    s.world.run()
+    said.append(say(s.ana, s.channel, "arrived"))
+    s.world.run()
+    assert refused(s.ana, *said) == ["EXPIRED", "", ""]
+    assert texts(s.ben, s.channel) == ["to the east gate", "arrived"]
+    assert not (s.ana.alarms() or s.ben.alarms() or s.ana.device.waiting())
+
+
+# --- what has ended ---
 
 
 def test_a_device_whose_session_lasts_destroys_what_has_ended_all_the_same() -> None:

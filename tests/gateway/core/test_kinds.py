@@ -8,6 +8,7 @@ import pytest
 
 from gateway import wire
 from gateway.core import limits
+from gateway.core.submit import FOR_GOOD
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
@@ -122,7 +123,7 @@ def as_public(s: Scene) -> Any:
     ],
 )
 def test_a_message_that_breaks_a_rule_is_refused(s: Scene, act: Callable[[Scene], Any], refusal: Refusal) -> None:
-    refused(s.world, refusal, lambda: act(s))
+    (given_up if refusal in FOR_GOOD else refused)(s.world, refusal, lambda: act(s))
 
 
 def test_a_message_of_another_channel_is_denied(s: Scene) -> None:
@@ -136,7 +137,7 @@ def test_a_message_up_to_ceiling_and_retention_is_taken(s: Scene) -> None:
 def test_the_verb_to_send_comes_from_the_certificate_and_the_charter(s: Scene) -> None:
     roles = tuple((n, v - {Verb.SEND} if n == "agent" else v) for n, v in s.world.mission.policy.roles)
     s.world.succeed(roles=roles)
-    refused(s.world, Refusal.ROLE, lambda: s.agent.send(s.channel))
+    given_up(s.world, Refusal.ROLE, lambda: s.agent.send(s.channel))
     accepted(s.officer.send(s.channel))
 
 
@@ -246,7 +247,7 @@ def test_an_organisation_whose_agreement_has_ended_says_no_more() -> None:
     s.world.now += 90 * DAY + 1
     for name in ("Meridian", "Hostpol"):
         accepted(s.world.publish_list(name, number=2))
-    refused(s.world, Refusal.TLP, lambda: guest.send(s.channel))
+    given_up(s.world, Refusal.TLP, lambda: guest.send(s.channel))
 
 
 # --- receipts ------------------------------------------------------------------------------------------------------------

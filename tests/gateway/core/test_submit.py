@@ -20,7 +20,7 @@ from keys.franking import application_data, franking_tag
 from keys.identity import SigningKey
 from keys.statement import verify_promise, verify_refusal
 from keys.tlog.merkle import leaf_hash
-from tests.gateway.core.checks import Scene, accepted, refused, scene, sealed_again
+from tests.gateway.core.checks import Scene, accepted, given_up, refused, scene, sealed_again
 from tests.gateway.core.world import Party
 
 
@@ -394,9 +394,16 @@ def test_each_number_of_a_refused_run_has_its_own_attempt(s: Scene) -> None:
     accepted(s.agent.send(s.channel, attempt=1))
 
 
-def test_another_refusal_lets_nobody_seal_again(s: Scene) -> None:
-    refused(s.world, Refusal.TLP, lambda: s.agent.send(s.channel, marking=4))
+def test_a_message_that_may_not_be_is_refused_for_good_and_its_number_is_for_another(s: Scene) -> None:
+    given_up(s.world, Refusal.TLP, lambda: s.agent.send(s.channel, marking=4))
+    accepted(s.agent.send(s.channel, attempt=1))
+
+
+def test_a_refusal_for_now_lets_nobody_seal_again(s: Scene) -> None:
+    s.world.now += 73 * 3_600_000
+    refused(s.world, Refusal.STALE_LIST, lambda: s.agent.send(s.channel))
     refused(s.world, Refusal.REPLAY, lambda: s.agent.send(s.channel, attempt=1))
+    accepted(s.world.publish_list("Meridian", number=2))
     accepted(s.agent.send(s.channel))
 
 
