@@ -25,7 +25,7 @@ from clients.core.ledger import at
 from clients.core.outbox import Kept, stream_of_receipts
 from clients.core.packages import capabilities, lifetime
 from clients.core.records import AlarmKind, Channel, Counter, Intent, Item, Message, Note, Pending, Seat
-from clients.core.roster import author_in
+from clients.core.roster import author_in, epoch_of
 from clients.core.trust import certificate_of
 from gateway.wire import Place, Placed
 from keys import body as bodies
@@ -260,7 +260,7 @@ def _own_emergency(work: Work, channel: bytes, item: Item, place: Place) -> None
     if item.kind in (Kind.SOS, Kind.CHECK_IN_PLAN):
         _own_message(work, channel, item, place)
     context = read(Envelope(item.header, item.signature)).context
-    author = author_in(work.turn, work.trust, channel, context.epoch, me.device)
+    author = author_in(work.turn, work.trust, channel, epoch_of(work.turn, context, place.seq), me.device)
     if author is not None:
         whence = emergencies.Whence(author, channel, place.seq, place.time, context.time, header_hash)
         with suppress(NotPermitted):  # it was sent by another program of this device, and counts nowhere

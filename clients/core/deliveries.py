@@ -12,10 +12,11 @@ from clients.core import announcements, changes, disclosures, outbox, receipts, 
 from clients.core import trust as trusted
 from clients.core.commits import Wanting
 from clients.core.errands import Errand
+from clients.core.groups import epoch_at
 from clients.core.ledger import at
 from clients.core.opening import Arrived
 from clients.core.outbox import stream_of_receipts
-from clients.core.receive import Receiver, epoch_at
+from clients.core.receive import Receiver
 from clients.core.records import AlarmKind, Channel, Counter, Fetched
 from clients.core.session import Session
 from clients.core.timeline import NARROW_PATIENCE, Inbox, claim

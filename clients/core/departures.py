@@ -13,9 +13,8 @@ from msgspec.structs import replace
 from clients.core import deliveries, evidence, gossip, outbox, packages, receipts, records, roster, settling
 from clients.core import trust as trusted
 from clients.core.errands import Errand
-from clients.core.groups import seat_of
+from clients.core.groups import epoch_at, seat_of
 from clients.core.outbox import stream_of_receipts
-from clients.core.receive import epoch_at
 from clients.core.records import AlarmKind, Channel, Item
 from clients.core.session import Session
 from clients.core.turn import Turn

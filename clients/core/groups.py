@@ -10,7 +10,7 @@ from typing import Final
 
 from clients.core import records
 from clients.core.ledger import Draft, View
-from clients.core.records import Roster, Seat
+from clients.core.records import Epoch, Roster, Seat
 from clients.core.trust import Trust, certificate_of
 from clients.core.turn import Turn
 from clients.core.watch import Watch
@@ -105,6 +105,16 @@ def seat_of(view: View, channel: bytes, epoch: int, device: bytes) -> Seat | Non
     """A device's leaf in an epoch."""
     roster = roster_at(view, channel, epoch)
     return next((s for s in roster.seats if s.device == device), None) if roster else None
+
+
+def epoch_at(turn: Turn, channel: bytes, seq: int) -> tuple[int, Epoch | None]:
+    """The epoch in force at a place, and how it began."""
+    number, found = 0, None
+    for key, epoch in records.EPOCHS.scan(turn.draft, channel):
+        if epoch.seq >= seq:
+            break
+        number, found = int.from_bytes(key[16:], "big"), epoch
+    return number, found
 
 
 def terms_of(group: Group) -> ChannelTerms:

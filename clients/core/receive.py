@@ -3,7 +3,8 @@
 A delivered run goes through these steps, and the first that says no decides its fate:
 
     read       canonical, made for this very channel                          MISDIRECTED
-    author     a leaf of that epoch with a certificate that counts            UNKNOWN_DEVICE
+    author     a leaf of that epoch (what is stated in clear: of its place's)  UNKNOWN_DEVICE
+               with a certificate that counts
     signature  of the run, by that leaf's key                                 FORGED
     chain      number and previous follow on from that device's last          CHAIN (shown all the same: nothing is lost silently)
     heard      agrees with this device's own history                          SUSPICION
@@ -25,11 +26,11 @@ from msgspec.structs import replace
 
 from clients.core import alerts, changes, commits, emergencies, evidence, outbox, proof, receipts, records, resync
 from clients.core import trust as trusted
-from clients.core.groups import Groups
+from clients.core.groups import Groups, epoch_at
 from clients.core.ledger import at
 from clients.core.opening import Arrived, Case, Opener, Rejected
-from clients.core.records import AlarmKind, Chain, Channel, Epoch, Fate, Line
-from clients.core.roster import Unfounded, author_in
+from clients.core.records import AlarmKind, Chain, Channel, Fate, Line
+from clients.core.roster import STATED, Unfounded, author_in, epoch_of
 from clients.core.timeline import claim
 from clients.core.trust import Trust
 from clients.core.turn import Turn
@@ -122,11 +123,11 @@ class Receiver:
         return _device(arrived) == self.turn.me.device
 
     def _before_my_time(self, channel: bytes, arrived: Sequence[Arrived]) -> bool:
-        """Sealed in the epoch before this device came in, and accepted within the grace after: not meant for it. It has
+        """Encrypted in the epoch before this device came in, and accepted within the grace after: not meant for it. It has
         neither the keys nor the roster of then, so such a thing takes its place in the history and says nothing."""
         first = next(records.EPOCHS.scan(self.turn.draft, channel), None)
         claimed = claim(arrived[0].placed)
-        if first is None or claimed is None or claimed.context.channel != channel:
+        if first is None or claimed is None or claimed.context.channel != channel or claimed.context.kind in STATED:
             return False
         epoch = int.from_bytes(first[0][16:], "big")
         place = arrived[0].placed.place
@@ -144,22 +145,21 @@ class Receiver:
                 raise Rejected(
                     AlarmKind.MISDIRECTED, f"made for channel {one.context.channel.hex()[:8]}, delivered here"
                 )
-        author = self._author(channel, state, claimed[0])
+        author = self._author(channel, state, claimed[0], arrived[0].placed.place.seq)
         try:
             return verify_run(claimed, author.public_key), author
         except KeysError as error:
             raise Rejected(AlarmKind.FORGED, str(error)) from None
 
-    def _author(self, channel: bytes, state: Channel, claimed: Claimed) -> Certified:
-        """The certificate of the author's leaf in the epoch the envelope is of."""
+    def _author(self, channel: bytes, state: Channel, claimed: Claimed, seq: int) -> Certified:
+        """The certificate of the author's leaf in the epoch by which the envelope is judged."""
         context = claimed.context
         if context.epoch > state.epoch:
             raise Rejected(AlarmKind.MISDIRECTED, f"of epoch {context.epoch}, while the channel is at {state.epoch}")
-        author = author_in(self.turn, self.trust, channel, context.epoch, context.device)
+        epoch = epoch_of(self.turn, context, seq)
+        author = author_in(self.turn, self.trust, channel, epoch, context.device)
         if author is None:
-            raise Rejected(
-                AlarmKind.UNKNOWN_DEVICE, f"device {context.device.hex()[:8]} had no leaf in epoch {context.epoch}"
-            )
+            raise Rejected(AlarmKind.UNKNOWN_DEVICE, f"device {context.device.hex()[:8]} had no leaf in epoch {epoch}")
         return author
 
     # --- one envelope ---
@@ -388,13 +388,3 @@ def _is_outside(state: Channel, seq: int) -> bool:
 def _device(arrived: Arrived) -> bytes:
     claimed = claim(arrived.placed)
     return claimed.context.device if claimed else b""
-
-
-def epoch_at(turn: Turn, channel: bytes, seq: int) -> tuple[int, Epoch | None]:
-    """The epoch in force at a place, and how it began."""
-    number, found = 0, None
-    for key, epoch in records.EPOCHS.scan(turn.draft, channel):
-        if epoch.seq >= seq:
-            break
-        number, found = int.from_bytes(key[16:], "big"), epoch
-    return number, found

@@ -9,13 +9,16 @@
 What breaks a rule raises `BadCommit`, and the epoch is not taken (ARCHITECTURE section 4, ATTACKS 8 to 11).
 """
 
+from typing import Final
+
 from clients.core import records, trust
-from clients.core.groups import roster_at, seat_of, terms_of
+from clients.core.groups import epoch_at, roster_at, seat_of, terms_of
 from clients.core.trust import Trust, certificate_of
 from clients.core.turn import Turn
 from gateway.wire import Place
 from keys.body import TERMS_EXTENSION, read_terms
 from keys.credential import Certified
+from keys.envelope import Context, Kind
 from keys.errors import KeysError
 from keys.mls.errors import MLSError
 from keys.mls.framing import MemberSender, MLSMessage, NewMemberCommit, PublicMessage
@@ -23,6 +26,9 @@ from keys.mls.group import Group
 from keys.mls.messages import Add, ByValue, Commit, ExternalInit, GroupContextExtensions, Remove
 from keys.mls.nodes import find_extension
 from keys.policy import Verb
+
+STATED: Final = frozenset({Kind.STAND_DOWN, Kind.CHECK_IN_PLAN, Kind.ACK, Kind.COMMIT_REFUSED, Kind.FRANKING_COMPLAINT})
+"""What members say in clear of any epoch that has begun: it may have been long on its way."""
 
 
 class BadCommit(Exception):
@@ -182,6 +188,12 @@ def bad_leaves(turn: Turn, known: Trust, channel: bytes, epoch: int) -> list[tup
         if why:
             found.append((seat.device, why))
     return found
+
+
+def epoch_of(turn: Turn, context: Context, seq: int) -> int:
+    """The epoch whose leaf has signed what has its place at `seq`: the one that it names. What is stated is signed by the leaf of
+    where it stands, or the gateway has it sealed again (LEAF); who came in since it was sealed has no other roster to judge it by."""
+    return epoch_at(turn, context.channel, seq)[0] if context.kind in STATED else context.epoch
 
 
 def author_in(turn: Turn, known: Trust, channel: bytes, epoch: int, device: bytes) -> Certified | None:

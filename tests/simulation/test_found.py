@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 
+import pytest
 from msgspec.structs import replace
 
 from clients.core import outbox, receipts, records
@@ -11,6 +13,8 @@ from clients.core.packages import AT_ONCE, STOCK
 from clients.core.refusals import RETRY
 from clients.core.turn import HOUR
 from gateway import wire
+from keys.canonical import encode
+from keys.emergency import Plan
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
@@ -478,6 +482,42 @@ def test_an_answer_that_was_sealed_before_a_removal_blocks_no_receipt() -> None:
     assert received is not None
     assert received.delivered[-1][1] >= place.seq
     assert not [item for _, item in records.OUTBOX.scan(ben.ledger)]
+
+
+def out_and_in(world: World, channel: bytes, mso: Party, ana: Party) -> None:
+    world.intend(mso, records.Intent(channel, [], [ana.id], renew=False, rekey=False, automatic=False))
+    world.add(mso, channel, ana)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(lambda *_: None, id="in the epoch before"),
+        pytest.param(lambda _world, channel, mso, _ana: rekey(mso, channel), id="long before"),
+        pytest.param(out_and_in, id="before its author was out and in again"),
+    ],
+)
+def test_what_was_stated_before_somebody_came_in_counts_there(
+    meanwhile: Callable[[World, bytes, Party, Party], None],
+) -> None:
+    world = World(relay=Losing)
+    relay = world.relay
+    assert isinstance(relay, Losing)
+    mso, ana, dara = world.party("Chen", "officer"), world.party("Ana", "agent"), world.party("Dara", "officer")
+    channel = world.channel(mso, ana, kind="alert")
+    relay.lost = ana.line
+    plan = encode(Plan([world.now + HOUR], 300, bytes(16)))
+    ana.act(lambda work: outbox.keep(work.turn, outbox.Kept(channel, Kind.CHECK_IN_PLAN, plan, Precedence.IMMEDIATE)))
+    world.run()
+    ana.disconnect()
+    world.add(mso, channel, dara)
+    meanwhile(world, channel, mso, ana)
+    world.run()
+    ana.connect()
+    world.run()
+    for party in (mso, ana, dara):
+        assert not party.alarms()
+        assert [move.device for _, move in records.MOVES.scan(party.ledger)] == [ana.id]
 
 
 class Counting(Relay):

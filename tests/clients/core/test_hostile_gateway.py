@@ -24,7 +24,7 @@ from clients.core.watch import LOOKS
 from gateway import wire
 from gateway.core import acts
 from keys import evidence
-from keys.body import Ack, Confirmed, Receipt, Seen, confirmation, read_receipt
+from keys.body import Ack, Complaint, Confirmed, Receipt, Seen, confirmation, read_receipt
 from keys.canonical import encode
 from keys.envelope import NOTHING, Context, Envelope, Heard, Kind, Marking, Precedence, read, seal
 from keys.evidence import check_fork, check_refusal
@@ -670,6 +670,18 @@ def test_what_a_member_or_the_gateway_makes_up(what: str, alarm: AlarmKind) -> N
     assert texts(scene.ben, scene.channel) == (["first", "retreat"] if shown else ["first"])
     complaint = [i for _, i in records.OUTBOX.scan(scene.ben.ledger) if i.kind is Kind.FRANKING_COMPLAINT]
     assert bool(complaint) == (what == "a false tag")
+
+
+def test_what_a_removed_device_states_as_of_before_counts_for_nothing() -> None:
+    scene = opened()
+    scene.world.intend(
+        scene.mso, records.Intent(scene.channel, [], [scene.ana.id], renew=False, rekey=False, automatic=False)
+    )
+    before = scene.ben.channel(scene.channel).epoch - 1
+    context = _context(scene, scene.ana, Kind.FRANKING_COMPLAINT, before)
+    _inject(scene, context, encode(Complaint(1, bytes(32))), scene.ana)
+    (alarm,) = scene.ben.alarms()
+    assert (alarm.kind, alarm.device) == (AlarmKind.UNKNOWN_DEVICE, scene.ana.id)
 
 
 def test_an_unsigned_envelope_counts_for_nothing_alone() -> None:
