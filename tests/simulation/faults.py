@@ -200,8 +200,8 @@ EVENTS: Final[Mapping[str, tuple[Callable[[World, Random], None], int]]] = Mappi
 """Each with the seconds between two of its kind, on average."""
 
 WEATHER: Final = ("loss", "narrow", "double", "mix")
-OFFICE: Final = ("revoked", "renewal")
-"""No fault, but what a run may have or not (`tests.simulation.office`)."""
+OFFICE: Final = ("revoked", "renewal", "endings")
+"""No fault, but what a run may have or not (`tests.simulation.office`, `tests.simulation.endings`)."""
 LIES: Final = ("liar", "insider")
 HONEST: Final = (*EVENTS, *WEATHER)
 ALL: Final = (*HONEST, *OFFICE, *LIES)

@@ -25,6 +25,7 @@ from tests.simulation.log import Folder
 OFFICERS = ("chen", "omar")
 AGENTS = ("ana", "ben")
 GUESTS = ("gus",)
+KEPT = {"narrow": 1}  # days, by class
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Founded:
 class _Mission(Mission):
     def __init__(self) -> None:
         super().__init__(1)
-        classes = tuple(replace(kind, suite=SUITE) for kind in DEFAULT_CLASSES)
+        classes = tuple(
+            replace(kind, suite=SUITE, retention_days=KEPT.get(kind.name, kind.retention_days))
+            for kind in DEFAULT_CLASSES
+        )
         self.policy = replace(self.policy, classes=classes)
         self.charter = found(sign(render(self.policy), self.authorities[:2]))
 

@@ -34,6 +34,7 @@ from keys.envelope import Kind, peek
 from keys.errors import Malformed
 from keys.identity import receipt_stream
 from tests.simulation.disk import Dead, Disk
+from tests.simulation.endings import Sweeper
 from tests.simulation.log import Beat, log_keys, not_covered
 from tests.simulation.network import DOWN, Line
 from tests.simulation.store import SimulatedStore, drive
@@ -247,6 +248,7 @@ class Process:
         self.decide(lambda view: acts.act(view, gateway, Act.START, "outrider", self.now(), self.random), self._started)
         self._beat_soon()
         self._sweep()
+        Sweeper(self).look()
 
     def _open(self) -> None:
         world, machine = self.world, self.machine
@@ -390,6 +392,8 @@ class Process:
             if self.now() > peer.who.not_after:
                 peer.cut("expired")
         self._tick()
+        if not self.alive:  # the store was broken since it wrote its WAL back, which the tick has found
+            return
         self.world.oracle.bounds(self)
         self._sweep_in(max(self.knobs.sweep, self._idle()))
 

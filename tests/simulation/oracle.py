@@ -10,6 +10,7 @@
     receipts          nobody is said to have what he has given no receipt for; in the end, nothing that he has is missing
     relay             no said word is ever seen in a frame or on the gateway's disk
     alerts            each rung due is fired in time while the gateway is up, and no rung twice at once
+    endings           a body is there until it is destroyed by rule or order, with a tombstone, and not after
     bounds            windows, questions and queues
     in the end        no gap, one order, empty outboxes, every word at every member, no alarm without a cause
 
@@ -36,6 +37,7 @@ from keys.envelope import ENCRYPTED, NOTHING, Context, Entry, Envelope, Kind, re
 from keys.identity import receipt_stream
 from keys.tlog.merkle import leaf_hash
 from tests.simulation.deliveries import Deliveries
+from tests.simulation.endings import Endings
 from tests.simulation.ladders import Ladders
 from tests.simulation.receipts import Receipts
 from tests.simulation.violated import Violated, need
@@ -72,6 +74,7 @@ class Oracle:
         self.checkpoint = 0
         self.ladders = Ladders(world)
         self.deliveries = Deliveries(world)
+        self.endings = Endings(world)
         self.latest_kinds: set[str] = set()
 
     # --- what is said and seen ---
@@ -114,6 +117,9 @@ class Oracle:
             sim.note(f"#{stored.index} {stored.kind.name} {stored.seq} {sha256(stored.header).hexdigest()[:8]}")
             if stored.kind is Kind.ESCALATION:
                 self.ladders.fired(process)
+            if stored.kind is Kind.TOMBSTONE:
+                with process.store.snapshot() as view:
+                    self.endings.look(view)
             self.latest_kinds.add(stored.kind.name)
 
     def _enter(self, index: int, entry: Entry, leaf: bytes) -> None:
@@ -198,6 +204,7 @@ class Oracle:
             for n, entry in enumerate(entries, first):
                 if n not in self.log:  # durable, though the process ended before it was told
                     self._enter(n, read_entry(entry), leaf_hash(entry))
+            self.endings.kept(view) if whole else self.endings.look(view)
         need(process.sequencer.head.size >= self.checkpoint, "the log rolled back behind a checkpoint")
         self.ladders.begin()
 
@@ -343,11 +350,13 @@ class Oracle:
                 if not phone.spoiled:
                     self._whole(view, phone)
                     self.receipts.known(phone)
+                    self.endings.at_home(phone)
                     for member in view.memberships(phone.id):
                         state = records.CHANNELS.get(phone.ledger, member.channel)
                         need(member.left or state is not None, f"{phone.name} does not know that it was added")
                     self._no_false_alarm(phone, allowed)
             self.ladders.done(view)
+            self.endings.done(process, view)
 
     def _unsent(self, phone: Phone) -> str:
         """What a device still has to send, and what the gateway said to it. What was kept for a channel that it was then taken out of
@@ -386,6 +395,9 @@ class Oracle:
             return
         first = next(records.EPOCHS.scan(phone.ledger, key[:16]), None)
         early = first is not None and context.epoch < int.from_bytes(first[0][16:], "big")
+        if not early and line.fate is Fate.UNREADABLE and "endings" in self.world.kinds:
+            self.endings.unreadable(phone, key[:16], seq_of(key))
+            return
         need(early, f"{phone.name} can't read seq {seq_of(key)}: {line.fate.name}")
 
     def _no_false_alarm(self, phone: Phone, allowed: frozenset[AlarmKind]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SOON = 60_000  # ms: who would be out of reach for longer after the healing is back at once
+SHORT = 5_000  # ms after which a word is gone, at least
 MANY = 70  # more than the gateway reads of a channel at once
 PRECEDENCES = (Precedence.ROUTINE,) * 5 + (Precedence.PRIORITY, Precedence.IMMEDIATE, Precedence.FLASH)
 
@@ -44,6 +45,7 @@ class People:
         self._roots: dict[bytes, None] = {}
         self._away: dict[str, int] = {}  # when who is out of reach comes back
         self._pacing = world.sim.random("pacing")
+        self._ends = world.sim.random("ends")
         self.acts: Pack[Callable[[], None]] = Pack(
             self._pacing,
             (
@@ -105,11 +107,18 @@ class People:
             self.count += 1
             text = f"{MARK.decode()} {self.count} {phone.name}" + "." * self.chance.randrange(200)
             self.world.oracle.will_say(phone.name, channel, text)
+            end = self._end(phone)
             phone.wish(
-                lambda work, t=text: conversation.send_text(
-                    work, channel, t, precedence, None, ask_ack=False, expires=0
+                lambda work, t=text, e=end: conversation.send_text(
+                    work, channel, t, precedence, None, ask_ack=False, expires=e
                 )
             )
+
+    def _end(self, phone: Phone) -> int:
+        """When a word ends by itself: some do, where the seed has it so."""
+        if "endings" not in self.world.kinds or self._ends.random() < 0.6:
+            return 0
+        return phone.now() + self._ends.randrange(SHORT, self.tempo.lasts // 6)
 
     def _in(self, phone: Phone, channel: bytes) -> bool:
         state = records.CHANNELS.get(phone.ledger, channel)

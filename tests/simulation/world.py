@@ -19,6 +19,7 @@ from clients.core import records
 from gateway.audit.floor import Floor
 from tests.simulation import faults
 from tests.simulation.crypto import EPHEMERAL, cryptography
+from tests.simulation.endings import EVENTS as ENDINGS
 from tests.simulation.founding import Founded, founded
 from tests.simulation.gateway import Process
 from tests.simulation.knobs import draw, turned
@@ -44,7 +45,7 @@ LOOK = 500  # ms between two looks whether all is at rest
 REST = 15_000  # ms that it has to be, one after the other
 INSIDER = "gus"
 REAL = 20  # one seed in so many has real keys
-EVENTS: Final = {**faults.EVENTS, **OFFICIAL}
+EVENTS: Final = {**faults.EVENTS, **OFFICIAL, **ENDINGS}
 CAUSES: Final = {**faults.CAUSES, **EXPECTED}
 
 

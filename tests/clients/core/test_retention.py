@@ -118,7 +118,7 @@ def test_a_word_that_ended_on_the_road_blocks_neither_its_run_nor_what_comes_aft
     s.world.run()
     assert refused(s.ana, *said) == ["EXPIRED", "", ""]
     assert texts(s.ben, s.channel) == ["to the east gate", "arrived"]
-    assert not (s.ana.alarms() or s.ben.alarms() or s.ana.device.waiting())
+    assert not [*s.ana.alarms(), *s.ben.alarms(), *s.ana.device.waiting()]
 
 
 # --- what has ended ---
