@@ -29,6 +29,7 @@ from keys.identity import SigningKey, Verify, verify
 VERSION: Final = 1
 NOTHING: Final = bytes(32)  # `previous` of number 1, and the rolling hash of an empty channel
 RUN_LIMIT: Final = 64
+ATTEMPTS: Final = 255  # at most, after the first: a number that was refused once more says nothing any more
 CONTEXT_LIMIT: Final = 2_560  # an alert's fields take up to 2,000 bytes of it
 HEADER_LIMIT: Final = 2_688
 ENTRY_LIMIT: Final = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
@@ -170,7 +171,7 @@ class Context(Record, frozen=True, array_like=True, gc=False):
     channel: Id
     epoch: Uint
     number: Positive
-    attempt: Annotated[int, Meta(ge=0, le=255)]
+    attempt: Annotated[int, Meta(ge=0, le=ATTEMPTS)]
     previous: Hash
     heard: Heard
     time: Millis

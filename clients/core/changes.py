@@ -291,7 +291,7 @@ def _merge(work: Work, channel: bytes, item: bytes, place: Place) -> None:
     begin(work, channel, after, place, removed=bool(gone))
     intent = records.INTENTS.get(turn.draft, pending.intent)
     if intent is not None and plan(work, replace(intent, rekey=False)).empty:
-        finish(work, pending.intent, "")
+        finish(turn, pending.intent, "")
     if fresh:
         introduce(work, channel)
 

@@ -161,7 +161,7 @@ def _leave(work: Work, channel: bytes, seq: int) -> None:
     work.groups.drop(work.turn.draft, channel)
     for key, intent in list(records.INTENTS.scan(work.turn.draft)):
         if intent.channel == channel:
-            finish(work, key, "this device was removed from the channel")
+            finish(work.turn, key, "this device was removed from the channel")
     work.turn.events.append(Moved(channel))
 
 
@@ -197,8 +197,8 @@ def refuse(work: Work, channel: bytes, placed: Placed, envelope: Verified, rule:
     )
 
 
-def finish(work: Work, key: bytes, why: str) -> None:
+def finish(turn: Turn, key: bytes, why: str) -> None:
     """An intent is done, or (with a reason) came to nothing."""
-    records.INTENTS.delete(work.turn.draft, key)
-    records.OUTCOMES.put(work.turn.draft, key, Note(why.encode()))
-    work.turn.events.append(Moved(key))
+    records.INTENTS.delete(turn.draft, key)
+    records.OUTCOMES.put(turn.draft, key, Note(why.encode()))
+    turn.events.append(Moved(key))

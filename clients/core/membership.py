@@ -166,10 +166,11 @@ def renew_leaf(s: Session, turn: Turn, channel: bytes) -> None:
 
 
 def pursue_intents(s: Session, turn: Turn) -> None:
+    """One a channel, renewals first: whose certificate has ended commits nothing else."""
     if evidence.forked(turn.draft, turn.charter):
         return
     busy: set[bytes] = set()
-    for key, intent in list(records.INTENTS.scan(turn.draft)):
+    for key, intent in sorted(records.INTENTS.scan(turn.draft), key=lambda pair: not pair[1].renew):
         channel = intent.channel
         state = records.CHANNELS.get(turn.draft, channel)
         if state is None or state.halted or state.left or channel in busy:
@@ -195,7 +196,7 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
     work = s.work(turn)
     plan = changes.plan(work, intent)
     if plan.empty:
-        commits.finish(work, key, "")
+        commits.finish(turn, key, "")
         return
     if plan.renew and s.trust.certified(turn.me.certificate_hash) is None:
         return  # renewed once more since it was asked for, and not proved yet
@@ -207,7 +208,7 @@ def _advance(s: Session, turn: Turn, key: bytes, intent: Intent, state: Channel)
         for device in plan.add:
             del s.claims[state.suite, device]  # one KeyPackage, one group; a race that is lost claims another
     except (CommitBroken, MLSError) as error:
-        commits.finish(work, key, str(error))
+        commits.finish(turn, key, str(error))
         if plan.renew:
             s.unrenewed.add(intent.channel)  # or it would be tried again in every turn
 

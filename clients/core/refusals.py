@@ -34,7 +34,7 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
         s.newest_charter = s.charter.policy.version + 1
     if settling.refused(turn, run, frame):
         s.quiet.pop(errand.key, None)  # what was said of this run by word holds up no other
-        if frame.refusal in settling.AGAIN:
+        if frame.refusal in settling.AGAIN or run[0][1].kind is Kind.COMMIT:
             _wait_for_the_next_epoch(s, turn, errand.key, run[0][1], frame.refusal)
         return
     if frame.refusal is wire.Refusal.GAP and any(item.uploads or len(item.body) > s.piece for _, item in run):
@@ -45,12 +45,10 @@ def _submit(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None
 
 def _wait_for_the_next_epoch(s: Session, turn: Turn, stream: bytes, first: Item, refusal: wire.Refusal) -> None:
     """Or the same would be sealed and refused without end until the commit has come that makes it possible: each time after twice as long,
-    since a gateway that has taken the channel another way never brings it. A commit that has lost keeps no message waiting: what is of the
-    epoch before is taken for a while."""
+    since a gateway that has taken the channel another way never brings it, and in each session once without waiting. A commit that has
+    lost keeps no message waiting: what is of the epoch before is taken for a while."""
     epoch = settling.at_epoch(stream, first.epoch)
-    times = s.stale.get(epoch, 0)
-    s.stale[epoch] = times + 1
-    until = turn.now + min(SELDOM, RETRY << min(times, DOUBLED))
+    until = turn.now + min(SELDOM, RETRY << min(first.attempt, DOUBLED))
     if first.kind is not Kind.COMMIT:
         s.quiet[epoch] = until
     if first.kind is Kind.COMMIT or refusal in settling.OVER:
@@ -94,7 +92,7 @@ def _claim(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:
     """No KeyPackages: the intents that asked for them come to nothing."""
     for key, intent in list(records.INTENTS.scan(turn.draft)):
         if any(device in errand.key for device in intent.add):
-            commits.finish(s.work(turn), key, f"{frame.refusal.name}: {frame.detail}")
+            commits.finish(turn, key, f"{frame.refusal.name}: {frame.detail}")
 
 
 def _fetch(s: Session, turn: Turn, errand: Errand, frame: wire.Refused) -> None:

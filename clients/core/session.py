@@ -69,7 +69,6 @@ class Session:
     claims: Table[tuple[int, bytes], bytes | None] = field(init=False)  # KeyPackages by suite and device
     quiet: Table[bytes, int] = field(init=False)  # streams not to be tried before (ms)
     over: Table[bytes, int] = field(init=False)  # epochs that are over: no commit there before (ms)
-    stale: Table[bytes, int] = field(init=False)  # how often something was refused for such an epoch
     receipt_at: Table[bytes, int] = field(init=False)
     held: Table[bytes, int] = field(init=False)  # how much of a body to put the gateway has
     cursors: Table[bytes, int] = field(init=False)  # what the gateway was told last, in Follow or since
@@ -86,7 +85,7 @@ class Session:
         self.unrenewed = Marks(watch, "unrenewed")
         self.claims, self.quiet, self.held = Table(watch, "claims"), Table(watch, "quiet"), Table(watch, "held")
         self.receipt_at, self.cursors = Table(watch, "receipt at"), Table(watch, "cursors")
-        self.over, self.stale = Table(watch, "over"), Table(watch, "stale")
+        self.over = Table(watch, "over")
         self.step_at, self.remove_at = Table(watch, "step at"), Table(watch, "remove at")
         self.restock, self.unsubmitted = Marks(watch, "restock"), Marks(watch, "unsubmitted")
 
@@ -121,7 +120,6 @@ class Session:
             marks.clear()
         for table in (self.proofs_asked, self.doubted, self.claims, self.quiet, self.over, self.held, self.cursors):
             table.clear()
-        self.stale.clear()
         self.remove_at.clear()
         self.step_at.clear()
         self.watch.everything()

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from clients.core import alerts, proof, records
+from clients.core import alerts, commits, proof, records
 from clients.core.errands import Errand
 from clients.core.outbox import attempt_key, queued, sealed_run
 from clients.core.records import AlarmKind, Chain, Counter, Item, Note
@@ -15,11 +15,11 @@ from clients.core.turn import Moved, Turn
 from gateway import wire
 from gateway.wire import Placed
 from keys.body import read_approval
-from keys.envelope import Envelope, Kind, read
+from keys.envelope import ATTEMPTS, Envelope, Kind, read
 from keys.errors import KeysError
 from keys.statement import verify_promise, verify_refusal
 
-AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT, wire.Refusal.LEAF})
+AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT, wire.Refusal.LEAF, wire.Refusal.CLOCK})
 """Signed refusals after which the same thing is sealed again; after any other it is given up."""
 
 OVER: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT})
@@ -107,6 +107,9 @@ def refused(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused)
         turn.alarm(AlarmKind.GATEWAY, f"a refusal that does not hold: {error}", channel=last.stream)
         return False
     first, again = run[0][1], answer.refusal in AGAIN
+    if first.attempt == ATTEMPTS:
+        _spent(turn, run, answer)
+        return False
     ended = {key for key, item in run if answer.refusal is wire.Refusal.EXPIRED and is_over(item, said.time)}
     for key, item in run:
         records.REFUSED.put(turn.draft, sha256(item.header).digest(), Note(answer.statement))
@@ -130,8 +133,22 @@ def _previous(item: Item) -> bytes:
     return read(Envelope(item.header, item.signature)).context.previous
 
 
+def _spent(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) -> None:
+    """Refused as often as a number can be sealed: the bytes stay, as if refused by word, and nothing of this device goes behind them."""
+    first = run[0][1]
+    what = f"number {first.number} was refused {ATTEMPTS + 1} times: nothing of this device gets there any more"
+    turn.alarm(AlarmKind.GATEWAY, what, channel=first.stream)
+    _stuck(turn, run, answer)
+
+
 def _give_up(turn: Turn, key: bytes, item: Item, answer: wire.Refused) -> None:
-    """Refused for good: the number is free for something else. An alert whose announcement was refused goes nowhere."""
+    """Refused for good: the number is free for something else. What a commit was for comes to nothing; an alert whose announcement was
+    refused goes nowhere."""
+    if item.kind is Kind.COMMIT:
+        intent = _drop_commit(turn, key, item)
+        if records.INTENTS.get(turn.draft, intent) is not None:
+            commits.finish(turn, intent, f"refused by the gateway: {answer.detail}")
+        return
     _stuck(turn, [(key, item)], answer)
     records.OUTBOX.delete(turn.draft, key)
     if item.kind is not Kind.APPROVAL:
@@ -151,16 +168,23 @@ def _take_back(turn: Turn, key: bytes, item: Item) -> None:
         overtaken(turn, key)
         return
     if item.kind is Kind.COMMIT:
-        records.OUTBOX.delete(turn.draft, key)
-        records.SENT.delete(turn.draft, key)
-        for blob in item.uploads:
-            records.BLOBS.delete(turn.draft, blob)
-        pending = records.PENDING.get(turn.draft, item.stream)
-        if pending is not None and pending.item == key:
-            records.PENDING.delete(turn.draft, item.stream)
+        _drop_commit(turn, key, item)
         return
     blank = replace(item, epoch=0, run=0, number=0, attempt=0, header=b"", signature=b"", body=b"")
     records.OUTBOX.put(turn.draft, key, blank)
+
+
+def _drop_commit(turn: Turn, key: bytes, item: Item) -> bytes:
+    """A commit goes with all that was kept for it; gives the intent that it was made for, if it has one and was still pending."""
+    records.OUTBOX.delete(turn.draft, key)
+    records.SENT.delete(turn.draft, key)
+    for blob in item.uploads:
+        records.BLOBS.delete(turn.draft, blob)
+    pending = records.PENDING.get(turn.draft, item.stream)
+    if pending is None or pending.item != key:
+        return b""
+    records.PENDING.delete(turn.draft, item.stream)
+    return pending.intent
 
 
 def withdraw(turn: Turn, run: Sequence[tuple[bytes, Item]]) -> None:

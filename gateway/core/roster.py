@@ -110,11 +110,6 @@ def _check_room(view: View, device: bytes) -> None:
         raise Refused(Refusal.QUOTA, f"a device is in at most {limits.CHANNELS_PER_DEVICE} channels")
 
 
-def _check_alive(row: CertificateRow, now: int) -> None:
-    if row.revoked or now > row.not_after:
-        raise Refused(Refusal.REVOKED, "a leaf would get a certificate that is revoked or has ended")
-
-
 def _founded(view: View, run: Run, data: bytes) -> PublicGroup:
     try:
         created = body.read_channel_created(data)
@@ -214,7 +209,7 @@ def commit(view: View, run: Run) -> tuple[Stream, Sequence[Effect]]:
     else:
         _check_adds(view, run, change)
         _check_removes(run, change)
-    _check_leaves(view, run, staged)
+    _check_leaves(view, run, member, staged)
     _check_extensions(run, staged)
     welcome_length = _check_attachments(view, change)
     return _after(view, run, group, change, welcome_length)
@@ -283,10 +278,15 @@ def _check_removes(run: Run, change: _Change) -> None:
     check_verb(run, Verb.REMOVE)
 
 
-def _check_leaves(view: View, run: Run, staged: StagedPublicCommit) -> None:
-    """A leaf that is replaced stays the same device (the group has asked), with a certificate that is alive."""
+def _check_leaves(view: View, run: Run, member: Member, staged: StagedPublicCommit) -> None:
+    """A leaf that is replaced stays the same device (the group has asked), with a certificate that is alive. An author whose own has ended
+    renews his leaf first, and then does what he wanted."""
     for leaf in (staged.new_leaf, *(after for _, after in staged.updates)):
-        _check_alive(_row_of(view, leaf), run.now)
+        row = _row_of(view, leaf)
+        if row.revoked or run.now > row.not_after:
+            if row.hash == member.certificate:
+                raise Refused(Refusal.LEAF, "the certificate in this device's leaf has ended or was revoked: renew it")
+            raise Refused(Refusal.REVOKED, "a leaf would get a certificate that is revoked or has ended")
 
 
 def _check_extensions(run: Run, staged: StagedPublicCommit) -> None:

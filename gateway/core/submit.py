@@ -36,8 +36,15 @@ from keys.statement import GatewayRefusal, sign_refusal
 SEALED_AGAIN: Final = frozenset({Refusal.EPOCH_STALE, Refusal.EPOCH_CONFLICT, Refusal.LEAF})
 """Refusals after which a device may use the same number again, for the same thing."""
 
+FOR_GOOD: Final = frozenset(
+    {Refusal.SCHEMA, Refusal.LIMIT, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}
+)
+"""Refusals after which it may use the number again, for something else."""
 
-ALERTING: Final = frozenset(
+PASSING: Final = frozenset({Refusal.STALE_LIST, Refusal.CHARTER, Refusal.CLOCK, Refusal.QUOTA})
+"""Refusals of what might be taken yet, though perhaps only in days."""
+
+_ACTS: Final = frozenset(
     {
         Kind.APPLICATION,
         Kind.APPROVAL,
@@ -56,15 +63,18 @@ ALERTING: Final = frozenset(
         Kind.DISCLOSURE,
         Kind.DESTRUCTION,
         Kind.TOMBSTONE,
+        Kind.RESYNC_APPROVAL,
     }
 )
-"""Kinds of which every refusal that is for good is signed: their number may be used again, for something else. An officer's
-next alert never waits behind one that the gateway will not take, nor an answer behind a receipt from before its author was removed, nor a
-word behind one that had reached its own end on the road."""
+"""What waits behind one of these goes on when it is refused for good: an officer's next alert behind one that the gateway will not take, an
+answer behind a receipt from before its author was removed, a word behind one that had reached its own end on the road."""
 
-FOR_GOOD: Final = frozenset(
-    {Refusal.SCHEMA, Refusal.LIMIT, Refusal.REPLAY, Refusal.ROLE, Refusal.TLP, Refusal.EXPIRED, Refusal.REVOKED}
-)
+SIGNED: Final[Mapping[Kind, frozenset[Refusal]]] = {
+    **dict.fromkeys(_ACTS, SEALED_AGAIN | FOR_GOOD),
+    Kind.COMMIT: SEALED_AGAIN | FOR_GOOD | PASSING,
+}
+"""Which refusals are signed and remembered, so that the number is free again; of other kinds `SEALED_AGAIN`. As long as a COMMIT waits, its
+author says nothing else in the channel, be it an SOS: so it is told of all but what is over in a moment (GAP, BUSY, STORAGE)."""
 
 
 def decide_submit(
@@ -126,8 +136,7 @@ def _decide(
         _check_clock(run)
         after, effects = rule_for(run.kind)(view, run)
     except Refused as refusal:
-        for_good = run.kind in ALERTING and refusal.refusal in FOR_GOOD
-        if refusal.refusal not in SEALED_AGAIN and not for_good:
+        if refusal.refusal not in SIGNED.get(run.kind, SEALED_AGAIN):
             raise
         signed = _refuse(frame.id, run, refusal, gateway, now)
         noted = attempts.note(view, first, refusal.refusal, gateway, now, random)

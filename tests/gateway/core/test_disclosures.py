@@ -175,7 +175,7 @@ def test_an_auditor_sits_in_no_channel() -> None:
     c = case()
     package = c.auditor.key_package()
     answer = c.officer.commit(c.channel, [Add(package)])
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, wire.Refused)
     assert answer.refusal is Refusal.ROLE
     assert c.world.view.member(c.channel, c.auditor.id) is None
 

@@ -13,7 +13,7 @@ from keys.envelope import Kind, seal
 from keys.mls import Credential, Extension, ExternalPsk, PreSharedKey, PreSharedKeyID
 from keys.mls.group import Group, PendingCommit
 from keys.mls.leaves import new_capabilities
-from tests.gateway.core.checks import Scene, accepted, refused, scene, sealed_again
+from tests.gateway.core.checks import Scene, accepted, given_up, scene, sealed_again
 from tests.gateway.core.test_kinds import follow, leaf_of
 from tests.gateway.core.test_roster import Anybody
 from tests.gateway.core.world import Party
@@ -185,7 +185,7 @@ def test_nobody_comes_in_again_who_was_revoked(s: Scene) -> None:
     data = approval(s)
     assert isinstance(s.agent.device, Device)
     s.world.publish_list(s.world.mission.home.organisation.name, [s.agent.device.certified.serial], 2)
-    refused(s.world, Refusal.REVOKED, lambda: approve(s, data))
+    given_up(s.world, Refusal.REVOKED, lambda: approve(s, data))
 
 
 def test_an_approval_of_an_epoch_before_is_sealed_again(s: Scene) -> None:

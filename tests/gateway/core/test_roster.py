@@ -11,11 +11,12 @@ from gateway.core import limits
 from gateway.core.effects import PutStream
 from gateway.core.errors import Refused
 from gateway.core.rows import Stream, StreamKind
+from gateway.core.submit import SIGNED
 from gateway.store.changes import _put_stream
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
-from keys.envelope import NOTHING, Kind, Marking, seal
+from keys.envelope import NOTHING, Context, Envelope, Kind, Marking, seal
 from keys.identity import ChannelId, SigningKey, receipt_stream
 from keys.mls import (
     Add,
@@ -30,10 +31,10 @@ from keys.mls import (
 )
 from keys.mls.group import Group
 from keys.mls.leaves import new_capabilities
-from tests.gateway.core.checks import Scene, accepted, refused, scene, sealed_again
+from tests.gateway.core.checks import Scene, accepted, dump, given_up, refused, scene, sealed_again
 from tests.gateway.core.test_kinds import follow, hand_in, leaf_of
 from tests.gateway.core.world import Party, World, founded
-from tests.keys.mission import DAY
+from tests.keys.mission import DAY, Device
 
 HOUR = 3_600_000
 SUITE = cipher_suite(1)
@@ -268,11 +269,22 @@ def full(world: World, device: bytes) -> None:
 
 
 def refused_commit(s: Scene, refusal: Refusal, party: Party, proposals: list[Any], **commit: Any) -> None:
+    """It is refused for good, and by signature: or its author could say nothing else there as long as the epoch lasts."""
     context, pending = party.prepare(s.channel, proposals, **commit)
+    put_parts(s, party, pending)
+    given_up(s.world, refusal, lambda: party.send_commit(s.channel, context, pending))
+
+
+def put_parts(s: Scene, party: Party, pending: PendingCommit) -> None:
     for part in (pending.group_info, pending.welcome):
         if part is not None:
             s.world.put(party, part)
-    refused(s.world, refusal, lambda: party.send_commit(s.channel, context, pending))
+
+
+def sealed_by(party: Party, context: Context, pending: PendingCommit) -> Envelope:
+    """The envelope in which `Party.send_commit` hands it in."""
+    data = encode(whole(pending, welcome=sha256(pending.welcome).digest() if pending.welcome else None))
+    return seal(context, data, party.device.key)
 
 
 def test_a_commit_opens_the_next_epoch_with_tree_welcome_and_members(s: Scene) -> None:
@@ -319,6 +331,27 @@ def test_of_two_officers_commits_one_wins_and_the_other_seals_again(s: Scene) ->
     stream = s.world.view.stream(s.channel)
     assert stream is not None
     assert stream.epoch == 4
+
+
+def test_a_commit_is_refused_by_word_only_where_the_same_bytes_are_taken_in_a_moment() -> None:
+    by_word, nobody_honest = {Refusal.GAP, Refusal.BUSY, Refusal.STORAGE}, {Refusal.CANON, Refusal.DENIED}
+    assert frozenset(Refusal) - SIGNED[Kind.COMMIT] == by_word | nobody_honest
+
+
+def test_a_commit_that_is_dated_too_far_ahead_is_made_anew(s: Scene) -> None:
+    s.world.now += limits.CLOCK_AHEAD + 1
+    context, pending = s.officer.prepare(s.channel, [])
+    put_parts(s, s.officer, pending)
+    s.world.now -= limits.CLOCK_AHEAD + 1
+    envelope = sealed_by(s.officer, context, pending)
+    sealed_again(s.world, Refusal.CLOCK, envelope, lambda: s.officer.send_commit(s.channel, context, pending))
+    accepted(s.officer.commit(s.channel, attempt=1))
+
+
+def test_what_a_refused_commit_was_numbered_is_free_for_another(s: Scene) -> None:
+    refused_commit(s, Refusal.REVOKED, s.officer, revoked(s))
+    assert s.officer.commit(s.channel).refusal is Refusal.REPLAY
+    accepted(s.officer.commit(s.channel, attempt=1))
 
 
 def test_a_commit_of_an_epoch_that_has_not_begun_is_refused_like_a_lost_race(s: Scene) -> None:
@@ -457,7 +490,7 @@ def test_an_agent_removes_the_revoked_and_nobody_beside(s: Scene) -> None:
     accepted(s.world.publish_list("Meridian", [lost.device.certified.serial], number=2))
     both = [Remove(leaf_of(s, lost)), Remove(leaf_of(s, other))]
     refused_commit(s, Refusal.ROLE, s.agent, both)
-    accepted(s.agent.commit(s.channel, [Remove(leaf_of(s, lost))]))
+    accepted(s.agent.commit(s.channel, [Remove(leaf_of(s, lost))], attempt=1))
     gone = s.world.view.member(s.channel, lost.id)
     stream = s.world.view.stream(s.channel)
     assert gone is not None
@@ -503,9 +536,9 @@ def put_and_send(s: Scene, change: Callable[[PendingCommit], body.Commit], *puts
         s.world.put(s.officer, part)
     data = encode(change(pending))
     changed = type(made)(**{**{f: getattr(made, f) for f in made.__struct_fields__}, **context})
-    before = s.world.snapshot()
+    before = dump(s.world)
     answer = hand_in(s, s.officer, (seal(changed, data, s.officer.device.key), data))
-    assert s.world.snapshot() == before
+    assert dump(s.world) == before
     return answer
 
 
@@ -538,7 +571,7 @@ def test_a_commit_comes_with_its_own_parts(
 
 
 def test_a_commit_that_is_no_body_is_refused(s: Scene) -> None:
-    refused(s.world, Refusal.SCHEMA, lambda: s.officer.say(Kind.COMMIT, s.channel, b"\x90", epoch=1))
+    given_up(s.world, Refusal.SCHEMA, lambda: s.officer.say(Kind.COMMIT, s.channel, b"\x90", epoch=1))
 
 
 def test_the_welcome_is_for_exactly_those_added(s: Scene) -> None:
@@ -554,7 +587,7 @@ def test_no_welcome_where_nobody_is_added(s: Scene) -> None:
     s.world.put(s.officer, pending.group_info)
     data = encode(whole(pending, welcome=bytes(32)))
     message = seal(context, data, s.officer.device.key), data
-    refused(s.world, Refusal.SCHEMA, lambda: hand_in(s, s.officer, message))
+    given_up(s.world, Refusal.SCHEMA, lambda: hand_in(s, s.officer, message))
 
 
 @pytest.mark.parametrize("which", ["epoch", "signer"])
@@ -571,7 +604,7 @@ def test_the_group_info_is_the_committers_of_the_new_epoch(s: Scene, which: str)
         s.world.put(s.officer, after.group_info())
         sent = encode(body.Commit(pending.message, None, sha256(after.group_info()).digest()))
         message = seal(context, sent, s.officer.device.key), sent
-        refused(s.world, Refusal.SCHEMA, lambda: hand_in(s, s.officer, message))
+        given_up(s.world, Refusal.SCHEMA, lambda: hand_in(s, s.officer, message))
         return
     answer = put_and_send(s, lambda p: whole(p, group_info=sha256(data).digest()), data)
     assert answer.refusal is Refusal.SCHEMA
@@ -636,10 +669,24 @@ def test_no_leaf_takes_or_keeps_a_certificate_that_was_revoked(s: Scene) -> None
     old, key = s.agent.renewed()
     accepted(s.world.publish_list("Meridian", [old.serial], number=2))
     s.agent.device.key = old_key
-    refused_commit(s, Refusal.REVOKED, s.agent, [])
-    accepted(s.agent.commit(s.channel, new_credential_and_signature_key=(Credential.x509([s.agent.der]), key.seed)))
+    context, pending = s.agent.prepare(s.channel, [])
+    put_parts(s, s.agent, pending)
+    envelope = sealed_by(s.agent, context, pending)
+    sealed_again(s.world, Refusal.LEAF, envelope, lambda: s.agent.send_commit(s.channel, context, pending))
+    renewed = (Credential.x509([s.agent.der]), key.seed)
+    accepted(s.agent.commit(s.channel, attempt=1, new_credential_and_signature_key=renewed))
     s.agent.device.key = key
     accepted(s.agent.send(s.channel))
+
+
+def test_no_leaf_takes_a_new_certificate_that_was_revoked_meanwhile(s: Scene) -> None:
+    before = s.agent.device
+    s.agent.renewed()
+    renewed, s.agent.device = s.agent.device, before
+    assert isinstance(renewed, Device)
+    accepted(s.world.publish_list("Meridian", [renewed.certified.serial], number=2))
+    leaf = (Credential.x509([renewed.certified.der]), renewed.key.seed)
+    refused_commit(s, Refusal.REVOKED, s.agent, [], new_credential_and_signature_key=leaf)
 
 
 # --- terms ---------------------------------------------------------------------------------------------------------------
@@ -661,7 +708,7 @@ def test_terms_do_not_change_in_a_channels_life(s: Scene, extensions: tuple[Exte
 def test_terms_follow_the_charter(s: Scene) -> None:
     s.world.succeed()
     refused_commit(s, Refusal.CHARTER, s.officer, [GroupContextExtensions(terms())])
-    accepted(s.officer.commit(s.channel, [GroupContextExtensions(terms(version=2))]))
+    accepted(s.officer.commit(s.channel, [GroupContextExtensions(terms(version=2))], attempt=1))
 
 
 # --- proposals -----------------------------------------------------------------------------------------------------------
