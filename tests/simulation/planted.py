@@ -244,8 +244,8 @@ MUTANTS = (
     Mutant(
         "a commit that has lost goes again",
         "clients/core/settling.py",
-        "    if item.kind is Kind.COMMIT:\n        records.OUTBOX.delete(turn.draft, key)\n",
-        "    if item.kind is Kind.COMMIT:\n",
+        "    records.OUTBOX.delete(turn.draft, key)\n    records.SENT.delete(turn.draft, key)\n    for blob in item.uploads:",
+        "    records.SENT.delete(turn.draft, key)\n    for blob in item.uploads:",
         "slow",
         minutes=2,
     ),
