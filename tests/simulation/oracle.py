@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 MARK = b"WORD"
 """Stands in everything that is said, and nowhere else."""
-LADDER_SOON = 45_000
 QUEUE = 4_096
 
 
@@ -303,9 +302,8 @@ class Oracle:
         with process.store.snapshot() as view:
             if process.sequencer.head.size < view.log_size():
                 return "the log is behind"
-            due = view.ladder_next()
-            if due is not None and due <= process.clock.now() + LADDER_SOON:
-                return "a rung is due soon"
+            if not self.ladders.next():
+                return "a rung is due"
             for phone in self.world.phones.values():
                 for channel, state in records.CHANNELS.scan(phone.ledger):
                     stream = view.stream(channel)
@@ -355,7 +353,7 @@ class Oracle:
                         state = records.CHANNELS.get(phone.ledger, member.channel)
                         need(member.left or state is not None, f"{phone.name} does not know that it was added")
                     self._no_false_alarm(phone, allowed)
-            self.ladders.done(view)
+            self.ladders.done(process, view)
             self.endings.done(process, view)
 
     def _unsent(self, phone: Phone) -> str:

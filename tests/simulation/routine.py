@@ -95,7 +95,7 @@ class Routine:
         leg, grace = self.world.tempo.leg, self.world.tempo.leg // 12_000
         due = [phone.now() + leg * n for n in range(1, legs + 1)]
         alerts = self.world.alerts
-        if phone.wish(lambda work: calling.start(work, alerts, due, grace, "north", [])):
+        if phone.wish(lambda work: calling.start(work, alerts, due, grace, "north", [])) or _promises(phone):
             self.planned = True
             for n in range(1, legs + 1):
                 self.world.sim.after(leg * n + self._said_at(grace * 1_000), self._check_in, phone, n == legs)
@@ -112,6 +112,11 @@ class Routine:
 
 def _moves(phone: Phone) -> bool:
     return any(move.device == phone.id and not move.ended for _, move in records.MOVES.scan(phone.ledger))
+
+
+def _promises(phone: Phone) -> bool:
+    """Whether a plan waits to be sent: its device may have died after it was written, before anybody was told."""
+    return any(item.kind is Kind.CHECK_IN_PLAN for _, item in records.OUTBOX.scan(phone.ledger))
 
 
 def _end_what_is_open(work: Work) -> None:

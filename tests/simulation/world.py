@@ -23,6 +23,7 @@ from tests.simulation.endings import EVENTS as ENDINGS
 from tests.simulation.founding import Founded, founded
 from tests.simulation.gateway import Process
 from tests.simulation.knobs import draw, turned
+from tests.simulation.ladders import SOON
 from tests.simulation.lies import Honest, Liars
 from tests.simulation.log import FloorHeld
 from tests.simulation.machine import Machine
@@ -208,12 +209,18 @@ class World:
         return HEALING * (2 if self.knobs.hands > LOOK else 1)
 
     def _come_to_rest(self, deadline: int) -> None:
-        """Until nothing has been left to do for a while: what is on the roads, or is refused for now, is nobody's to name."""
-        since = self.sim.now
+        """Until nothing has been left to do for a while: what is on the roads, or is refused for now, is nobody's to name.
+
+        Rungs that are due soon are waited for as long as there is time; what is to come after that need not have been. What the last
+        one has set going is given its own time.
+        """
+        since, ladders = self.sim.now, self.oracle.ladders
         while self.sim.now < min(deadline, since + REST):
             self.sim.run(self.sim.now + LOOK, _nothing)
-            if self.unsettled():
+            if self.unsettled() or ladders.next() < SOON:
                 since = self.sim.now
+        while self.sim.now < deadline + MINUTE and self.unsettled() and ladders.busy(REST):
+            self.sim.run(self.sim.now + LOOK, _nothing)
 
     def unsettled(self) -> str:
         """Why not all is at rest yet; empty when it is."""
