@@ -179,8 +179,9 @@ class People:
         phone.wants = False
         phone.disconnect()
         self.world.sim.after(1_000, meanwhile, phone)
-        self._away[phone.name] = self.world.sim.now + self.tempo.away
-        self.world.sim.after(self.tempo.away, self._back, phone)
+        away = self.tempo.away if self.busy else min(self.tempo.away, SOON)  # what was under way at the healing
+        self._away[phone.name] = self.world.sim.now + away
+        self.world.sim.after(away, self._back, phone)
 
     def _back(self, phone: Phone) -> None:
         if self._away.pop(phone.name, None) is None:
