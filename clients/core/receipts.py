@@ -131,9 +131,9 @@ def _ours(turn: Turn, known: Trust, channel: bytes, seq: int) -> bool:
 
 
 def shown(turn: Turn, channel: bytes, seq: int) -> None:
-    """Somebody has seen the message at this place."""
+    """Somebody has seen the message at this place. Of an earlier stay the gateway takes no receipt any more."""
     state = records.CHANNELS.get(turn.draft, channel)
-    if state is not None:
+    if state is not None and seq > state.since:
         given = records.GIVEN.get(turn.draft, channel) or Given(state.since, [])
         if seq not in given.shown:
             records.GIVEN.put(turn.draft, channel, replace(given, shown=[*given.shown, seq]))

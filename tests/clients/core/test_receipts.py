@@ -102,3 +102,27 @@ def test_attack_51_receipts_do_not_track_anybody() -> None:
     assert not any(receipt.shown for receipt in _receipts(world, channel, luis)), "not to another organisation"
     told = records.RECEIVED.get(luis.ledger, channel + ben.id)
     assert told is None or not told.shown, "what Ben has read is not for him"
+
+
+def test_what_is_seen_of_an_earlier_stay_spoils_no_receipt_of_this_one() -> None:
+    """The gateway takes none for places before its author came in again, so nothing of them goes into one."""
+    world = world_of("Chen officer", "Ben agent")
+    chen, ben = world.parties
+    channel = world.channel(chen, ben, kind="detail")
+    say(chen, channel, "before he was taken out")
+    world.run()
+    ben.disconnect()
+    for change in ({"remove": [ben.id]}, {"add": [ben.id]}):
+        chen.act(lambda work, c=change: conversation.change(work, channel, **c))
+        world.run()
+    ben.connect()
+    world.run()
+    world.run(flush=False)
+    assert see(ben) == ["before he was taken out"]
+    say(chen, channel, "welcome back")
+    world.run(flush=False)
+    world.later(5_000)
+    world.run(flush=False)
+    told = records.RECEIVED.get(chen.ledger, channel + ben.id)
+    assert told is not None
+    assert covers(told.delivered, chen.channel(channel).seq)
