@@ -169,6 +169,7 @@ class Device:
         look(departures.restock_packages)
         departures.move_cursors(session, turn)
         look(membership.miss_proofs)
+        look(retention.explain)
         retention.look_again(session, turn)
 
     # --- whether anything is left to do ---

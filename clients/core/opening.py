@@ -159,10 +159,9 @@ class Opener:
         context = case.envelope.context
         if context.kind in ENCRYPTED:
             why = retention.why(self.turn, case.placed, context.expires)
+            self._show(case, b"", b"", why or retention.UNEXPLAINED)
             if not why:
-                why = "its body is withheld: nothing says that it was destroyed"
-                self.turn.alarm(AlarmKind.WITHHELD, why, channel=case.channel, seq=case.seq, device=context.device)
-            self._show(case, b"", b"", why)
+                retention.wonder(self.turn, case.channel, case.seq)
         return Fate.UNREADABLE
 
     def _statement(self, case: Case, body: bytes) -> None:

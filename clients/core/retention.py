@@ -3,6 +3,7 @@
     let_go    what has reached its end is destroyed on this device too: salt and content together; the envelope's place stays
     take      a tombstone of the control channel, or an order by one person
     why       the words for a body that the gateway has no more; none where nothing says that it was destroyed
+    explain   what has come without its body and without a word why: the word may still come, or it is withheld
     order     one person asks for bodies to be destroyed; `confirm` is another's
 
 Destroying is the gateway's doing and each device's own; whoever copied a text elsewhere still has it.
@@ -17,9 +18,9 @@ from msgspec import structs
 from clients.core import outbox, records
 from clients.core.commits import Work, named_author
 from clients.core.errors import NotAllowed, NotNow, Unknown
-from clients.core.ledger import View, at
+from clients.core.ledger import View, at, seq_of
 from clients.core.outbox import Kept
-from clients.core.records import AlarmKind, Counter, Destroying, Note
+from clients.core.records import AlarmKind, Counter, Destroying, Message, Note
 from clients.core.session import Session
 from clients.core.turn import HOUR, Moved, Turn
 from gateway.wire import Place, Placed
@@ -44,6 +45,9 @@ KINDS: Final = frozenset({Kind.TOMBSTONE, Kind.DESTRUCTION})
 SLACK: Final = HOUR  # ms by which this device's clock may be behind the gateway's
 AT_ONCE: Final = 500  # messages in one turn
 EVERY: Final = 600_000  # ms between two looks at what has reached its end, however long a session lasts
+PATIENCE: Final = 60_000  # ms of a session in which the word may still come, in another stream
+UNEXPLAINED: Final = "its body is not there, and nothing says yet that it was destroyed"
+WITHHELD: Final = "its body is withheld: nothing says that it was destroyed"
 GONE: Final = "destroyed: its time was over"
 _WORDS: Final = {
     Rule.CLASS: GONE,
@@ -118,6 +122,28 @@ def why(turn: Turn, placed: Placed, expires: int) -> str:
     return ""
 
 
+def wonder(turn: Turn, channel: bytes, seq: int) -> None:
+    """A body is not there, and its tombstone has not come, if there is one: that stands in the control channel, which is read for itself."""
+    records.UNEXPLAINED.put(turn.draft, at(channel, seq), Counter(turn.now))
+
+
+def explain(s: Session, turn: Turn) -> None:
+    """What is still without a word after a while, in a session that has lasted as long, is withheld."""
+    for key, since in list(records.UNEXPLAINED.scan(turn.draft)):
+        if turn.reached(since.value + PATIENCE + 1) and turn.has_had(s.since, PATIENCE):
+            records.UNEXPLAINED.delete(turn.draft, key)
+            message = _reword(turn, key, WITHHELD)
+            device = message.device if message else b""
+            turn.alarm(AlarmKind.WITHHELD, WITHHELD, channel=key[:16], seq=seq_of(key), device=device)
+
+
+def _reword(turn: Turn, key: bytes, words: str) -> Message | None:
+    message = records.MESSAGES.get(turn.draft, key)
+    if message is not None:
+        records.MESSAGES.put(turn.draft, key, structs.replace(message, reason=words))
+    return message
+
+
 # --- what the control channel tells ---
 
 
@@ -177,6 +203,10 @@ def _keep_stone(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> No
 def _bury(turn: Turn, stone: Tombstone, seq: int) -> None:
     """What was destroyed by order is destroyed here as well; by rule this device judges for itself."""
     records.TOMBSTONES.put(turn.draft, stone.channel + seq.to_bytes(8, "big"), Note(encode(stone)))
+    for key, _ in list(records.UNEXPLAINED.scan(turn.draft, stone.channel)):
+        if any(span.first <= seq_of(key) <= span.last for span in stone.spans):
+            records.UNEXPLAINED.delete(turn.draft, key)
+            _reword(turn, key, _WORDS[stone.rule])
     if stone.rule is not Rule.ORDERED:
         return
     order = records.DESTRUCTIONS.get(turn.draft, stone.order)

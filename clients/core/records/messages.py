@@ -109,6 +109,7 @@ LINES: Final = Shelf("line", Line)  # channel ‖ seq
 AHEAD: Final = Shelf("ahead", Line)  # channel ‖ seq: processed before its turn
 NAMES: Final = Shelf("name", Note)  # header hash of a message: channel ‖ seq
 MESSAGES: Final = Shelf("message", Message)  # channel ‖ seq
+UNEXPLAINED: Final = Shelf("unexplained", Counter)  # channel ‖ seq: no body, and no word yet why; since when (ms)
 UNSHOWN: Final = Shelf("unshown", Counter)  # channel ‖ seq
 OUTBOX: Final = Shelf("outbox", Item)  # item id
 SENT: Final = Shelf("sent", Sent)  # item id

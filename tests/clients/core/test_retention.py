@@ -12,6 +12,7 @@ from clients.core.ledger import at
 from clients.core.records import AlarmKind, Message
 from gateway import wire
 from gateway.core import retention as rules
+from keys.envelope import Context, Envelope, Kind, read
 from keys.retention import DAY
 from tests.clients.relay import Line, Party, Relay, World
 from tests.clients.talk import say, texts
@@ -172,9 +173,67 @@ def test_a_body_that_nobody_ordered_destroyed_is_withheld() -> None:
     s.world.relay.db.execute("UPDATE envelopes SET body = NULL WHERE kind = 2")
     s.ben.connect()
     s.world.run()
-    assert AlarmKind.WITHHELD in {a.kind for a in s.ben.alarms()}
+    assert not s.ben.alarms(), "the word may still come"
+    s.ben.disconnect()
+    s.world.later(retention.PATIENCE + 1)
+    s.ben.connect()
+    s.world.run()
+    assert not s.ben.alarms(), "nor was there anybody who could have heard it"
+    for _ in range(retention.PATIENCE // 10_000 + 1):
+        s.world.later(10_000)
+        s.world.run()
+    (alarm,) = s.ben.alarms()
+    assert (alarm.kind, alarm.channel, alarm.device) == (AlarmKind.WITHHELD, s.channel, s.ana.id)
     _, message = s.last(s.ben)
-    assert "withheld" in message.reason
+    assert message.reason == retention.WITHHELD
+
+
+class StoneLast(Relay):
+    """Tombstones come after what they speak of."""
+
+    late: list[tuple[Line, wire.FromGateway]]
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        stones = isinstance(frame, wire.Deliver) and read_context(frame).kind is Kind.TOMBSTONE
+        if stones:
+            self.late.append((line, frame))
+        return [] if stones else [frame]
+
+
+def read_context(frame: wire.Deliver) -> Context:
+    return read(Envelope(frame.placed.header, frame.placed.signature)).context
+
+
+def test_an_order_that_is_heard_after_what_it_destroyed_alarms_nobody() -> None:
+    s = scene()
+    s.ben.disconnect()
+    say(s.ana, s.channel, "said in error")
+    s.world.run()
+    seq = s.chen.channel(s.channel).seq
+    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
+    s.world.run()
+    ((name, _),) = retention.orders(s.dara.ledger)
+    s.dara.act(lambda work: retention.confirm(work, name))
+    s.world.run()
+    relay = s.world.relay
+    relay.__class__ = StoneLast
+    assert isinstance(relay, StoneLast)
+    relay.late = []
+    s.ben.connect()
+    s.world.run()
+    _, message = s.last(s.ben)
+    assert message.reason == retention.UNEXPLAINED
+    late, relay.late = relay.late, []
+    relay.__class__ = Relay
+    for line, frame in late:
+        line.inbound.append(frame)
+    s.world.run()
+    for _ in range(retention.PATIENCE // 10_000 + 1):
+        s.world.later(10_000)
+        s.world.run()
+    _, message = s.last(s.ben)
+    assert message.reason == "destroyed by order of two people"
+    assert not s.ben.alarms()
 
 
 def test_two_people_destroy_a_message_everywhere() -> None:
