@@ -153,11 +153,14 @@ def audience(view: View, stream: Stream, stored: Stored) -> Audience:
 
 
 def _bereaved(view: View, stored: Stored) -> frozenset[bytes]:
-    """Whose messages two people have ordered to be destroyed: they destroy them too. What goes by rule each device judges for itself."""
+    """Who was sent messages that two people have ordered to be destroyed, or was to be: they destroy them too, those who have left since as well,
+    and nobody else learns of it. What goes by rule each device judges for itself."""
     stone = read_tombstone(stored.body or b"")
     if stone.rule is not Rule.ORDERED:
         return frozenset()
-    return frozenset(member.device for member in view.members(stone.channel))
+    return frozenset(
+        device for span in stone.spans for device in view.present_between(stone.channel, span.first, span.last)
+    )
 
 
 def _participants(view: View, stored: Stored) -> frozenset[bytes]:

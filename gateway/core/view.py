@@ -27,7 +27,7 @@ from gateway.core.rows import (
 )
 from keys.authority import RevocationList
 from keys.charter import Charter
-from keys.identity import ChannelId
+from keys.identity import ChannelId, DeviceId
 
 
 class View(Broadcasts, Protocol):
@@ -76,6 +76,10 @@ class View(Broadcasts, Protocol):
 
     def members(self, channel: bytes) -> Sequence[Member]:
         """Present members by leaf."""
+        ...
+
+    def present_between(self, channel: bytes, first: int, last: int) -> Sequence[DeviceId]:
+        """The devices that were in the channel at any of its places from seq first to last."""
         ...
 
     def member_beside(self, receipts: bytes, device: bytes) -> Member | None:

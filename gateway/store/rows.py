@@ -145,6 +145,10 @@ class SqliteView(EnvelopeRows, BodyRows, BroadcastRows, DisclosureRows, Retentio
     def members(self, channel: bytes) -> Sequence[Member]:
         return [_member(r) for r in self._rows(_MEMBER + "WHERE stream = ? AND left_at = 0 ORDER BY leaf", channel)]
 
+    def present_between(self, channel: bytes, first: int, last: int) -> Sequence[DeviceId]:
+        sql = "SELECT DISTINCT device FROM members WHERE stream = ? AND since < ? AND (left_at = 0 OR left_at >= ?)"
+        return [DeviceId(row[0]) for row in self._rows(sql, channel, last, first)]
+
     def memberships(self, device: bytes) -> Sequence[Member]:
         sql = (
             _MEMBER

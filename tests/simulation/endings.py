@@ -136,8 +136,7 @@ class Endings:
             days = policy.channel_class(state.channel_class).retention_days
             for key, message in records.MESSAGES.scan(phone.ledger, channel):
                 ended = ends(days, message.placed, message.expires) < looked
-                here = state.since < seq_of(key) and not state.left  # who was out hears of no order
-                ordered = self.buried.get((channel, seq_of(key))) is Rule.ORDERED and here
+                ordered = self.buried.get((channel, seq_of(key))) is Rule.ORDERED
                 gone = ended or (ordered and message.kind in CONTENT)
                 need(not (gone and message.content), f"{phone.name} still has the content of seq {seq_of(key)}")
 

@@ -188,6 +188,30 @@ def test_a_body_that_nobody_ordered_destroyed_is_withheld() -> None:
     assert message.reason == retention.WITHHELD
 
 
+def test_an_order_is_heard_by_who_was_taken_out_since_and_by_nobody_who_came_later() -> None:
+    s = scene()
+    eve = s.world.party("Eve", "agent")
+    say(s.ana, s.channel, "said in error")
+    s.world.run()
+    seq = s.chen.channel(s.channel).seq
+    s.ben.disconnect()
+    remove = records.Intent(s.channel, [], [s.ben.id], renew=False, rekey=False, automatic=False)
+    s.world.intend(s.chen, remove)
+    s.world.run()
+    s.world.add(s.chen, s.channel, eve)
+    s.world.run()
+    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
+    s.world.run()
+    ((name, _),) = retention.orders(s.dara.ledger)
+    s.dara.act(lambda work: retention.confirm(work, name))
+    s.world.run()
+    s.ben.connect()
+    s.world.run()
+    _, message = s.last(s.ben)
+    assert (message.content, message.reason) == (b"", "destroyed by order of two people")
+    assert next(records.TOMBSTONES.scan(eve.ledger, s.channel), None) is None
+
+
 class StoneLast(Relay):
     """Tombstones come after what they speak of."""
 
