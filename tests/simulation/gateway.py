@@ -212,6 +212,7 @@ class Process:
         self.world = world
         self.machine = machine
         self.alive = True
+        self.stopping = False
         self.paused = 0
         self.busy = False
         self.random = world.gateway_random
@@ -317,10 +318,15 @@ class Process:
         self.kick()
 
     def stop(self, error: BaseException) -> None:
-        """What has failed can't be believed any more: the process ends, and is started anew."""
+        """What has failed can't be believed any more: the process ends, when what it is about is done, and is started anew."""
         self.machine.noticed()
-        if self.alive:
+        if self.alive and not self.stopping:
+            self.stopping = True
             self.world.sim.note(f"gateway stops: {type(error).__name__}")
+            self.world.sim.after(0, self._end)
+
+    def _end(self) -> None:
+        if self.alive:
             self.machine.process_ended()
 
     def _fault(self, error: BaseException) -> None:
@@ -392,8 +398,6 @@ class Process:
             if self.now() > peer.who.not_after:
                 peer.cut("expired")
         self._tick()
-        if not self.alive:  # the store was broken since it wrote its WAL back, which the tick has found
-            return
         self.world.oracle.bounds(self)
         self._sweep_in(max(self.knobs.sweep, self._idle()))
 
