@@ -129,8 +129,9 @@ def _seal(
     items = _timely(turn, state, items)
     allowed = [(k, i) for k, i in items if _may_seal(s, turn, channel, state, i)]
     content = any(i.kind in ENCRYPTED for _, i in allowed)
-    if content and state is not None and roster.bad_leaves(turn, s.trust, channel, state.epoch):
-        allowed = [(k, i) for k, i in allowed if i.kind not in ENCRYPTED]
+    bad = roster.bad_leaves(turn, s.trust, channel, state.epoch) if content and state is not None else ()
+    if bad:
+        allowed = [(k, i) for k, i in allowed if i.kind not in ENCRYPTED or _calls_all_the_same(i, bad)]
     if state is not None and state.since == 0 and state.seq == 0:
         allowed = [(k, i) for k, i in allowed if i.kind is Kind.CHANNEL_CREATED]
     run = outbox.next_run(turn, allowed, s.piece)
@@ -180,6 +181,12 @@ def _may_seal(s: Session, turn: Turn, channel: bytes, state: Channel | None, ite
     if item.alert is not None and outbox.announcing(turn.draft, turn.charter.control_channel, item.alert.root):
         return False
     return item.kind in NEVER_HELD or not _list_too_old(turn)
+
+
+def _calls_all_the_same(item: Item, bad: Sequence[tuple[bytes, str]]) -> bool:
+    """A call for help waits for who was revoked to be taken out, and not for who has expired by this device's clock, which may be ahead:
+    where the gateway's says so too, it has the call sealed again (LEAF)."""
+    return item.kind is Kind.SOS and all(why == trusted.ENDED for _, why in bad)
 
 
 def _leaf_is_heard(turn: Turn, channel: bytes, state: Channel) -> bool:

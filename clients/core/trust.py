@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 
 from clients.core import proof, records
 from clients.core.ledger import Draft, View
@@ -28,6 +29,9 @@ from keys.envelope import Claimed, Envelope, Kind, Verified, check_body, read, v
 from keys.errors import BadSignature, KeysError, NotTrusted
 from keys.mls.errors import InvalidCredential
 from keys.mls.nodes import X509, Credential
+
+ENDED: Final = "expired"
+"""Why somebody may be in no channel any more, by this device's clock."""
 
 
 class Trust:
@@ -277,4 +281,4 @@ def unfit_at(view: View, certified: Certified, now: int) -> str:
 def _unfit(view: View, certified: Certified, *, ended: bool) -> str:
     if revoked(view, certified):
         return "revoked"
-    return "expired" if ended else ""
+    return ENDED if ended else ""

@@ -28,6 +28,7 @@ from tests.clients.relay import Killed, Line, Party, Relay, World, world_of
 from tests.restored import restored
 
 MINUTE = 60_000
+DAY = 1_440 * MINUTE
 PLACE = Position.of(40.4168, -3.7038, 15, 4)
 
 
@@ -90,6 +91,25 @@ def move(party: Party) -> Move:
 
 
 # --- SOS ---
+
+
+def test_a_clock_that_is_years_ahead_keeps_no_call_for_help() -> None:
+    """By it everybody has expired, and would have to go first; whether that is so the gateway's clock decides, which takes a call whatever
+    time it bears."""
+    s = scene()
+    years = s.world.now + 3 * 365 * DAY
+    _, outcome = s.ayo.device.act(years, lambda work: calling.call(work, "shots at the gate", PLACE))
+    s.ayo._do(outcome)
+    assert s.ayo.line is not None
+    for _ in range(20):
+        s.ayo.line.pump()
+        frames, s.ayo.line.inbound = s.ayo.line.inbound, []
+        s.ayo._do(s.ayo.device.receive(frames, years))
+    (called,) = [e for _, e in records.EMERGENCIES.scan(s.ayo.ledger)]
+    assert called.seq, "the gateway has it"
+    s.world.run()
+    for party in (s.chen, s.bea, s.luis):
+        assert [e.device for _, e in records.EMERGENCIES.scan(party.ledger)] == [s.ayo.id]
 
 
 def test_everybody_hears_an_sos_and_its_author_who_has_it_in_hand() -> None:
