@@ -158,9 +158,9 @@ def backup(world: World, chance: Random) -> None:
 
 
 def restored(world: World, chance: Random) -> None:
-    """A device's vault is put back from an old copy. Nothing is asked of it any more, but that it harms nobody."""
+    """A device's vault is put back from an old copy, and then perhaps from another. Nothing is asked of it any more, but that it harms nobody."""
     victim = world.phones[RESTORED]
-    if victim.spoiled or not world.old_vaults or not victim.alive:
+    if victim.spoiled not in ("", "backup") or not world.old_vaults or not victim.alive:
         return
     victim.die()
     victim.spoiled = "backup"

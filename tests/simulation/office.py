@@ -127,7 +127,7 @@ class Office:
         if held is None or not held.request or held.seq:
             return
         first, second = self._house(phone).registrars
-        if held.certificate:
+        if held.certificate and read_certificate(held.certificate).not_after > self.world.sim.now:
             self.say(process, second, Kind.CERTIFICATE, held.certificate)
         else:
             self._make(process, phone, first, held)
