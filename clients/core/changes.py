@@ -354,6 +354,7 @@ def _own_message(work: Work, channel: bytes, item: Item, place: Place) -> None:
     )
     if item.kind is Kind.APPLICATION and isinstance(said := read_content(item.content), Text):
         alerts.heard(work.turn, said.text, place.time)
+    message = retention.as_kept(work.turn, channel, place.seq, message)
     records.MESSAGES.put(work.turn.draft, at(channel, place.seq), message)
     retention.will_end(work.turn, channel, place.seq, item.expires)
     records.NAMES.put(work.turn.draft, message.header_hash, Note(at(channel, place.seq)))

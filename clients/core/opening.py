@@ -360,10 +360,11 @@ class Opener:
         )
         key = at(case.channel, place.seq)
         if records.MESSAGES.get(self.turn.draft, key) is None:
+            message = retention.as_kept(self.turn, case.channel, place.seq, message)
             records.MESSAGES.put(self.turn.draft, key, message)
             records.NAMES.put(self.turn.draft, case.envelope.header_hash, Note(key))
             self._call(case, key, message)
-            if content:
+            if message.content:
                 retention.will_end(self.turn, case.channel, place.seq, context.expires)
 
     def _call(self, case: Case, key: bytes, message: Message) -> None:

@@ -9,7 +9,7 @@
 Destroying is the gateway's doing and each device's own; whoever copied a text elsewhere still has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -18,7 +18,7 @@ from msgspec import structs
 from clients.core import outbox, records
 from clients.core.commits import Work, named_author
 from clients.core.errors import NotAllowed, NotNow, Unknown
-from clients.core.ledger import View, at, seq_of
+from clients.core.ledger import Shelf, View, at, seq_of
 from clients.core.outbox import Kept
 from clients.core.records import AlarmKind, Counter, Destroying, Message, Note
 from clients.core.session import Session
@@ -115,11 +115,26 @@ def why(turn: Turn, placed: Placed, expires: int) -> str:
     days, seq = days_of(turn, placed.channel), placed.place.seq
     if days and turn.now + SLACK >= ends(days, placed.place.time, expires):
         return GONE
-    for _, note in records.TOMBSTONES.scan(turn.draft, placed.channel):
-        stone = read_tombstone(note.data)
-        if any(span.first <= seq <= span.last for span in stone.spans):
-            return _WORDS[stone.rule]
+    for shelf in (records.ORDERED, records.TOMBSTONES):
+        for stone in _stones(turn, shelf, placed.channel):
+            if _names(stone, seq):
+                return _WORDS[stone.rule]
     return ""
+
+
+def _stones(turn: Turn, shelf: Shelf[Note], channel: bytes) -> Iterable[Tombstone]:
+    return (read_tombstone(note.data) for _, note in shelf.scan(turn.draft, channel))
+
+
+def _names(stone: Tombstone, seq: int) -> bool:
+    return any(span.first <= seq <= span.last for span in stone.spans)
+
+
+def as_kept(turn: Turn, channel: bytes, seq: int, message: Message) -> Message:
+    """A message as this device keeps it: without its content where it comes to know its place after the order to destroy it."""
+    if not message.content or not any(_names(stone, seq) for stone in _stones(turn, records.ORDERED, channel)):
+        return message
+    return structs.replace(message, salt=b"", content=b"", reason=_WORDS[Rule.ORDERED])
 
 
 def wonder(turn: Turn, channel: bytes, seq: int) -> None:
@@ -202,9 +217,10 @@ def _keep_stone(work: Work, placed: Placed, claimed: Claimed, body: bytes) -> No
 
 def _bury(turn: Turn, stone: Tombstone, seq: int) -> None:
     """What was destroyed by order is destroyed here as well; by rule this device judges for itself."""
-    records.TOMBSTONES.put(turn.draft, stone.channel + seq.to_bytes(8, "big"), Note(encode(stone)))
+    shelf = records.ORDERED if stone.rule is Rule.ORDERED else records.TOMBSTONES
+    shelf.put(turn.draft, stone.channel + seq.to_bytes(8, "big"), Note(encode(stone)))
     for key, _ in list(records.UNEXPLAINED.scan(turn.draft, stone.channel)):
-        if any(span.first <= seq_of(key) <= span.last for span in stone.spans):
+        if _names(stone, seq_of(key)):
             records.UNEXPLAINED.delete(turn.draft, key)
             _reword(turn, key, _WORDS[stone.rule])
     if stone.rule is not Rule.ORDERED:

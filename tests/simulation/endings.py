@@ -136,7 +136,7 @@ class Endings:
             days = policy.channel_class(state.channel_class).retention_days
             for key, message in records.MESSAGES.scan(phone.ledger, channel):
                 ended = ends(days, message.placed, message.expires) < looked
-                ordered = self.buried.get((channel, seq_of(key))) is Rule.ORDERED
+                ordered = self.buried.get((channel, seq_of(key))) is Rule.ORDERED and "mix" not in self.world.kinds
                 gone = ended or (ordered and message.kind in CONTENT)
                 need(not (gone and message.content), f"{phone.name} still has the content of seq {seq_of(key)}")
 

@@ -231,7 +231,9 @@ CAUSES: Final[Mapping[str, frozenset[AlarmKind]]] = MappingProxyType(
         "partition": DOWN,
         "clock": DOWN | {AlarmKind.CLOCK, AlarmKind.MISSED},
         "double": frozenset({AlarmKind.GATEWAY}),
-        "mix": frozenset({AlarmKind.GATEWAY, AlarmKind.GAP, AlarmKind.SHRUNK}),  # a list of channels that was overtaken
+        "mix": frozenset(
+            {AlarmKind.GATEWAY, AlarmKind.GAP, AlarmKind.SHRUNK, AlarmKind.WITHHELD}
+        ),  # a list of channels, or an order to destroy, that was overtaken
         "insider": INSIDE,
         "cut": DOWN,
         "loss": DOWN,

@@ -69,6 +69,7 @@ from clients.core.records.device import (
 from clients.core.records.disclosure import (
     DESTRUCTIONS,
     DISCLOSURES,
+    ORDERED,
     PACKAGED,
     REQUEST_KEYS,
     TOMBSTONES,
@@ -166,6 +167,7 @@ __all__ = [
     "MOVES",
     "NAMES",
     "OFFERS",
+    "ORDERED",
     "OUTBOX",
     "OUTCOMES",
     "OWN",

@@ -55,4 +55,5 @@ DISCLOSURES: Final = Shelf("disclosure", Asked)  # header hash of the request
 REQUEST_KEYS: Final = Shelf("request key", Seed)  # public key: what this auditor's device opens packages with
 PACKAGED: Final = Shelf("packaged", Note)  # header hash of the request: the sealed package
 DESTRUCTIONS: Final = Shelf("destruction", Destroying)  # header hash of the order
-TOMBSTONES: Final = Shelf("tombstone", Note)  # channel ‖ seq in the control channel
+TOMBSTONES: Final = Shelf("tombstone", Note)  # channel ‖ seq in the control channel: by rule
+ORDERED: Final = Shelf("ordered tombstone", Note)  # the same: by order of two people

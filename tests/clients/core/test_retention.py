@@ -209,7 +209,41 @@ def test_an_order_is_heard_by_who_was_taken_out_since_and_by_nobody_who_came_lat
     s.world.run()
     _, message = s.last(s.ben)
     assert (message.content, message.reason) == (b"", "destroyed by order of two people")
-    assert next(records.TOMBSTONES.scan(eve.ledger, s.channel), None) is None
+    assert next(records.ORDERED.scan(eve.ledger, s.channel), None) is None
+
+
+class Withholding(Relay):
+    """What is said of this device's own words does not come back until later."""
+
+    whose = channel = b""
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        own = isinstance(frame, wire.Deliver) and frame.placed.channel == self.channel
+        hidden = line.who.device == self.whose and (own or isinstance(frame, wire.Accepted))
+        return [] if hidden else [frame]
+
+
+def test_its_own_word_whose_place_it_learns_after_the_order_is_kept_without_content() -> None:
+    s = scene()
+    relay = s.world.relay
+    relay.__class__ = Withholding
+    assert isinstance(relay, Withholding)
+    relay.whose, relay.channel = s.ana.id, s.channel
+    say(s.ana, s.channel, "said in error")
+    s.world.run()
+    seq = s.chen.channel(s.channel).seq
+    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
+    s.world.run()
+    ((name, _),) = retention.orders(s.dara.ledger)
+    s.dara.act(lambda work: retention.confirm(work, name))
+    s.world.run()
+    assert next(records.ORDERED.scan(s.ana.ledger, s.channel), None) is not None
+    relay.__class__ = Relay
+    s.ana.disconnect()
+    s.ana.connect()
+    s.world.run()
+    at_place, message = s.last(s.ana)
+    assert (at_place, message.content, message.reason) == (seq, b"", "destroyed by order of two people")
 
 
 class StoneLast(Relay):
