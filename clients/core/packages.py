@@ -21,6 +21,9 @@ STOCK: Final = 20
 LOW: Final = 8
 LIFE: Final = 28 * DAY // 1000  # s
 MARGIN: Final = 3600  # s, for clocks that are behind
+KEPT: Final = (
+    3 * DAY // 1000
+)  # s after its end: who was added just before may have been away, or have a clock that was ahead
 AT_ONCE: Final = 10  # in one frame: a hybrid package has some 3.3 kB
 
 
@@ -47,7 +50,7 @@ def restock(turn: Turn, suite_id: int, *, wanted: int = STOCK, most: int = AT_ON
     now = turn.now // 1000
     held = [(k, p) for k, p in records.PACKAGES.scan(turn.draft) if p.suite == suite_id]
     for key, package in held:
-        if package.not_after < now and not package.last_resort:
+        if package.not_after + KEPT < now and not package.last_resort:
             records.PACKAGES.delete(turn.draft, key)
     _, end = lifetime(turn)
     until = min(now + DAY // 1000, end)  # no longer than one made now would be: a certificate may end within the day

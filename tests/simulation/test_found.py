@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from clients.core import outbox, receipts, records
-from clients.core.packages import AT_ONCE, STOCK
+from clients.core.packages import AT_ONCE, LIFE, STOCK, restock
 from clients.core.refusals import RETRY
 from clients.core.turn import HOUR
 from gateway import wire
@@ -128,6 +128,22 @@ def test_who_was_taken_out_and_let_in_again_while_away_is_in() -> None:
     world.run()
     assert texts(ana, channel) == ["Ben is gone", "Ben is back", "I am"]
     assert not [alarm for party in world.parties for alarm in party.alarms()]
+
+
+def test_a_clock_that_was_ahead_keeps_nobody_out_of_a_channel() -> None:
+    world = World()
+    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
+    channel = world.channel(mso)
+    ben.disconnect()
+    world.add(mso, channel, ben)
+    world.run()
+    ahead = world.now + 1_000 * LIFE + HOUR
+    _, outcome = ben.device.act(ahead, lambda work: restock(work.turn, 1))
+    ben._do(outcome)
+    ben.connect()
+    world.run()
+    assert not ben.alarms()
+    assert ben.channel(channel).epoch == mso.channel(channel).epoch
 
 
 def test_a_receipt_from_before_a_removal_blocks_no_answer() -> None:
