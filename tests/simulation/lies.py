@@ -24,7 +24,7 @@ from keys.identity import SigningKey
 from tests.simulation.pack import Pack
 
 if TYPE_CHECKING:
-    from tests.simulation.gateway import Peer
+    from tests.simulation.peer import Peer
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
 
