@@ -41,6 +41,14 @@ class Scene:
         key, message = max(records.MESSAGES.scan(party.ledger, self.channel))
         return int.from_bytes(key[16:], "big"), message
 
+    def destroy(self, seq: int) -> None:
+        """By order of two officers."""
+        self.chen.act(lambda work: retention.order(work, self.channel, [seq], b"said in error"))
+        self.world.run()
+        ((name, _),) = retention.orders(self.dara.ledger)
+        self.dara.act(lambda work: retention.confirm(work, name))
+        self.world.run()
+
     def fresh_lists(self) -> None:
         """So much later, the lists are new and the certificates still good."""
         for registrar in (self.world.relay.mission.home.registrars[0], self.world.relay.mission.partner.registrars[0]):
@@ -200,11 +208,7 @@ def test_an_order_is_heard_by_who_was_taken_out_since_and_by_nobody_who_came_lat
     s.world.run()
     s.world.add(s.chen, s.channel, eve)
     s.world.run()
-    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
-    s.world.run()
-    ((name, _),) = retention.orders(s.dara.ledger)
-    s.dara.act(lambda work: retention.confirm(work, name))
-    s.world.run()
+    s.destroy(seq)
     s.ben.connect()
     s.world.run()
     _, message = s.last(s.ben)
@@ -232,11 +236,7 @@ def test_its_own_word_whose_place_it_learns_after_the_order_is_kept_without_cont
     say(s.ana, s.channel, "said in error")
     s.world.run()
     seq = s.chen.channel(s.channel).seq
-    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
-    s.world.run()
-    ((name, _),) = retention.orders(s.dara.ledger)
-    s.dara.act(lambda work: retention.confirm(work, name))
-    s.world.run()
+    s.destroy(seq)
     assert next(records.ORDERED.scan(s.ana.ledger, s.channel), None) is not None
     relay.__class__ = Relay
     s.ana.disconnect()
@@ -268,11 +268,7 @@ def test_an_order_that_is_heard_after_what_it_destroyed_alarms_nobody() -> None:
     say(s.ana, s.channel, "said in error")
     s.world.run()
     seq = s.chen.channel(s.channel).seq
-    s.chen.act(lambda work: retention.order(work, s.channel, [seq], b"said in error"))
-    s.world.run()
-    ((name, _),) = retention.orders(s.dara.ledger)
-    s.dara.act(lambda work: retention.confirm(work, name))
-    s.world.run()
+    s.destroy(seq)
     relay = s.world.relay
     relay.__class__ = StoneLast
     assert isinstance(relay, StoneLast)
