@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from tests.simulation.phone import Phone
     from tests.simulation.world import World
 
-MARK = b"WORD"
-"""Stands in everything that is said, and nowhere else."""
+MARK = b"~WORD~"
+"""Stands in everything that is said, and nowhere else: not by chance either, since base64 has no such letter."""
 QUEUE = 4_096
 
 
