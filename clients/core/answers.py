@@ -42,11 +42,14 @@ def _accepted(s: Session, turn: Turn, frame: wire.Accepted) -> None:
     run = settling.run_of(turn, errand)
     if not run:
         return  # its echo came first and settled it
-    if not settling.fits(turn, run, frame):
+    places = settling.places_of(turn, errand, run, frame)
+    if not places:
         s.quiet[errand.key] = turn.now + RETRY
         return
-    latest = settling.promised(turn, run, frame)
-    changes.own_accepted(s.work(turn), errand.key, run, frame.places, latest)
+    first = run[0][1]
+    promise = frame.promise if first.number == errand.first else None  # it speaks of the first of the run
+    latest = settling.promised(turn, first, places[0], promise)
+    changes.own_accepted(s.work(turn), errand.key, run, places, latest)
 
 
 def _refused(s: Session, turn: Turn, frame: wire.Refused) -> None:

@@ -97,7 +97,8 @@ def submit_runs(s: Session, turn: Turn, only: Sequence[bytes] = ()) -> None:
             run = _seal(s, turn, stream, channel, state, items)
         if not run or not _uploaded(s, turn, run):
             continue
-        submit = Errand("submit", stream, run[0][1].run)
+        first = run[0][1]
+        submit = Errand("submit", stream, first.run, first=first.number, count=len(run))
         if s.send(submit, lambda i, r=run: outbox.frame_of(i, r, s.piece)):  # type: ignore[misc]
             s.unsubmitted.discard(run[0][1].run)
 

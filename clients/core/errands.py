@@ -16,12 +16,14 @@ _ASKED: Final = "asked"
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A question: its kind, what it is about, and what its answer needs."""
+    """A question: its kind, what it is about, and what its answer needs: of a run the number of its first envelope, and how many there are."""
 
     kind: str
     key: bytes
     number: int = 0
     frame: PutKeyPackages | None = None
+    first: int = 0
+    count: int = 0
 
 
 @dataclass(slots=True)

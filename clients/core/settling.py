@@ -37,23 +37,25 @@ def run_of(turn: Turn, errand: Errand) -> list[tuple[bytes, Item]]:
     return run if run and run[0][1].run == errand.number else []
 
 
-def fits(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> bool:
-    """Whether the answer can be one to this run; where it can't, the run goes again."""
-    if len(answer.places) == len(run) and _rising(answer.places):
-        return True
+def places_of(
+    turn: Turn, errand: Errand, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted
+) -> Sequence[wire.Place]:
+    """The places of what is left of a run: of what was urgent in it the echo may have come first. None where the answer can't be one to this
+    run, which then goes again."""
+    if len(answer.places) == errand.count and _rising(answer.places):
+        return [answer.places[item.number - errand.first] for _, item in run]
     turn.alarm(AlarmKind.GATEWAY, "an acceptance that does not fit what was submitted", channel=run[0][1].stream)
-    return False
+    return ()
 
 
 def _rising(places: Sequence[wire.Place]) -> bool:
     return all(b.seq == a.seq + 1 and b.index == a.index + 1 for a, b in pairwise(places))
 
 
-def promised(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Accepted) -> int:
+def promised(turn: Turn, item: Item, place: wire.Place, data: bytes | None) -> int:
     """Until when the gateway has promised the entry to be under a checkpoint; 0 where it has not, or not validly."""
-    if answer.promise is None:
+    if data is None:
         return 0
-    (_, item), place, data = run[0], answer.places[0], answer.promise
     placed = Placed(item.stream, place, item.header, item.signature, None)
     try:
         promise = verify_promise(data, turn.charter.policy.gateway_key, proof.leaf_of(placed))

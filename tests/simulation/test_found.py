@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from clients.core import outbox, receipts, records
 from clients.core.packages import AT_ONCE, LIFE, STOCK, restock
 from clients.core.refusals import RETRY
+from clients.core.timeline import claim
 from clients.core.turn import HOUR
 from gateway import wire
 from keys.canonical import encode
@@ -67,6 +68,38 @@ def test_an_acceptance_settles_its_own_commit_and_not_the_next() -> None:
         relay.tell()
     world.run()
     assert texts(ana, channel) == ["still here"]
+
+
+class EndFirst(EchoFirst):
+    """Of a run that comes back envelope by envelope the signed end comes first, then the acceptance, then the rest."""
+
+    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
+        if isinstance(frame, wire.Deliver) and hasattr(self, "late"):
+            claimed = claim(frame.placed)
+            if claimed is not None and not claimed.signed:
+                self.late.append((line, frame))
+                return []
+        return super().to_device(line, frame)
+
+
+def test_a_run_whose_urgent_end_came_back_first_is_accepted_all_the_same() -> None:
+    world = World(relay=EndFirst)
+    relay = world.relay
+    assert isinstance(relay, EndFirst)
+    mso, ana = world.party("Chen", "officer"), world.party("Ana", "agent")
+    channel = world.channel(mso, ana)
+    ana.disconnect()
+    for text in ("shots", "two of them", "at the gate"):
+        say(ana, channel, text, Precedence.FLASH)
+    relay.late = []
+    ana.connect()
+    world.run()
+    assert len(list(records.OUTBOX.scan(ana.ledger))) == 2, "the end is known to be taken"
+    relay.late.sort(key=lambda held: not isinstance(held[1], wire.Accepted))
+    relay.tell()
+    world.run()
+    assert not ana.alarms()
+    assert texts(ana, channel) == texts(mso, channel) == ["shots", "two of them", "at the gate"]
 
 
 def test_a_list_of_channels_that_comes_twice_is_no_shrunk_one() -> None:
