@@ -44,11 +44,11 @@ class Rot:
 
     def __init__(self) -> None:
         self.pages: list[Page] = []
-        self.leaves: bytes | None = None
+        self.leaf: tuple[int, bytes] | None = None  # where a hash of the log's tiles is another, and what stood there
         self.noticed = 0
 
     def __bool__(self) -> bool:
-        return bool(self.pages) or self.leaves is not None
+        return bool(self.pages) or self.leaf is not None
 
     def in_database(self, disk: Disk, chance: Random) -> str:
         """A bit somewhere in it; gives in which page, or nothing where all of it is being written."""
@@ -65,9 +65,11 @@ class Rot:
 
     def in_folder(self, folder: Folder, chance: Random) -> None:
         """A bit of a hash in the log's tiles."""
-        if self.leaves is None:
-            self.leaves = folder.leaves
-            folder.leaves = flipped(folder.leaves, chance)
+        if self.leaf is None:
+            rotten = flipped(folder.leaves, chance)
+            at = next(n for n, (was, now) in enumerate(zip(folder.leaves, rotten, strict=True)) if was != now)
+            self.leaf = at, folder.leaves[at : at + 1]
+            folder.leaves = rotten
 
     def mend(self, disk: Disk | None, kept: list[dict[str, bytes]], folder: Folder) -> None:
         """All that rotted is put back, on the disk in use and in copies of files."""
@@ -78,8 +80,9 @@ class Rot:
                 page.mend(disk.files[DATABASE].platter)
             for files in kept:
                 files[DATABASE] = _mended(files, page)
-        if self.leaves is not None:
-            folder.leaves, self.leaves = self.leaves, None
+        if self.leaf is not None:  # the log may have grown since
+            (at, good), self.leaf = self.leaf, None
+            folder.leaves = folder.leaves[:at] + good + folder.leaves[at + 1 :]
 
 
 def _mended(files: Mapping[str, bytes], page: Page) -> bytes:
