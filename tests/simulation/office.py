@@ -25,7 +25,7 @@ from clients.renewing import take
 from gateway import wire
 from gateway.core import requests
 from gateway.core.append import Gateway
-from gateway.core.rows import Invitation, Stored
+from gateway.core.rows import Invitation, Member, Stored
 from gateway.core.session import registrar_identity
 from gateway.core.view import View
 from gateway.store.base import Damaged
@@ -263,12 +263,17 @@ class Office:
         rows = (view.member(channel, device) for device in fit)
         return any(row is not None and not row.left for row in rows)
 
+    def _has_to_go(self, view: View, member: Member) -> bool:
+        """Whether its leaf's own certificate is revoked or has ended: a device whose newest one has may have another in there."""
+        row = view.certificate(member.certificate)
+        return row is None or row.revoked or self.world.sim.now > row.not_after + LATE
+
     def _seat(self, view: View, phone: Phone) -> str:
         members = [m for m in view.memberships(phone.id) if not m.left]
         me = records.IDENTITY.get(phone.ledger)
         assert me is not None
-        if phone is self.lost or (phone.spoiled == "expired" and self.world.sim.now > me.not_after + LATE):
-            members = [m for m in members if self._anybody(view, m.channel)]
+        if phone is self.lost or phone.spoiled == "expired":
+            members = [m for m in members if self._anybody(view, m.channel) and self._has_to_go(view, m)]
             return f"{phone.name} is {phone.spoiled} and still in {len(members)} channels" if members else ""
         old = [m for m in members if m.certificate != me.certificate_hash]
         renewed = phone.name in self.renewing and not phone.spoiled
