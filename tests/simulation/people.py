@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SOON = 60_000  # ms: who would be out of reach for longer after the healing is back at once
-SHORT = 5_000  # ms after which a word is gone, at least
+SHORT, BRIEF = 5_000, 40_000  # ms after which a word is gone, at least; and the half of them at most
 MANY = 70  # more than the gateway reads of a channel at once
 PRECEDENCES = (Precedence.ROUTINE,) * 5 + (Precedence.PRIORITY, Precedence.IMMEDIATE, Precedence.FLASH)
 
@@ -115,10 +115,11 @@ class People:
             )
 
     def _end(self, phone: Phone) -> int:
-        """When a word ends by itself: some do, where the seed has it so."""
+        """When a word ends by itself: some do, where the seed has it so, and half of these before a broken road is whole again."""
         if "endings" not in self.world.kinds or self._ends.random() < 0.6:
             return 0
-        return phone.now() + self._ends.randrange(SHORT, self.tempo.lasts // 6)
+        longest = BRIEF if self._ends.random() < 0.5 else self.tempo.lasts // 6
+        return phone.now() + self._ends.randrange(SHORT, longest)
 
     def _in(self, phone: Phone, channel: bytes) -> bool:
         state = records.CHANNELS.get(phone.ledger, channel)
