@@ -129,6 +129,7 @@ MUTANTS = (
         "        Kind.APPLICATION,\n",
         "",
         "endings narrow slow partition death",
+        minutes=20,
     ),
     Mutant(
         "a signed refusal is not remembered",
