@@ -140,6 +140,7 @@ def status_object(told: Status) -> dict[str, object]:
         "checkpoint_age": _seconds(told.checkpoint_age),
         "list_ages": {name: _seconds(age) for name, age in told.list_ages.items()},
         "outbox": told.outbox,
+        "unsent": [{"channel": one.channel.hex(), "time": iso(one.time), "why": one.why} for one in told.unsent],
         "unproven": told.unproven,
         "unread": told.unread,
         "alarms": told.alarms,
@@ -167,6 +168,7 @@ def status_lines(told: Status, link: str) -> list[str]:
         f"{visible(told.name)} · {visible(told.organisation)} · {_roles(told.roles)} · {told.unread} unread "
         f"· link {link}{clock}",
         f"outbox   {told.outbox} waiting, {told.unproven} not yet proved to be in the log",
+        *(f"unsent   {iso(one.time)} to {short(one.channel)}: {visible(one.why)}" for one in told.unsent),
         f"log      {told.checkpoint_size} entries, checkpoint {_age(told.checkpoint_age)}",
         *(f"list     {visible(name)}: {_age(age)}" for name, age in told.list_ages.items()),
         f"mine     certificate until {iso(told.certificate_until)}",

@@ -26,7 +26,7 @@ NEVER_HELD: Final = frozenset({Kind.ALERT, Kind.SOS, Kind.CHECK_IN})
 """Content that goes out however old the revocation list is."""
 CURSOR_DELIVERIES: Final = 256
 CURSOR_BYTES: Final = wire.WINDOW_MOST // 4
-TOO_LATE: Final = "its time was over before it could be sent"
+TOO_LATE: Final = "its own end had passed before it could be sent: send it again with a later one"
 _NOWHERE: Final = wire.Place(1, 0, 0, bytes(16))
 
 
@@ -152,9 +152,9 @@ def _timely(turn: Turn, state: Channel | None, items: Sequence[tuple[bytes, Item
     }
     ended = {key for key, item in items if not item.number and settling.is_over(item, turn.now)}
     for key in late:
-        settling.overtaken(turn, key)
+        settling.drop(turn, key, settling.MOVED_ON)
     for key in ended:
-        settling.overtaken(turn, key, TOO_LATE)
+        settling.drop(turn, key, TOO_LATE)
     return [(key, item) for key, item in items if key not in late | ended]
 
 

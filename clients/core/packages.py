@@ -21,9 +21,7 @@ STOCK: Final = 20
 LOW: Final = 8
 LIFE: Final = 28 * DAY // 1000  # s
 MARGIN: Final = 3600  # s, for clocks that are behind
-KEPT: Final = (
-    3 * DAY // 1000
-)  # s after its end: who was added just before may have been away, or have a clock that was ahead
+KEPT: Final = 3 * DAY // 1000  # s after its end: for who was added before it and was away, or has a clock that is ahead
 AT_ONCE: Final = 10  # in one frame: a hybrid package has some 3.3 kB
 
 

@@ -25,6 +25,8 @@ AGAIN: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT,
 OVER: Final = frozenset({wire.Refusal.EPOCH_STALE, wire.Refusal.EPOCH_CONFLICT})
 """Of these, which say that the epoch is over. After the third (a leaf that has to go, or has to be renewed) a commit is the way on."""
 
+MOVED_ON: Final = "the channel has moved on: approve it again"
+
 
 def at_epoch(stream: bytes, epoch: int) -> bytes:
     """By which what is not to be tried again for a while in one epoch is known: in the next it goes at once."""
@@ -151,15 +153,13 @@ def _give_up(turn: Turn, key: bytes, item: Item, answer: wire.Refused) -> None:
         if records.INTENTS.get(turn.draft, intent) is not None:
             commits.finish(turn, intent, f"refused by the gateway: {answer.detail}")
         return
-    _stuck(turn, [(key, item)], answer)
-    records.OUTBOX.delete(turn.draft, key)
+    drop(turn, key, _words(answer))
     if item.kind is not Kind.APPROVAL:
         return
     root = read_approval(item.content).draft.root
     for other, queued_item in queued(turn.draft):
         if queued_item.alert is not None and queued_item.alert.root == root:
-            _stuck(turn, [(other, queued_item)], answer)
-            records.OUTBOX.delete(turn.draft, other)
+            drop(turn, other, _words(answer))
     alerts.refused(turn, root, f"refused by the gateway: {answer.detail}")
 
 
@@ -167,7 +167,7 @@ def _take_back(turn: Turn, key: bytes, item: Item) -> None:
     """Back to kept. What is for an epoch that is over is dropped instead: a commit's intent makes another in the new one, and
     who approves a resync does it again."""
     if item.kind is Kind.RESYNC_APPROVAL:
-        overtaken(turn, key)
+        drop(turn, key, MOVED_ON)
         return
     if item.kind is Kind.COMMIT:
         _drop_commit(turn, key, item)
@@ -200,13 +200,17 @@ def withdraw(turn: Turn, run: Sequence[tuple[bytes, Item]]) -> None:
     records.OWN.put(turn.draft, first.stream, Chain(first.number - 1, _previous(first)))
 
 
-def overtaken(turn: Turn, key: bytes, why: str = "the channel has moved on: approve it again") -> None:
-    """It says nothing any more: a resync approval for an epoch that is over, a message that has reached its own end."""
+def drop(turn: Turn, key: bytes, why: str) -> None:
+    """It will not be sent: what was refused for good, a message that has reached its own end, a resync approval for an epoch that is over."""
     records.OUTBOX.delete(turn.draft, key)
     sent = records.SENT.get(turn.draft, key)
     if sent is not None:
-        records.SENT.put(turn.draft, key, replace(sent, refused=why))
+        records.SENT.put(turn.draft, key, replace(sent, refused=why, time=turn.now))
     turn.events.append(Moved(key))
+
+
+def _words(answer: wire.Refused) -> str:
+    return f"{wire.Refusal(answer.refusal).name}: {answer.detail}"
 
 
 def _stuck(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) -> None:
@@ -214,6 +218,5 @@ def _stuck(turn: Turn, run: Sequence[tuple[bytes, Item]], answer: wire.Refused) 
     for key, _ in run:
         sent = records.SENT.get(turn.draft, key)
         if sent is not None:
-            text = f"{wire.Refusal(answer.refusal).name}: {answer.detail}"
-            records.SENT.put(turn.draft, key, replace(sent, refused=text))
+            records.SENT.put(turn.draft, key, replace(sent, refused=_words(answer)))
             turn.events.append(Moved(key))

@@ -1,14 +1,18 @@
 """How this device stands, and what it knows of channels and people."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from clients.core import proof, records
 from clients.core import trust as trusted
 from clients.core.commits import Work
 from clients.core.groups import roster_at
 from clients.core.ledger import View
+from clients.core.turn import DAY
 from clients.views.names import card_of, name_of
-from keys.envelope import Marking
+from keys.envelope import Kind, Marking
+
+LATELY: Final = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,15 @@ class PersonInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """A message that will not be sent, when (ms) that was known, and why."""
+
+    channel: bytes
+    time: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How this device stands. Ages in ms; None where there is nothing to be that old."""
 
@@ -58,6 +71,7 @@ class Status:
     checkpoint_age: int | None
     list_ages: dict[str, int | None]
     outbox: int
+    unsent: list[Unsent]  # in the last week
     unproven: int
     unread: int
     alarms: int
@@ -115,11 +129,25 @@ def status(work: Work, *, online: bool, clock_off: int) -> Status:
         turn.now - proved.value if proved else None,
         {o.name: trusted.list_age(view, o.name, turn.now) for o in policy.organisations},
         sum(1 for _ in records.OUTBOX.scan(view)),
+        _unsent(view, turn.now),
         sum(1 for _ in records.UNPROVEN.scan(view)),
         _unread(view),
         sum(1 for _ in records.ALARMS.scan(view)),
         clock_off,
     )
+
+
+def _unsent(view: View, now: int) -> list[Unsent]:
+    """What waits in the outbox, though it was refused, may still go."""
+    dropped = (
+        Unsent(sent.stream, sent.time, sent.refused)
+        for key, sent in records.SENT.scan(view)
+        if sent.kind is Kind.APPLICATION
+        and sent.refused
+        and now < sent.time + LATELY
+        and not records.OUTBOX.get(view, key)
+    )
+    return sorted(dropped, key=lambda one: one.time)
 
 
 def _unread(view: View) -> int:

@@ -115,8 +115,12 @@ def check_expiry(run: Run, days: int) -> None:
     """A body's end lies ahead, and within the retention of the channel's class."""
     for verified in run.verified:
         expires = verified.context.expires
-        if expires and not run.now < expires <= run.now + days * 24 * HOUR:
-            raise Refused(Refusal.EXPIRED, f"a body here is kept for at most {days} days, and at least until now")
+        if 0 < expires <= run.now:
+            raise Refused(Refusal.EXPIRED, "its own end had passed before it came here: send it again with a later one")
+        if expires > run.now + days * 24 * HOUR:
+            raise Refused(
+                Refusal.EXPIRED, f"a body here is kept for at most {days} days: send it again with an earlier end"
+            )
 
 
 def check_list_age(view: View, run: Run, organisation: str, hours: int) -> None:

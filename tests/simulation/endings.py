@@ -22,6 +22,7 @@ from gateway.retaining import BREATH, PAUSE
 from gateway.store.base import Broken, Damaged, DiskFull
 from keys.envelope import Envelope, Kind, read
 from keys.retention import Rule, Tombstone, ends, read_tombstone
+from tests.simulation.founding import OFFICERS
 from tests.simulation.tempo import MINUTE
 from tests.simulation.violated import need
 
@@ -146,18 +147,18 @@ class Endings:
 
 def order(world: World, chance: Random) -> None:
     """One asks that something he has read be destroyed; the other confirms what waits."""
-    chen, omar = (world.phones[name] for name in chance.sample(("chen", "omar"), 2))
+    one, other = (world.phones[name] for name in chance.sample(OFFICERS, 2))
     read_here = [
         (channel, seq_of(key))
-        for channel, state in records.CHANNELS.scan(chen.ledger)
-        for key, message in records.MESSAGES.scan(chen.ledger, channel)
+        for channel, state in records.CHANNELS.scan(one.ledger)
+        for key, message in records.MESSAGES.scan(one.ledger, channel)
         if message.content and message.kind is Kind.APPLICATION and not state.left
     ]
     if read_here:
         channel, seq = chance.choice(read_here)
         near = [s for c, s in read_here if c == channel and seq <= s < seq + 5]
-        chen.wish(lambda work: retention.order(work, channel, near, b"said in error"))
-        world.sim.after(CONFIRMED, omar.wish, _confirm)
+        one.wish(lambda work: retention.order(work, channel, near, b"said in error"))
+        world.sim.after(CONFIRMED, other.wish, _confirm)
 
 
 def _confirm(work: Work) -> None:

@@ -19,6 +19,7 @@ from keys.emergency import Plan
 from keys.envelope import Kind, Precedence
 from keys.identity import ChannelId, receipt_stream
 from tests.clients.relay import Line, Party, Relay, World
+from tests.clients.strayed import Slow, rekey
 from tests.clients.talk import say, texts
 from tests.keys.mission import Mission
 
@@ -38,11 +39,6 @@ class EchoFirst(Relay):
         late, self.late = self.late, []
         for line, frame in late:
             line.inbound.append(frame)
-
-
-def rekey(party: Party, channel: bytes) -> None:
-    intent = records.Intent(channel, [], [], renew=False, rekey=True, automatic=False)
-    party.act(lambda work: records.INTENTS.put(work.turn.draft, work.turn.next_id(), intent))
 
 
 def test_an_acceptance_settles_its_own_commit_and_not_the_next() -> None:
@@ -248,28 +244,6 @@ def test_who_was_let_in_and_taken_out_again_while_away_is_out() -> None:
         assert ben.channel(channel).left
         assert texts(ben, channel) == ["Ben is back"]
         ben.disconnect()
-
-
-class Slow(Relay):
-    """What `late` is to be sent waits; `submitted` are the runs that it has handed over."""
-
-    late: Line | None = None
-
-    def __init__(self, mission: Mission) -> None:
-        super().__init__(mission)
-        self.held: list[wire.FromGateway] = []
-        self.submitted: list[wire.Submit] = []
-
-    def to_device(self, line: Line, frame: wire.FromGateway) -> list[wire.FromGateway]:
-        if line is self.late and isinstance(frame, wire.Deliver | wire.Deliveries):
-            self.held.append(frame)
-            return []
-        return [frame]
-
-    def to_gateway(self, line: Line, frame: wire.FromDevice) -> list[wire.FromDevice]:
-        if line is self.late and isinstance(frame, wire.Submit):
-            self.submitted.append(frame)
-        return [frame]
 
 
 def test_what_was_sealed_for_an_epoch_that_is_over_waits_for_the_next() -> None:

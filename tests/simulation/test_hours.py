@@ -7,23 +7,16 @@ from pathlib import Path
 from clients.core.refusals import RETRY, SELDOM
 from keys.envelope import Precedence
 from tests.clients.relay import World
+from tests.clients.strayed import Slow, lost
 from tests.clients.talk import say
 from tests.simulation.hours import Campaign, Told
 from tests.simulation.tempo import HOUR, MINUTE, TEMPOS, drawn
-from tests.simulation.test_found import Slow, rekey
 
 
 def test_a_commit_that_never_comes_is_waited_for_more_and_more_patiently() -> None:
     """A gateway that has taken the channel another way refuses what is of this device's epoch, and never brings the next."""
     world = World(relay=Slow)
-    relay = world.relay
-    assert isinstance(relay, Slow)
-    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
-    channel = world.channel(mso, ben)
-    relay.late = ben.line
-    for _ in range(2):  # the one before the last may be within its grace
-        rekey(mso, channel)
-        world.run()
+    relay, ben, channel = lost(world)
     say(ben, channel, "shots at the gate", Precedence.FLASH)
     for _ in range(3 * HOUR // RETRY):
         world.later(RETRY)

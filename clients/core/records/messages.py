@@ -79,7 +79,7 @@ class Item(Record, frozen=True, array_like=True):
 
 
 class Sent(Record, frozen=True, array_like=True):
-    """Where an item of the outbox has got to: its place once it is accepted."""
+    """Where an item of the outbox has got to: its place once it is accepted. `time` (ms) is when it was kept, or dropped."""
 
     stream: Id
     kind: Kind

@@ -14,9 +14,9 @@ from gateway import wire
 from gateway.core import limits
 from keys.envelope import ATTEMPTS, Envelope, Kind, Precedence, read
 from tests.clients.relay import Line, Party, Relay, World
+from tests.clients.strayed import Slow, lost
 from tests.clients.talk import say, texts
 from tests.keys.mission import DAY, Mission
-from tests.simulation.test_found import Slow, rekey
 
 
 class Waiting(Relay):
@@ -170,19 +170,6 @@ def test_a_commit_that_is_dated_too_far_ahead_is_made_anew_when_the_clock_is_rig
 
 
 # --- by a gateway that lies -----------------------------------------------------------------------------------------------
-
-
-def lost(world: World) -> tuple[Slow, Party, bytes]:
-    """Ben's channel has gone another way, and he is never shown it."""
-    relay = world.relay
-    assert isinstance(relay, Slow)
-    mso, ben = world.party("Chen", "officer"), world.party("Ben", "agent")
-    channel = world.channel(mso, ben)
-    relay.late = ben.line
-    for _ in range(2):  # the one before the last may be within its grace
-        rekey(mso, channel)
-        world.run()
-    return relay, ben, channel
 
 
 def again(relay: Slow, ben: Party) -> None:

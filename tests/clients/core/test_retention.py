@@ -10,6 +10,7 @@ from clients.core import departures, records, retention
 from clients.core.errors import NotAllowed, NotNow, Unknown
 from clients.core.ledger import at
 from clients.core.records import AlarmKind, Message
+from clients.views.standing import status
 from gateway import wire
 from gateway.core import retention as rules
 from keys.envelope import Context, Envelope, Kind, read
@@ -104,7 +105,9 @@ def test_a_word_that_ended_before_it_was_sealed_is_given_up_and_holds_up_nothing
     s.world.later(60_000)
     s.ana.connect()
     s.world.run()
-    assert refused(s.ana, ended, later) == [departures.TOO_LATE, ""]
+    (why,) = [one.why for one in s.ana.act(lambda work: status(work, online=True, clock_off=0)).unsent]
+    assert why == departures.TOO_LATE
+    assert refused(s.ana, ended, later) == [departures.TOO_LATE.split(":")[0], ""]
     assert texts(s.ben, s.channel) == ["arrived"]
     assert not s.ana.device.waiting()
 

@@ -8,7 +8,6 @@ import pytest
 
 from gateway import wire
 from gateway.core import limits
-from gateway.core.submit import FOR_GOOD
 from gateway.wire import Refusal
 from keys import body
 from keys.canonical import encode
@@ -123,7 +122,7 @@ def as_public(s: Scene) -> Any:
     ],
 )
 def test_a_message_that_breaks_a_rule_is_refused(s: Scene, act: Callable[[Scene], Any], refusal: Refusal) -> None:
-    (given_up if refusal in FOR_GOOD else refused)(s.world, refusal, lambda: act(s))
+    (refused if refusal is Refusal.DENIED else given_up)(s.world, refusal, lambda: act(s))
 
 
 def test_a_message_of_another_channel_is_denied(s: Scene) -> None:
